@@ -1,0 +1,86 @@
+"""svggt's web page: `python app.py`, then open http://127.0.0.1:7860.
+
+Wiring and command line only: settings -> worker -> sessions -> site.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass, field
+
+import rich
+import tyro
+import uvicorn
+
+from svggt.checkpoints import automatic_model, load_model
+from svggt.devices import Precision, choose_device
+from svggt.frames import InputLimits
+from svggt.loading import BackgroundLoad
+from svggt.sessions import SessionLimits, Sessions
+from svggt.workers import LocalWorker
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Serve the page.
+
+    Attributes:
+        model: auto, streamvggt-1b, vggt-1b, embedded, or a path to .safetensors, .pt or .pth.
+        host: address to listen on; 0.0.0.0 for all.
+        port: port to listen on.
+        precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
+        input: limits on what a visitor may send.
+        session: limits on how many sessions there are and how long they last.
+        allow_origin: further pages, as https://host, that may open the 3D view's socket.
+        trust_proxy: addresses of proxies whose X-Forwarded-For is believed, comma-separated.
+    """
+
+    model: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    precision: Precision = "auto"
+    input: InputLimits = field(default_factory=InputLimits)
+    session: SessionLimits = field(default_factory=SessionLimits)
+    allow_origin: tuple[str, ...] = ()
+    trust_proxy: str = "127.0.0.1"
+
+
+def main(settings: Settings) -> None:
+    """Serves until interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    rich.get_console().quiet = True  # viser announces every session's server
+    with tempfile.TemporaryDirectory(prefix="svggt-uploads-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads  # read when gradio is imported
+        from svggt.web.server import build_site
+
+        device = choose_device(settings.precision)
+        worker = LocalWorker()
+        wanted = automatic_model(device) if settings.model == "auto" else settings.model
+        load = None
+        if wanted in ("streamvggt-1b", "vggt-1b"):  # gigabytes: the page is live meanwhile
+            worker.add_model(load_model("embedded", device))
+            load = BackgroundLoad(wanted, device, worker)
+        else:
+            worker.add_model(load_model(wanted, device))
+        sessions = Sessions(worker, settings.session)
+        try:
+            site = build_site(sessions, settings.input, load, frozenset(settings.allow_origin))
+            uvicorn.run(
+                site,
+                host=settings.host,
+                port=settings.port,
+                ws_per_message_deflate=False,  # points do not compress; it only costs time
+                forwarded_allow_ips=settings.trust_proxy,
+                log_level="warning",
+                timeout_graceful_shutdown=5,
+            )
+        finally:
+            sessions.shutdown()
+            worker.shutdown()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

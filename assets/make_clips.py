@@ -1,0 +1,82 @@
+"""Makes the gallery's clips and the office clip's ground truth from their sources.
+
+`python assets/make_clips.py SOURCE`, where SOURCE holds `office/` (images, depth, poses.txt,
+K.txt), `drive.mp4` and `alley.mov`. Video streams are copied, never re-encoded, without sound and
+without metadata (the originals carry a place and a phone's model); only the office's pictures
+are encoded. Sources and licences: LICENSES.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+CLIPS = Path(__file__).parent / "clips"
+OFFICE_RATE = 10
+TRUTH_EVERY = 8  # frames with depth; all have a pose
+
+
+def strip(source: Path, target: Path) -> None:
+    """Copies the first video stream into a file that says nothing else."""
+    with av.open(str(source)) as original, av.open(str(target), "w") as bare:
+        video = original.streams.video[0]
+        stream = bare.add_stream_from_template(video)
+        stream.metadata.clear()
+        for packet in original.demux(video):
+            if packet.dts is not None:
+                packet.stream = stream
+                bare.mux(packet)
+
+
+def encode(pictures: list[Path], target: Path, rate: int) -> None:
+    """Encodes pictures as H.264."""
+    with av.open(str(target), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height = Image.open(pictures[0]).size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "20", "preset": "veryslow"}
+        for path in pictures:
+            frame = av.VideoFrame.from_image(Image.open(path))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def write_truth(office: Path, target: Path) -> None:
+    """Poses of all frames, and every `TRUTH_EVERY`th depth map at half size, in millimetres."""
+    numbers = np.arange(0, len(list((office / "depth").iterdir())), TRUTH_EVERY)
+    depth = [np.asarray(Image.open(office / f"depth/{n:05}.png"))[::2, ::2] for n in numbers]
+    np.savez_compressed(
+        target,
+        world_from_cam=np.loadtxt(office / "poses.txt").reshape(-1, 4, 4),
+        intrinsics=np.loadtxt(office / "K.txt"),
+        depth_mm=np.stack(depth).astype(np.uint16),
+        depth_frames=numbers,
+    )
+
+
+def picture(clip: Path, number: int) -> None:
+    """One frame of a clip, 320 pixels wide, for the gallery."""
+    with av.open(str(clip)) as container:
+        frame = next(f for i, f in enumerate(container.decode(video=0)) if i == number)
+    size = (320, round(320 * frame.height / frame.width))
+    smaller = frame.to_image().resize(size, Image.Resampling.LANCZOS)
+    smaller.save(clip.with_suffix(".jpg"), quality=82)
+
+
+def main(source: Path) -> None:
+    """Makes all files from a folder with the sources."""
+    CLIPS.mkdir(exist_ok=True)
+    encode(sorted((source / "office/images").iterdir()), CLIPS / "office.mp4", OFFICE_RATE)
+    strip(source / "drive.mp4", CLIPS / "drive.mp4")
+    strip(source / "alley.mov", CLIPS / "alley.mp4")
+    for name, number in (("office", 44), ("drive", 60), ("alley", 20)):
+        picture(CLIPS / f"{name}.mp4", number)
+    write_truth(source / "office", CLIPS / "office_truth.npz")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Experiments on the model, each one command: `python -m svggt.experiments NAME`."""

@@ -1,0 +1,60 @@
+"""`python -m svggt.experiments NAME --help`: see each function for what it reports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from svggt.experiments import parity as parity_experiment
+from svggt.experiments.replay import record_replay
+
+
+def parity(fixture: Annotated[Path, tyro.conf.Positional], streaming: bool = False) -> int:
+    """Print the relative error of every output, and fail above the bounds of model.md.
+
+    Args:
+        fixture: a file as `tests/data/landscape.safetensors`.
+        streaming: compare the stream with its own causal batch pass instead.
+    """
+    loaded = parity_experiment.Fixture.load(fixture)
+    with torch.no_grad():
+        if streaming:
+            errors = parity_experiment.streaming_errors(loaded.network(), loaded.images)
+        else:
+            errors = parity_experiment.parity_errors(loaded)
+    worst = 0.0
+    for name, error in errors.items():
+        bound = parity_experiment.bound_of(name)
+        worst = max(worst, error / bound)
+        sys.stdout.write(f"{name:32} {error:.2e}  {'ok' if error <= bound else 'ABOVE'} {bound}\n")
+    sys.stdout.write(f"{'PASS' if worst <= 1 else 'FAIL'}: {len(errors)} outputs\n")
+    return 0 if worst <= 1 else 1
+
+
+def replay(
+    clip: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    model: str = "embedded",
+    rate: float = 5.0,
+    frames: int = 40,
+) -> int:
+    """Record what a run of a clip looks like, as a `.viser` file for the page.
+
+    Args:
+        clip: a video, as `assets/clips/office.mp4`.
+        out: the file to write, as `assets/replays/office.viser`.
+        model: a preset or a path to weights.
+        rate: frames a second taken from the clip, and played.
+        frames: at most.
+    """
+    written = record_replay(clip, out, model, rate, frames)
+    sys.stdout.write(f"{out}: {written / 1e6:.2f} MB\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.extras.subcommand_cli_from_dict({"parity": parity, "replay": replay}))

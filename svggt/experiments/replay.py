@@ -1,0 +1,44 @@
+"""Records the replay of an example: what a run of it looks like in the scene, as `.viser`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from svggt.checkpoints import load_model
+from svggt.clips import open_clip
+from svggt.devices import choose_device
+from svggt.frames import InputLimits
+from svggt.model.policies import window
+from svggt.scene import Scene
+from svggt.stream import Stream
+
+
+def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames: int) -> int:
+    """Streams a clip into a scene and writes viser's recording of it.
+
+    Args:
+        clip_path: a video.
+        target: the `.viser` file to write.
+        model: preset or path.
+        rate: frames a second taken from the clip; the replay runs at the same pace.
+        frames: at most.
+
+    Returns:
+        Bytes written.
+    """
+    loaded = load_model(model, choose_device())
+    limits = InputLimits(max_frames=frames)
+    clip = open_clip([clip_path], loaded.input_width, rate, limits)
+    stream, scene = Stream(loaded, window(8)), Scene()
+    try:
+        scene.reset(max_frames=frames)
+        scene.show("all frames" if loaded.cameras_hold else "newest frame")
+        recorder = scene.recorder()
+        for frame in clip.frames():
+            scene.add(stream.step(frame))
+            recorder.insert_sleep(1 / rate)
+        scene.settle()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.write_bytes(recorder.serialize())
+    finally:
+        scene.close()

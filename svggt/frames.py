@@ -1,0 +1,125 @@
+"""Pictures from people, turned into validated frames of one size.
+
+Knows of files and pixels, nothing of models. A picture's header is checked before its pixels
+are decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
+
+register_heif_opener()
+
+PATCH = 14
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+
+
+class BadInput(ValueError):
+    """What a person sent cannot be used. The message says why, and what to do instead."""
+
+
+@dataclass(frozen=True)
+class InputLimits:
+    """What a visitor may send. Shown on the page before an upload; all can be set.
+
+    Attributes:
+        max_bytes: of an upload, all files together.
+        max_frames: of a run; the rest of a longer clip is left out, and the page says so.
+        max_pixels: of one picture, checked before it is decoded.
+        max_seconds: of a video.
+    """
+
+    max_bytes: int = 200_000_000
+    max_frames: int = 120
+    max_pixels: int = 40_000_000
+    max_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture on its way to the model.
+
+    Attributes:
+        number: in its clip, from 0.
+        time_s: seconds from the clip's first frame; pictures count as one a second.
+        image: (H, W, 3) uint8 RGB; H and W multiples of the patch, the same for a whole clip.
+    """
+
+    number: int
+    time_s: float
+    image: NDArray[np.uint8]
+
+
+class Fitter:
+    """Brings pictures to the model's size, as VGGT's preprocessing does (model.md).
+
+    The first picture fixes the size: bicubic to `width`, height rounded to a multiple of the
+    patch, centre crop of the height only where it exceeds the width. Later pictures of another
+    shape are resized to fit and padded with white.
+    """
+
+    def __init__(self, width: int) -> None:
+        assert width % PATCH == 0, width
+        self._width = width
+        self._scaled: tuple[int, int] | None = None  # (width, height) before the crop
+
+    def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 of a picture of any mode and size."""
+        rgb = _on_white(picture)
+        rows = max(1, round(rgb.height * self._width / rgb.width / PATCH))
+        wanted = (self._width, rows * PATCH)
+        if self._scaled is None:
+            self._scaled = wanted
+        if wanted == self._scaled:
+            rgb = _centre_crop(rgb.resize(wanted, Image.Resampling.BICUBIC), self._width)
+        else:
+            size = (self._width, min(self._scaled[1], self._width))
+            rgb = ImageOps.pad(rgb, size, Image.Resampling.BICUBIC, color=(255, 255, 255))
+        return np.asarray(rgb)
+
+
+def open_picture(path: Path, name: str, limits: InputLimits) -> Image.Image:
+    """Decodes one picture upright, its header checked first.
+
+    Raises:
+        BadInput: it is none of `PICTURE_FORMATS`, is damaged, or has too many pixels.
+    """
+    try:
+        picture = Image.open(path, formats=PICTURE_FORMATS)
+        if picture.width * picture.height > limits.max_pixels:
+            raise BadInput(
+                f"“{name}” has {picture.width} × {picture.height} pixels; the limit is "
+                f"{limits.max_pixels / 1e6:.0f} megapixels. Make it smaller and try again."
+            )
+        return ImageOps.exif_transpose(picture)
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise BadInput(
+            f"“{name}” is not a picture that this page reads. Use JPEG, PNG, WebP or HEIC."
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"“{name}” is damaged and cannot be decoded. Save it again.") from None
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """RGB; transparency becomes white."""
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, rgba)
+    return picture.convert("RGB")
+
+
+def _centre_crop(picture: Image.Image, max_height: int) -> Image.Image:
+    excess = picture.height - max_height
+    if excess <= 0:
+        return picture
+    top = excess // 2
+    return picture.crop((0, top, picture.width, top + max_height))

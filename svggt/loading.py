@@ -1,0 +1,44 @@
+"""Weights that arrive while the page is already live on others."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+from svggt.checkpoints import CheckpointError, load_model
+from svggt.devices import Device
+from svggt.workers import LocalWorker
+
+
+class BackgroundLoad:
+    """Downloads and loads a model in a thread, then offers it to a worker.
+
+    Attributes:
+        name: of the model.
+        state: "loading", "ready" or "failed".
+        sentence: what people are told.
+    """
+
+    def __init__(self, name: str, device: Device, worker: LocalWorker) -> None:
+        self.name = name
+        self.state: Literal["loading", "ready", "failed"] = "loading"
+        self.sentence = f"{name} is being prepared; until then the page runs on embedded weights."
+        arguments = (device, worker)
+        threading.Thread(target=self._run, args=arguments, name="load", daemon=True).start()
+
+    def _run(self, device: Device, worker: LocalWorker) -> None:
+        try:
+            worker.add_model(load_model(self.name, device, self._on_bytes))
+        except (CheckpointError, RuntimeError) as error:
+            self.state = "failed"
+            self.sentence = f"{self.name} could not be loaded: {error}."
+        else:
+            self.state = "ready"
+            self.sentence = f"{self.name} is ready."
+
+    def _on_bytes(self, done: int, total: int) -> None:
+        of = f" of {total / 1e9:.2f}" if total else ""
+        self.sentence = (
+            f"{self.name} is downloading: {done / 1e9:.2f}{of} GB. Until then the page runs on "
+            "embedded weights."
+        )

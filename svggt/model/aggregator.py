@@ -1,0 +1,85 @@
+"""The aggregator: blocks inside a frame alternating with blocks over frames (VGGT, section 3.2).
+
+Knows nothing of how far a frame may look: the caller passes a way of attending per global layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from svggt.model.config import ModelConfig
+from svggt.model.encoder import Encoder
+from svggt.model.layers import Attend, Block
+from svggt.model.rope import Rope
+
+
+class Aggregator(nn.Module):
+    """Turns pictures into tokens that know of each other."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        dim = config.embed_dim
+        self.patch_embed = Encoder(config)
+        self.frame_blocks = self._blocks()
+        self.global_blocks = self._blocks()
+        # Index 0 is the stream's first frame, index 1 every later one.
+        self.camera_token = nn.Parameter(1e-6 * torch.randn(1, 2, 1, dim))
+        self.register_token = nn.Parameter(
+            1e-6 * torch.randn(1, 2, config.num_register_tokens, dim)
+        )
+
+    def _blocks(self) -> nn.ModuleList:
+        config = self.config
+        return nn.ModuleList(
+            Block(config.embed_dim, config.num_heads, qk_norm=True) for _ in range(config.depth)
+        )
+
+    def forward(
+        self, images: Tensor, attend: Callable[[int], Attend], first_frame: int = 0
+    ) -> dict[int, Tensor]:
+        """Tokens of the layers that the heads read.
+
+        Args:
+            images: (B, S, 3, H, W) in [0, 1], H and W multiples of the patch.
+            attend: layer -> how the tokens of all S frames attend in that global block.
+            first_frame: number in the stream of the first of these frames.
+
+        Returns:
+            layer -> (B, S, P, 2 C): [frame block's output | global block's output], where the
+            P tokens of a frame are camera, registers, patches.
+        """
+        config = self.config
+        batch, frames, _, height, width = images.shape
+        x = self.patch_embed(self._normalise(images).flatten(0, 1))
+        x = torch.cat([self._special_tokens(batch, frames, first_frame), x], dim=1)
+        grid = (height // config.patch_size, width // config.patch_size)
+        head_dim = config.embed_dim // config.num_heads
+        rope = Rope(grid, config.num_special_tokens, head_dim, config.rope_frequency, like=x)
+        wanted = {*config.dpt_layers, config.depth - 1}
+        outputs = {}
+        for layer, (frame_block, global_block) in enumerate(
+            zip(self.frame_blocks, self.global_blocks, strict=True)
+        ):
+            inside = frame_block(x, rope=rope)  # (B * S, P, C)
+            across = inside.unflatten(0, (batch, frames)).flatten(1, 2)  # (B, S * P, C)
+            across = global_block(across, attend(layer), rope)
+            x = across.unflatten(1, (frames, -1)).flatten(0, 1)
+            if layer in wanted:
+                outputs[layer] = torch.cat([inside, x], dim=-1).unflatten(0, (batch, frames))
+        return outputs
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        """ImageNet statistics, in the weights' dtype."""
+        mean = images.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        std = images.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        return ((images - mean) / std).to(self.camera_token.dtype)
+
+    def _special_tokens(self, batch: int, frames: int, first_frame: int) -> Tensor:
+        """(B * S, 1 + registers, C); which of the pair depends on the frame's number only."""
+        pairs = torch.cat([self.camera_token, self.register_token], dim=2)[0]
+        numbers = torch.arange(first_frame, first_frame + frames, device=pairs.device)
+        return pairs[(numbers > 0).long()].repeat(batch, 1, 1)

@@ -1,0 +1,116 @@
+"""Transformer layers shared by the encoder, the aggregator and the camera head.
+
+Attention takes the way of attending as a function, so that one block serves a bidirectional
+clip, a causal clip and a stream with a cached token memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from svggt.model.rope import Rope
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(queries, keys, values), each (B, heads, tokens, head_dim), to (B, heads, tokens, head_dim)."""
+
+
+def attend_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Every token sees every token."""
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def attend_past(tokens_per_frame: int) -> Attend:
+    """Frame t sees all tokens of frames 0..t (block-causal attention), exactly.
+
+    Frame by frame, so that the fused kernel needs no mask and no work is done above the diagonal.
+    """
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        steps = range(tokens_per_frame, k.shape[2] + 1, tokens_per_frame)
+        frames = [
+            attend_all(q[:, :, end - tokens_per_frame : end], k[:, :, :end], v[:, :, :end])
+            for end in steps
+        ]
+        return torch.cat(frames, dim=2)
+
+    return attend
+
+
+class LayerScale(nn.Module):
+    """Multiplies each channel by a learned factor."""
+
+    def __init__(self, dim: int, init: float):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((dim,), init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between."""
+
+    def __init__(self, dim: int, hidden: int, out: int):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Attention(nn.Module):
+    """Multi-head attention; queries and keys are optionally normed per head, then rotated."""
+
+    def __init__(self, dim: int, num_heads: int, qk_norm: bool):
+        super().__init__()
+        head_dim = dim // num_heads
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.q_norm = nn.LayerNorm(head_dim) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(head_dim) if qk_norm else nn.Identity()
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, attend: Attend, rope: Rope | None) -> Tensor:
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if rope is not None:
+            q, k = rope.rotate(q), rope.rotate(k)
+        return self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block with layer scale; the MLP is four times as wide.
+
+    Args:
+        dim: width.
+        num_heads: heads of the attention.
+        qk_norm: norm queries and keys over head_dim (aggregator only).
+        eps: of the layer norms; 1e-6 in the encoder, 1e-5 elsewhere.
+        layer_scale: initial value; 0.01 is for fine-tuning, from scratch begin at 0.3 to 1.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        qk_norm: bool = False,
+        eps: float = 1e-5,
+        layer_scale: float = 0.01,
+    ):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, num_heads, qk_norm)
+        self.ls1 = LayerScale(dim, layer_scale)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, 4 * dim, dim)
+        self.ls2 = LayerScale(dim, layer_scale)
+
+    def forward(self, x: Tensor, attend: Attend = attend_all, rope: Rope | None = None) -> Tensor:
+        x = x + self.ls1(self.attn(self.norm1(x), attend, rope))
+        return x + self.ls2(self.mlp(self.norm2(x)))

@@ -1,0 +1,121 @@
+"""VGGT (arXiv 2503.11651) and StreamVGGT (arXiv 2507.11539) as one network.
+
+The weights are the same either way; `causal` says how far a frame may look. The network is
+stateless: what a stream remembers is a `Memory` that the caller passes in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from svggt.model.aggregator import Aggregator
+from svggt.model.camera_head import CameraHead
+from svggt.model.config import ModelConfig
+from svggt.model.dense_head import DenseHead, activate_depth, activate_points
+from svggt.model.layers import attend_all, attend_past
+from svggt.model.memory import Memory
+from svggt.model.track_head import TrackHead, Tracks
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What the network says of B clips of S frames, on its device.
+
+    Attributes:
+        tokens: layer -> (B, S, P, 2 C), the aggregator's tokens that the heads read.
+        pose_enc_passes: (B, S, 9) of every pass of the camera head; see `CameraHead`.
+        depth: (B, S, H, W, 1) z-depth in the world's scale (the first camera's frame).
+        depth_conf: (B, S, H, W), at least 1.
+        world_points: (B, S, H, W, 3) in the world frame; None where not asked for.
+        world_points_conf: (B, S, H, W), at least 1; None likewise.
+    """
+
+    tokens: dict[int, Tensor]
+    pose_enc_passes: list[Tensor]
+    depth: Tensor
+    depth_conf: Tensor
+    world_points: Tensor | None
+    world_points_conf: Tensor | None
+
+    @property
+    def pose_enc(self) -> Tensor:
+        """(B, S, 9) of the last pass."""
+        return self.pose_enc_passes[-1]
+
+
+class VGGT(nn.Module):
+    """Encoder, aggregator and heads; module names are those of the published checkpoints."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.aggregator = Aggregator(config)
+        self.camera_head = CameraHead(config)
+        self.point_head = DenseHead(config, config.dpt_features, out_channels=4)
+        self.depth_head = DenseHead(config, config.dpt_features, out_channels=2)
+        self.track_head = TrackHead(config, config.track) if config.track else None
+
+    def forward(self, images: Tensor, causal: bool, points: bool = True) -> NetworkOutput:
+        """Predicts a whole clip at once.
+
+        Args:
+            images: (B, S, 3, H, W) in [0, 1], H and W multiples of the patch.
+            causal: frame t sees frames 0..t (StreamVGGT); else all of them (VGGT).
+            points: run the point head too.
+        """
+        tokens = self._clip_tokens(images, causal)
+        attend = attend_past(1) if causal else attend_all
+        return self._heads(tokens, images, lambda number, block: attend, points)
+
+    def step(self, images: Tensor, memory: Memory, points: bool = True) -> NetworkOutput:
+        """Predicts the next frame of B streams: (B, 1, 3, H, W).
+
+        The frame is only staged: the caller commits the memory, or rolls it back on an error.
+        """
+        attend = memory.global_attend(self._grid(images))
+        tokens = self.aggregator(images, attend, first_frame=memory.num_frames)
+        return self._heads(tokens, images, memory.camera_attend(), points)
+
+    def track(self, images: Tensor, query_points: Tensor, causal: bool) -> Tracks:
+        """Follows (B, N, 2) pixels (x, y) of frame 0 through a clip (B, S, 3, H, W).
+
+        Raises:
+            ValueError: these weights have no track head.
+        """
+        if self.track_head is None:
+            raise ValueError("this model has no track head: choose streamvggt-1b or vggt-1b")
+        tokens = self._clip_tokens(images, causal)
+        return self.track_head(tokens, _size(images), query_points)
+
+    def _clip_tokens(self, images: Tensor, causal: bool) -> dict[int, Tensor]:
+        rows, columns = self._grid(images)
+        per_frame = self.config.num_special_tokens + rows * columns
+        attend = attend_past(per_frame) if causal else attend_all
+        return self.aggregator(images, lambda layer: attend)
+
+    def _heads(
+        self, tokens: dict[int, Tensor], images: Tensor, camera_attend, points: bool
+    ) -> NetworkOutput:
+        camera_dtype = self.camera_head.token_norm.weight.dtype
+        camera_tokens = tokens[self.config.depth - 1][:, :, 0].to(camera_dtype)
+        pose_enc_passes = self.camera_head(camera_tokens, camera_attend)
+        size = _size(images)
+        depth, depth_conf = activate_depth(self.depth_head(tokens, size))
+        world_points = world_points_conf = None
+        if points:
+            world_points, world_points_conf = activate_points(self.point_head(tokens, size))
+        return NetworkOutput(
+            tokens, pose_enc_passes, depth, depth_conf, world_points, world_points_conf
+        )
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        height, width = _size(images)
+        patch = self.config.patch_size
+        assert height % patch == 0 and width % patch == 0, (height, width)
+        return height // patch, width // patch
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]

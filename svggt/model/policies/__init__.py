@@ -1,0 +1,45 @@
+"""Cache policies: what a stream keeps of its past. One file a policy."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from svggt.model.memory import CachePolicy
+from svggt.model.policies.full import FullMemory
+from svggt.model.policies.window import WindowMemory
+
+# A camera token is small but not nothing (131 kB a frame at 1B sizes in bf16), so a bounded
+# policy bounds it too. Exact below this many frames.
+CAMERA_WINDOW = 256
+
+
+def full() -> CachePolicy:
+    """Keeps every token of every frame (StreamVGGT)."""
+    return CachePolicy("full", FullMemory, FullMemory)
+
+
+def window(frames: int) -> CachePolicy:
+    """Keeps frame 0, the anchor, and the last `frames` frames (STream3R).
+
+    Raises:
+        ValueError: `frames` is less than 1.
+    """
+    if frames < 1:
+        raise ValueError(f"a window of {frames} frames keeps nothing: choose 1 or more")
+    return CachePolicy(
+        f"window {frames}", lambda: WindowMemory(frames), lambda: WindowMemory(CAMERA_WINDOW)
+    )
+
+
+def published_camera_memory(policy: CachePolicy) -> CachePolicy:
+    """The same policy with the camera memory of the published streaming loop.
+
+    All passes of the camera head share one memory per block and it keeps everything, as the
+    published loop does. Published tables were produced with it; ours is exact by default.
+    """
+    return dataclasses.replace(
+        policy,
+        name=f"{policy.name}, published camera memory",
+        camera_layer=FullMemory,
+        shared_camera_passes=True,
+    )

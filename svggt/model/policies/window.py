@@ -1,0 +1,51 @@
+"""Keep the anchor and the last W frames, in a ring with one slot to spare."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from svggt.model.memory import FrameTokens, LayerMemory
+
+
+class WindowMemory(LayerMemory):
+    """Frame 0 in slot 0, the last `window` frames in a ring, the new frame in the spare slot.
+
+    The order of keys means nothing to attention (their positions are rotated in), so a frame is
+    never moved. The spare slot makes a step undoable: nothing is overwritten before `commit`
+    frees the oldest slot. While a step runs every slot is in use, so that the keys to attend to
+    are the buffer itself.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._slots = 1 + window + 1
+        self._frames = 0
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
+
+    def stage(
+        self, queries: Tensor, keys: Tensor, values: Tensor, frame: FrameTokens
+    ) -> tuple[Tensor, Tensor]:
+        if self._keys is None or self._values is None:
+            batch, heads, tokens, head_dim = keys.shape
+            shape = (batch, heads, self._slots * tokens, head_dim)
+            self._keys, self._values = keys.new_empty(shape), values.new_empty(shape)
+        tokens = keys.shape[2]
+        start = self._slot(self._frames) * tokens
+        self._keys[:, :, start : start + tokens] = keys
+        self._values[:, :, start : start + tokens] = values
+        used = min(self._frames + 1, self._slots) * tokens
+        return self._keys[:, :, :used], self._values[:, :, :used]
+
+    def commit(self) -> None:
+        self._frames += 1
+
+    def rollback(self) -> None:
+        """Nothing to forget: the spare slot holds no committed frame."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(x.nbytes for x in (self._keys, self._values) if x is not None)
+
+    def _slot(self, frame: int) -> int:
+        """The anchor stays in slot 0; later frames go round slots 1 .. W + 1."""
+        return 0 if frame == 0 else 1 + (frame - 1) % (self._slots - 1)

@@ -1,0 +1,68 @@
+"""2-D rotary position embedding of a frame's tokens, and the sinusoidal tables of the heads."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Rope:
+    """Cosines and sines that rotate the queries and keys of one frame's tokens.
+
+    The first half of head_dim turns with the patch's row, the second with its column; positions
+    start at 1, special tokens sit at 0. A position does not depend on the frame, so a rotated
+    key is final and can be cached (model.md, part 2).
+
+    Args:
+        grid: (rows, columns) of patches.
+        num_special: tokens before the patches.
+        head_dim: width of one attention head, a multiple of 4.
+        frequency: base of the angles.
+        like: a tensor on the wanted device. Tables are float32, or float64 beside float64.
+    """
+
+    def __init__(
+        self, grid: tuple[int, int], num_special: int, head_dim: int, frequency: float, like: Tensor
+    ):
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        half = head_dim // 2
+        exponents = torch.arange(0, half, 2, device=like.device, dtype=dtype) / half
+        rows = torch.arange(1, grid[0] + 1, device=like.device, dtype=dtype)
+        columns = torch.arange(1, grid[1] + 1, device=like.device, dtype=dtype)
+        patches = torch.cartesian_prod(rows, columns)  # (rows * columns, 2)
+        positions = torch.cat([patches.new_zeros(num_special, 2), patches])
+        angles = positions[:, :, None] / frequency**exponents  # (P, 2, head_dim / 4)
+        angles = torch.cat([angles, angles], dim=-1).flatten(1)  # (P, head_dim)
+        self.cos, self.sin = angles.cos(), angles.sin()
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """Rotates (B, heads, S * P, head_dim), frame by frame; computed in the tables' dtype."""
+        frames = x.to(self.cos.dtype).unflatten(2, (-1, self.cos.shape[0]))
+        a, b, c, d = frames.chunk(4, dim=-1)
+        turned = torch.cat([-b, a, -d, c], dim=-1)
+        return (frames * self.cos + turned * self.sin).flatten(2, 3).to(x.dtype)
+
+
+def sinusoids(x: Tensor, y: Tensor, channels: int, base: float) -> Tensor:
+    """A sinusoidal embedding of the grid spanned by two axes.
+
+    The first half of the channels comes from x, the second from y; each half is all sines, then
+    all cosines, of frequencies base^(-k / (channels / 4)).
+
+    Args:
+        x: (W,) coordinates of the columns, float64.
+        y: (H,) coordinates of the rows, float64.
+
+    Returns:
+        (channels, H, W), float64.
+    """
+    quarter = channels // 4
+    omega = base ** (-torch.arange(quarter, device=x.device, dtype=x.dtype) / quarter)
+    of_x, of_y = x[:, None] * omega, y[:, None] * omega
+    of_x = torch.cat([of_x.sin(), of_x.cos()], dim=-1)  # (W, channels / 2)
+    of_y = torch.cat([of_y.sin(), of_y.cos()], dim=-1)  # (H, channels / 2)
+    height, width = len(y), len(x)
+    table = torch.cat(
+        [of_x.expand(height, -1, -1), of_y[:, None].expand(-1, width, -1)], dim=-1
+    )  # (H, W, channels)
+    return table.permute(2, 0, 1)

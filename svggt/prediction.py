@@ -1,0 +1,53 @@
+"""What the model says of one frame, on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt import geometry
+
+
+@dataclass(frozen=True, eq=False)
+class FramePrediction:
+    """Camera, depth and (where asked for) point map of one frame.
+
+    Attributes:
+        number: the frame's number in its stream, from 0.
+        time_s: its time in the source, seconds from the first frame.
+        image: (H, W, 3) uint8 RGB, as the network saw it.
+        cam_from_world: (3, 4) float64; the world is the first frame's camera, its scale
+            arbitrary, not metres.
+        intrinsics: (3, 3) float64, pixels of `image`.
+        depth: (H, W) float32 z-depth in the world's scale, positive.
+        depth_conf: (H, W) float32, at least 1; no probability.
+        world_points: (H, W, 3) float32 of the point head, in the world frame; None if not run.
+        world_points_conf: (H, W) float32, at least 1; None likewise.
+        seconds: time that the model took, transfers included.
+        memory_bytes: allocated by the stream's cached token memory after this frame.
+    """
+
+    number: int
+    time_s: float
+    image: NDArray[np.uint8]
+    cam_from_world: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
+    depth: NDArray[np.float32]
+    depth_conf: NDArray[np.float32]
+    world_points: NDArray[np.float32] | None
+    world_points_conf: NDArray[np.float32] | None
+    seconds: float
+    memory_bytes: int
+
+    @property
+    def world_from_cam(self) -> NDArray[np.float64]:
+        """(3, 4) float64: what a viewer places."""
+        return geometry.invert(self.cam_from_world)
+
+    @cached_property
+    def camera_points(self) -> NDArray[np.float32]:
+        """(H, W, 3) points from depth and intrinsics, in this camera's own frame."""
+        return geometry.unproject(self.depth, self.intrinsics).astype(np.float32)

@@ -1,0 +1,243 @@
+"""The 3D scene of one session: a viser server that grows by a frame at a time.
+
+Needs numpy and viser, knows nothing of models. Each frame is a node at its camera's pose and
+holds its points in the camera's own coordinates, so that a corrected pose moves a node and
+sends no point twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import viser
+import viser.infra
+from numpy.typing import NDArray
+from viser import transforms
+
+from svggt.prediction import FramePrediction
+
+Show = Literal["all frames", "newest frame"]
+
+POINT_BUDGET = 3_000_000
+"""Points that a browser is sent in one scene."""
+
+_EDGE = 0.04  # relative depth step between neighbouring pixels above which points would fly
+_RIM = 3  # pixels
+_UP = np.array([0.0, -1.0, 0.0])  # OpenCV: y points down
+_NEWEST, _OLDER = (220, 90, 30), (120, 130, 145)  # frustum colours
+_THUMBNAIL = 128  # pixels
+_LEVEL_STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
+
+
+@dataclass(frozen=True)
+class _Node:
+    """What the scene keeps of a frame."""
+
+    frame: viser.FrameHandle
+    points: viser.PointCloudHandle
+    frustum: viser.CameraFrustumHandle
+    up: NDArray[np.floating]  # the camera's up in the world
+    position: NDArray[np.floating]
+
+
+class Scene:
+    """Draws predictions as they come, and replays them to whoever joins late."""
+
+    def __init__(self) -> None:
+        self._server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+        # Any client can ask for a public tunnel, even with the button hidden.
+        self._server.request_share_url = lambda verbose=True: None
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._show: Show = "all frames"
+        self.reset(max_frames=1)
+
+    @property
+    def port(self) -> int:
+        """Loopback port of the viser server."""
+        return self._server.get_port()
+
+    @property
+    def num_frames(self) -> int:
+        """Frames drawn."""
+        return len(self._nodes)
+
+    @property
+    def num_viewers(self) -> int:
+        """Browsers connected."""
+        return len(self._server.get_clients())
+
+    def add(self, prediction: FramePrediction) -> None:
+        """Draws one more frame. The first one decides the view, the size of points and frustums."""
+        if not self._nodes:
+            self._set_up_view(prediction)
+        with self._server.atomic():
+            if self._nodes:
+                self._nodes[-1].frustum.color = _OLDER
+            # The last frame stays until the one after it: a browser needs a moment to build
+            # a cloud, and the view must not go blank meanwhile.
+            self._set_visible(self._nodes[-2:-1], self._show == "all frames")
+            self._nodes.append(self._draw(prediction))
+            self._trajectory.points = self._segments()
+            self._level()
+        self._server.flush()
+
+    def show(self, which: Show) -> None:
+        """Shows all frames, or only the newest one; flips flags, sends no point."""
+        self._show = which
+        with self._server.atomic():
+            self._set_visible(self._nodes[:-1], which == "all frames")
+        self._server.flush()
+
+    def settle(self) -> None:
+        """Says that no frame follows for now: exactly what was chosen is shown."""
+        self.show(self._show)
+
+    def reset(self, max_frames: int) -> None:
+        """Empties the scene for a run of at most so many frames, which share the point budget."""
+        self._points_per_frame = POINT_BUDGET // max_frames
+        self._nodes: list[_Node] = []
+        self._leaning = 0.0
+        scene = self._server.scene
+        scene.reset()
+        scene.set_up_direction("-y")
+        self._level_node = scene.add_frame("/level", show_axes=False)
+        self._trajectory = scene.add_line_segments(
+            "/level/trajectory",
+            points=np.zeros((0, 2, 3), np.float32),
+            colors=_NEWEST,
+            thickness=1.5,
+            thickness_units="screen",
+        )
+        self._server.flush()
+
+    def close(self) -> None:
+        """Ends the server: its thread, its port and its browsers' sockets."""
+        self._server.stop()
+
+    def recorder(self) -> viser.infra.StateSerializer:
+        """viser's own recorder of what is drawn from now on; serialises to `.viser`."""
+        return self._server.get_scene_serializer()
+
+    def _set_visible(self, nodes: list[_Node], visible: bool) -> None:
+        for node in nodes:
+            node.points.visible = node.frustum.visible = visible
+
+    def _set_up_view(self, prediction: FramePrediction) -> None:
+        """The first view: just behind frustum 0, looking past it at the median depth."""
+        self._stride = _stride(prediction.depth.size, 2 * self._points_per_frame)
+        distance = float(np.median(prediction.depth))
+        pixel = distance / prediction.intrinsics[0, 0]  # what a pixel covers there
+        self._point_size = 1.2 * self._stride * pixel
+        self._frustum_scale = 0.045 * distance
+        pose = _pose(prediction.world_from_cam)
+        eye = pose @ np.array([0.0, -0.2, -0.5]) * distance
+        look_at = pose @ np.array([0.0, 0.0, 1.0]) * distance
+        camera = self._server.initial_camera
+        camera.position, camera.look_at = eye, look_at
+        for client in self._server.get_clients().values():
+            client.camera.position, client.camera.look_at = eye, look_at
+
+    def _draw(self, prediction: FramePrediction) -> _Node:
+        number, scene = len(self._nodes), self._server.scene
+        name, pose = f"/level/frames/{number}", _pose(prediction.world_from_cam)
+        position = pose.translation()
+        frame = scene.add_frame(name, show_axes=False, wxyz=pose.rotation().wxyz, position=position)
+        points, colors = visible_points(prediction, self._stride)
+        centre = points.mean(axis=0) if len(points) else np.zeros(3)
+        cloud = scene.add_point_cloud(
+            f"{name}/points",
+            points=points - centre,  # float16 on the wire is finer near 0
+            colors=colors,
+            position=centre,
+            point_size=self._point_size,
+            point_shape="rounded",
+            point_shading="flat",
+        )
+        height, width = prediction.depth.shape
+        step = max(1, -(-width // _THUMBNAIL))
+        frustum = scene.add_camera_frustum(
+            f"{name}/frustum",
+            fov=float(2 * np.arctan(height / 2 / prediction.intrinsics[1, 1])),
+            aspect=width / height,
+            scale=self._frustum_scale,
+            thickness=1.5,
+            thickness_units="screen",
+            color=_NEWEST,
+            image=prediction.image[::step, ::step],
+            format="jpeg",
+            jpeg_quality=70,
+        )
+        up = pose.rotation().as_matrix() @ _UP
+        return _Node(frame, cloud, frustum, up, position)
+
+    def _segments(self) -> NDArray[np.float32]:
+        """(N - 1, 2, 3) from camera to camera."""
+        path = np.stack([node.position for node in self._nodes]).astype(np.float32)
+        return np.stack([path[:-1], path[1:]], axis=1)
+
+    def _level(self) -> None:
+        """Turns the world so that the cameras' mean up is up, if that is worth a move."""
+        mean_up = np.mean([node.up for node in self._nodes], axis=0)
+        turn = _turn(mean_up, _UP)
+        leaning = np.degrees(np.linalg.norm(turn.log()))
+        if abs(leaning - self._leaning) > _LEVEL_STEP:
+            self._level_node.wxyz, self._leaning = turn.wxyz, leaning
+
+
+def visible_points(
+    prediction: FramePrediction, stride: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Points worth drawing: the more confident half, without those that hang at depth edges.
+
+    Args:
+        prediction: of one frame.
+        stride: take every so manieth row and column.
+
+    Returns:
+        (N, 3) points in the camera's frame and their (N, 3) colours.
+    """
+    keep = prediction.depth_conf >= np.median(prediction.depth_conf)
+    keep &= ~depth_edges(prediction.depth) & _inside(prediction.depth.shape)
+    keep = keep[::stride, ::stride]
+    points = prediction.camera_points[::stride, ::stride][keep]
+    return points, prediction.image[::stride, ::stride][keep]
+
+
+def depth_edges(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels (H, W) whose depth differs from a neighbour's by more than 4 %: points there fly."""
+    edges = np.zeros(depth.shape, dtype=bool)
+    for axis in (0, 1):
+        step = np.abs(np.diff(np.log(depth), axis=axis)) > _EDGE
+        before, after = [(0, 0), (0, 0)], [(0, 0), (0, 0)]
+        before[axis], after[axis] = (1, 0), (0, 1)
+        edges |= np.pad(step, before) | np.pad(step, after)
+    return edges
+
+
+def _inside(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """All but the picture's rim, where the dense head's padding bends the depth."""
+    inside = np.zeros(shape, dtype=bool)
+    inside[_RIM:-_RIM, _RIM:-_RIM] = True
+    return inside
+
+
+def _stride(pixels: int, budget: int) -> int:
+    """The smallest stride in both directions that leaves at most `budget` of the pixels."""
+    return int(np.ceil(np.sqrt(pixels / budget)))
+
+
+def _pose(world_from_cam: NDArray[np.float64]) -> transforms.SE3:
+    rotation = transforms.SO3.from_matrix(world_from_cam[:, :3])
+    return transforms.SE3.from_rotation_and_translation(rotation, world_from_cam[:, 3])
+
+
+def _turn(source: NDArray[np.float64], target: NDArray[np.float64]) -> transforms.SO3:
+    """The smallest rotation that brings one direction to another."""
+    source = source / np.linalg.norm(source)
+    axis = np.cross(source, target)
+    sine, cosine = np.linalg.norm(axis), float(source @ target)
+    if sine < 1e-9:
+        return transforms.SO3.identity()
+    return transforms.SO3.exp(axis / sine * np.arctan2(sine, cosine))

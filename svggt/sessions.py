@@ -1,0 +1,318 @@
+"""Sessions: one visitor's run and scene, kept apart from every other's.
+
+A run belongs to its session, not to the request that began it: it goes on while nobody looks,
+and whoever looks reads `Session.progress`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from svggt.clips import Clip
+from svggt.frames import BadInput, Frame
+from svggt.prediction import FramePrediction
+from svggt.scene import Scene, Show
+from svggt.stream import ModelOverflow
+from svggt.workers import LocalWorker, StreamSettings
+
+log = logging.getLogger(__name__)
+
+State = Literal["empty", "running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """How many sessions there are, and how long they last.
+
+    Attributes:
+        max_sessions: at once.
+        max_per_address: of one visitor's address at once.
+        idle_seconds: until a session ends that nobody looks at and that does not run.
+        max_seconds: until any session ends.
+    """
+
+    max_sessions: int = 32
+    max_per_address: int = 6
+    idle_seconds: float = 600.0
+    max_seconds: float = 7200.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a session can say of its run at one moment.
+
+    Attributes:
+        version: grows with every change.
+        state: of the run.
+        message: one sentence for people; a remedy where something failed.
+        total: frames expected; None if nobody knows.
+        latest: the newest prediction.
+        step_seconds: model time of every frame so far.
+        elapsed_s: since the run began, until now or until it ended.
+    """
+
+    version: int = 0
+    state: State = "empty"
+    message: str = "Choose an example or upload a clip, then press Start."
+    total: int | None = None
+    latest: FramePrediction | None = None
+    step_seconds: tuple[float, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def frames_done(self) -> int:
+        """Frames in the scene."""
+        return len(self.step_seconds)
+
+
+class Session:
+    """One visitor's stream, scene and files.
+
+    Attributes:
+        token: the owner's; whoever has it drives the session.
+        viewer_token: opens the scene's socket and nothing else.
+        address: of the visitor who opened it.
+        folder: for files of this session; removed with it.
+        scene: its viser server.
+    """
+
+    def __init__(self, worker: LocalWorker, address: str, folder: Path) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self.viewer_token = secrets.token_urlsafe(24)
+        self.address = address
+        self.folder = folder
+        self.scene = Scene()
+        self.opened = self.touched = time.monotonic()
+        self._worker = worker
+        self._progress = Progress()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # starts, stops and clears come from several requests
+
+    @property
+    def progress(self) -> Progress:
+        """What is known now; a frozen value, safe to keep."""
+        return self._progress
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._progress.state == "running"
+
+    def touch(self) -> None:
+        """Notes that somebody looks."""
+        self.touched = time.monotonic()
+
+    def start(self, clip: Clip, settings: StreamSettings, max_frames: int, show: Show) -> None:
+        """Begins a run in a thread of its own. Where this fails, all that was there stays.
+
+        The first frame is decoded before anything is cleared.
+
+        Args:
+            clip: where frames come from.
+            settings: of the stream.
+            max_frames: that will come at most; the scene shares its point budget among them.
+            show: what the scene shows first.
+
+        Raises:
+            BadInput: a run is under way, or the clip cannot be used.
+        """
+        with self._lock:
+            if self.running:
+                raise BadInput("A run is under way. Stop it first, then start the next one.")
+            frames = clip.frames()
+            first = next(frames, None)
+            if first is None:
+                raise BadInput("The clip holds no frame. Choose another one.")
+            stream_id = self._worker.open(settings)
+            self.scene.reset(max_frames)
+            self.scene.show(show)
+            self._stop.clear()
+            self._publish(
+                state="running",
+                message="Working on the first frame.",
+                total=clip.total,
+                latest=None,
+                step_seconds=(),
+                elapsed_s=0.0,
+            )
+            arguments = (stream_id, itertools.chain([first], frames))
+            self._thread = threading.Thread(target=self._run, args=arguments, name="run")
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the run after the frame in hand; what is in the scene stays."""
+        with self._lock:
+            self._end_run()
+
+    def clear(self) -> None:
+        """Ends the run and empties the scene."""
+        with self._lock:
+            self._end_run()
+            self.scene.reset(max_frames=1)
+            self._progress = Progress(version=self._progress.version + 1)
+
+    def close(self) -> None:
+        """Ends everything: run, stream, scene, files."""
+        self.stop()
+        self.scene.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_run(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, stream_id: str, frames: Iterator[Frame]) -> None:
+        started = time.perf_counter()
+        state: State = "failed"
+        try:
+            state, message = self._steps(stream_id, frames, started)
+        except BadInput as error:
+            message = str(error)
+        except Exception as error:  # the run's thread is the last to see it
+            log.exception("run failed")
+            message = _sentence(error)
+        finally:
+            self._worker.close(stream_id)
+        self.scene.settle()
+        self._publish(state=state, message=message, elapsed_s=time.perf_counter() - started)
+
+    def _steps(self, stream_id: str, frames: Iterator[Frame], started: float) -> tuple[State, str]:
+        """Model and scene, frame by frame; returns how the run ended."""
+        for frame in frames:
+            if self._stop.is_set():
+                return "stopped", f"Stopped after {self._count()}."
+            prediction = self._worker.step(stream_id, frame)
+            self.scene.add(prediction)
+            self._publish(
+                message="Working.",
+                latest=prediction,
+                step_seconds=(*self._progress.step_seconds, prediction.seconds),
+                elapsed_s=time.perf_counter() - started,
+            )
+        return "finished", f"Finished: {self._count()}."
+
+    def _count(self) -> str:
+        done = self._progress.frames_done
+        return f"{done} frame" if done == 1 else f"{done} frames"
+
+    def _publish(self, **changes: object) -> None:
+        version = self._progress.version + 1
+        self._progress = dataclasses.replace(self._progress, version=version, **changes)
+
+
+class Sessions:
+    """All sessions of this process, found by token.
+
+    Tokens are looked up by their hash, so that a comparison's time says nothing of a token.
+
+    Args:
+        worker: runs their streams.
+        limits: on how many there are and how long they last.
+    """
+
+    def __init__(self, worker: LocalWorker, limits: SessionLimits) -> None:
+        self.worker = worker
+        self._limits = limits
+        self._root = Path(tempfile.mkdtemp(prefix="svggt-"))
+        self._by_token: dict[str, Session] = {}
+        self._by_viewer_token: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
+        self._reaper.start()
+
+    def __len__(self) -> int:
+        return len(self._by_token)
+
+    def open(self, address: str) -> Session:
+        """A new session for a visitor.
+
+        Raises:
+            BadInput: there are too many.
+        """
+        with self._lock:
+            current = list(self._by_token.values())
+            if len(current) >= self._limits.max_sessions:
+                raise BadInput("The demo is full at the moment. Try again in a few minutes.")
+            if sum(s.address == address for s in current) >= self._limits.max_per_address:
+                raise BadInput(
+                    f"{self._limits.max_per_address} scenes are open from your address already. "
+                    "Close a tab with one, or try again in ten minutes."
+                )
+            session = Session(self.worker, address, Path(tempfile.mkdtemp(dir=self._root)))
+            self._by_token[_hash(session.token)] = session
+            self._by_viewer_token[_hash(session.viewer_token)] = session
+            return session
+
+    def get(self, token: str | None) -> Session | None:
+        """The session of an owner's token; None for unknown and expired alike."""
+        session = self._by_token.get(_hash(token)) if token else None
+        if session is not None:
+            session.touch()
+        return session
+
+    def viser_port(self, viewer_token: str) -> int | None:
+        """The loopback port of a session's viser server."""
+        session = self._by_viewer_token.get(_hash(viewer_token))
+        return session.scene.port if session else None
+
+    def close(self, token: str) -> None:
+        """Ends a session; closing twice is harmless."""
+        with self._lock:
+            session = self._by_token.pop(_hash(token), None)
+            if session is None:
+                return
+            del self._by_viewer_token[_hash(session.viewer_token)]
+        session.close()
+
+    def shutdown(self) -> None:
+        """Ends all sessions and removes their files."""
+        self._ended.set()
+        self._reaper.join()
+        for session in list(self._by_token.values()):
+            self.close(session.token)
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def expire(self, now: float) -> None:
+        """Ends what is idle or too old at a monotonic time in seconds."""
+        for session in list(self._by_token.values()):
+            if session.running or session.scene.num_viewers:
+                session.touch()
+            idle = now - session.touched > self._limits.idle_seconds
+            if idle or now - session.opened > self._limits.max_seconds:
+                self.close(session.token)
+
+    def _reap(self) -> None:
+        while not self._ended.wait(timeout=5.0):
+            try:
+                self.expire(time.monotonic())
+            except Exception:  # the reaper must outlive one bad session
+                log.exception("expiry failed")
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _sentence(error: Exception) -> str:
+    """What a visitor is told of a failure, with a remedy; never a traceback."""
+    if isinstance(error, ModelOverflow):
+        return f"The run ended: {error}."
+    if "out of memory" in str(error).lower():
+        return "The device is out of memory. Choose a smaller window under Advanced, and Start."
+    return "The run ended by an error of ours; what was drawn stays. Press Start to try again."

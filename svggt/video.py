@@ -1,0 +1,152 @@
+"""Video files, probed in a process of their own and decoded one frame at a time.
+
+Decoding is PyAV's (FFmpeg). Run as `python -m svggt.video FILE` this module is the probe: it
+prints what the header says, under limits on memory and time, with no protocol but `file`.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
+from PIL import Image
+
+from svggt.frames import BadInput, Fitter, Frame, InputLimits
+
+_OPTIONS = {"protocol_whitelist": "file"}  # a playlist must not reach the network
+_PROBE_SECONDS = 10
+_PROBE_BYTES = 4 << 30  # address space, most of it libraries
+_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's header says.
+
+    Attributes:
+        codec: name of the video codec.
+        width: pixels, before rotation.
+        height: pixels, before rotation.
+        seconds: length; None where the header does not say.
+    """
+
+    codec: str
+    width: int
+    height: int
+    seconds: float | None
+
+
+def probe(path: Path, limits: InputLimits) -> VideoInfo:
+    """Reads a video's header in a process with limits of its own, and checks it.
+
+    Raises:
+        BadInput: no video, or too many pixels, or too long.
+    """
+    command = [sys.executable, "-m", "svggt.video", str(path)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=_PROBE_SECONDS, check=True, text=True
+        )
+        info = VideoInfo(**json.loads(done.stdout))
+    except (subprocess.SubprocessError, ValueError, TypeError):
+        raise BadInput(
+            "The file is not a video that can be decoded. Use MP4 or MOV with H.264 or HEVC, "
+            "or WebM, and check that it plays."
+        ) from None
+    if info.width * info.height > limits.max_pixels:
+        raise BadInput(
+            f"The video has {info.width} × {info.height} pixels; the limit is "
+            f"{limits.max_pixels / 1e6:.0f} megapixels. Export it smaller and try again."
+        )
+    if info.seconds is not None and info.seconds > limits.max_seconds:
+        raise BadInput(
+            f"The video lasts {info.seconds / 60:.0f} minutes; the limit is "
+            f"{limits.max_seconds / 60:.0f}. Cut it and try again."
+        )
+    return info
+
+
+def frames_of(
+    path: Path, width: int, frames_per_second: float, limits: InputLimits
+) -> Iterator[Frame]:
+    """Frames of a video at a chosen rate, upright, decoded lazily.
+
+    A frame is taken when its time stamp reaches the next tick, so that a variable rate keeps
+    its real pace.
+
+    Args:
+        path: a file that `probe` accepted.
+        width: of the frames, pixels, a multiple of the patch.
+        frames_per_second: the rate wanted, more than 0; a video never yields more than it has.
+        limits: what is accepted.
+
+    Raises:
+        BadInput: the video turns out damaged before its first frame, or changes to a size
+            above the limit.
+    """
+    fitter, number = Fitter(width), 0
+    reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame
+    for time_s, picture in _decode(path, limits):
+        # A tenth of a tick of tolerance: time stamps are rounded.
+        if time_s * frames_per_second < number - 0.1:
+            continue
+        yield Frame(number, time_s, fitter.fit(_upright(picture, reformatter)))
+        number += 1
+        if number == limits.max_frames:
+            return
+    if number == 0:
+        raise BadInput("The video holds no frame that can be decoded. Export it again as MP4.")
+
+
+def _decode(path: Path, limits: InputLimits) -> Iterator[tuple[float, av.VideoFrame]]:
+    """(seconds from the first frame, frame) of the best video stream, as far as it is whole."""
+    with av.open(str(path), options=_OPTIONS) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        start = None
+        for frame in _until_damage(container, stream):
+            if frame.width * frame.height > limits.max_pixels:
+                raise BadInput("The video changes to a size above the limit. Export it again.")
+            time = frame.time or 0.0
+            start = time if start is None else start
+            yield time - start, frame
+
+
+def _until_damage(container, stream) -> Iterator[av.VideoFrame]:
+    """What can be decoded; a clip that was cut off in transfer is good up to there."""
+    try:
+        yield from container.decode(stream)
+    except av.FFmpegError:
+        return
+
+
+def _upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> Image.Image:
+    """8-bit sRGB, turned as the display matrix says (degrees counter-clockwise)."""
+    mapped = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
+    rgb = reformatter.reformat(frame, format="rgb24", **mapped if frame.color_trc in _HDR else {})
+    turned = np.rot90(rgb.to_ndarray(), k=frame.rotation // 90)
+    return Image.fromarray(np.ascontiguousarray(turned))
+
+
+def _read_header(path: str) -> VideoInfo:
+    with av.open(path, options=_OPTIONS) as container:
+        if len(container.streams) > 64:
+            raise ValueError("too many streams")
+        stream = container.streams.video[0]
+        codec = stream.codec_context
+        seconds = container.duration / av.time_base if container.duration else None
+        return VideoInfo(codec.name, codec.width, codec.height, seconds)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (_PROBE_BYTES, _PROBE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_PROBE_SECONDS, _PROBE_SECONDS))
+    sys.stdout.write(json.dumps(asdict(_read_header(sys.argv[1]))))

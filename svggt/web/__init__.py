@@ -1,0 +1,1 @@
+"""The public page: one port, our routes first, Gradio behind them."""

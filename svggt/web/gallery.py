@@ -1,0 +1,43 @@
+"""The example clips that the page offers. Sources and licences: assets/LICENSES.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from svggt.checkpoints import ASSETS
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip of the gallery.
+
+    Attributes:
+        name: of its files.
+        title: for people.
+        frames_per_second: taken from the clip, chosen so that neighbours overlap.
+    """
+
+    name: str
+    title: str
+    frames_per_second: float
+
+    @property
+    def clip(self) -> Path:
+        """The video."""
+        return ASSETS / "clips" / f"{self.name}.mp4"
+
+    @property
+    def picture(self) -> Path:
+        """One of its frames."""
+        return ASSETS / "clips" / f"{self.name}.jpg"
+
+
+EXAMPLES = (
+    Example("office", "Office walk", 10.0),
+    Example("drive", "Highway drive", 5.0),
+    Example("alley", "Alley, phone", 15.0),
+)
+
+REPLAYED = EXAMPLES[0]
+"""The example whose recorded replay the page opens on."""

@@ -1,0 +1,125 @@
+"""Pieces of the page as HTML: made from numbers and our own sentences, all text escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+from cmap import Colormap
+from numpy.typing import NDArray
+from PIL import Image
+
+from svggt.prediction import FramePrediction
+from svggt.sessions import Progress
+
+_DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
+_PLOT = (300, 56)  # pixels of the latency plot
+
+
+def viewer(address: str, title: str) -> str:
+    """The 3D view; `address` is a path of this site."""
+    return f'<iframe class="viewer" src="{escape(address)}" title="{escape(title)}"></iframe>'
+
+
+def header(model: str, device: str, note: str) -> str:
+    """Title, what the page is, and which model runs where."""
+    return (
+        '<div class="top"><h1>svggt</h1>'
+        "<p class='what'>Streaming 4D geometry: a 3D scene that grows with every frame.</p>"
+        f"<p class='badge' title='{escape(note, quote=True)}'><b>{escape(model)}</b> on "
+        f"{escape(device)}<span> · {escape(note)}</span></p></div>"
+    )
+
+
+def status(progress: Progress) -> str:
+    """One sentence, and how far the run is."""
+    if progress.state == "failed":
+        return failure(progress.message)
+    text = progress.message
+    if progress.state == "running" and progress.frames_done:
+        of = f" of {progress.total}" if progress.total else ""
+        text = f"Frame {progress.frames_done}{of}"
+    bar = ""
+    if progress.state == "running" and progress.total:
+        bar = f'<progress value="{progress.frames_done}" max="{progress.total}"></progress>'
+    return f'<div class="status" role="status">{bar}<span>{escape(text)}</span></div>'
+
+
+def failure(sentence: str) -> str:
+    """What went wrong and what to do; read out at once by a screen reader."""
+    return f'<div class="status failed" role="alert"><span>{escape(sentence)}</span></div>'
+
+
+def notice(sentence: str) -> str:
+    """News that is neither the run's nor a failure."""
+    return f'<p class="notice">{escape(sentence)}</p>'
+
+
+def live(progress: Progress) -> str:
+    """Strip of the newest frame, four figures, latency plot."""
+    return f'<div class="live">{_strip(progress.latest)}{_figures(progress)}{_plot(progress)}</div>'
+
+
+def _strip(latest: FramePrediction | None) -> str:
+    if latest is None:
+        pictures = dict.fromkeys(("RGB", "Depth", "Confidence"))
+    else:
+        inverse = 1 / latest.depth  # near things get most of the colours
+        pictures = {
+            "RGB": latest.image,
+            "Depth": _colours(inverse, _DEPTH),
+            "Confidence": _colours(np.log(latest.depth_conf), _CONFIDENCE),
+        }
+    return '<div class="strip">' + "".join(map(_figure, pictures, pictures.values())) + "</div>"
+
+
+def _figure(title: str, pixels: NDArray[np.uint8] | None) -> str:
+    if pixels is None:
+        return f'<figure><div class="blank"></div><figcaption>{title}</figcaption></figure>'
+    source = f"data:image/jpeg;base64,{_jpeg(pixels)}"
+    alt = f"{title} of the newest frame"
+    return f'<figure><img src="{source}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
+
+
+def _figures(progress: Progress) -> str:
+    done, latest = progress.frames_done, progress.latest
+    rate = done / progress.elapsed_s if progress.elapsed_s else 0.0
+    rows = {
+        "ms a frame": f"{1000 * progress.step_seconds[-1]:.0f}" if done else "–",
+        "frames a second": f"{rate:.1f}" if done else "–",
+        "MB of memory": f"{latest.memory_bytes / 1e6:.0f}" if latest else "–",
+        "frames done": f"{done}" + (f" / {progress.total}" if progress.total else ""),
+    }
+    cells = "".join(f"<div><dd>{value}</dd><dt>{name}</dt></div>" for name, value in rows.items())
+    return f'<dl class="figures">{cells}</dl>'
+
+
+def _plot(progress: Progress) -> str:
+    """Milliseconds of every frame; the scale starts at 0."""
+    width, height = _PLOT
+    milliseconds = 1000 * np.array(progress.step_seconds or (0.0,))
+    top = max(float(np.percentile(milliseconds, 98)), 1.0) * 1.15
+    x = np.linspace(0, width, len(milliseconds))
+    y = height * (1 - np.minimum(milliseconds / top, 1))
+    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    drawn = f'<polyline points="{line}"/>' if progress.frames_done > 1 else ""
+    return (
+        f'<figure class="plot"><svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
+        f'role="img" aria-label="Milliseconds of every frame">{drawn}</svg>'
+        f"<figcaption>ms of every frame, 0 to {top:.0f}</figcaption></figure>"
+    )
+
+
+def _colours(values: NDArray[np.floating], colormap: Colormap) -> NDArray[np.uint8]:
+    """(H, W) to (H, W, 3) uint8; the range is the frame's own, without its extremes."""
+    low, high = np.percentile(values, (2, 98))
+    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
+    return (255 * np.asarray(colormap(scaled))[..., :3]).astype(np.uint8)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

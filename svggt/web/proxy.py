@@ -1,0 +1,154 @@
+"""viser behind the page's own port: its client as a page, its socket through a proxy.
+
+A session's viser server listens on a loopback port that nobody outside reaches; the token in
+the path says which. Facts that this file rests on: shared/demo.md, "One public port".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from urllib.parse import urlsplit
+
+import websockets
+from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+from websockets.typing import Subprotocol
+
+VIEWER_CSP = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: data:; "
+    "connect-src 'self' blob: data:; "
+    "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+)
+"""What viser's client may do: talk to this page alone, and be framed by it or its Space."""
+
+_MAX_UPSTREAM = 1 << 20  # bytes of one message from a browser; viser's own are small
+_SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not buffered for
+
+# The page's own controls drive the scene; viser's panel covers half a phone.
+_HIDE_PANEL = """<style>
+.mantine-Paper-root, .mantine-Notifications-root { display: none !important; }
+</style>"""
+HIDE_NOTICES = """<style>.mantine-Notifications-root { display: none !important; }</style>"""
+
+Lookup = Callable[[str], int | None]
+"""A viewer token to the loopback port of its viser server, None for unknown and expired."""
+
+
+def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
+    """`/viser/{token}/`: the client's page, and its socket.
+
+    Args:
+        lookup: finds a session's viser server.
+        allowed_origins: scheme://host of pages besides our own that may open the socket.
+    """
+    router = APIRouter()
+
+    @router.get("/viser/{token}/")
+    async def page(token: str, request: Request) -> Response:
+        if lookup(token) is None or not _harmless(request, f"/viser/{token}"):
+            raise HTTPException(404)
+        return viewer_page(_HIDE_PANEL)
+
+    @router.websocket("/viser/{token}")
+    @router.websocket("/viser/{token}/")
+    async def socket(token: str, browser: WebSocket) -> None:
+        port = lookup(token)
+        if port is None or not same_origin(browser, allowed_origins):
+            await browser.close(1008)
+            return
+        await _bridge(browser, port)
+
+    return router
+
+
+def _harmless(request: Request, socket_path: str) -> bool:
+    """Whether no query key binds the client to another server.
+
+    The client writes its own socket's address into its query; that one passes, for a reload.
+    """
+    query, host = request.query_params, request.headers.get("host")
+    own = {None, f"ws://{host}{socket_path}", f"wss://{host}{socket_path}"}
+    return query.get("websocket") in own and "playbackPath" not in query
+
+
+def viewer_page(style: str) -> Response:
+    """viser's single-file client with a style of ours, under our policy."""
+    html = _client().replace("</head>", f"{style}</head>", 1)
+    headers = {
+        "Content-Security-Policy": VIEWER_CSP,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+    return Response(html, media_type="text/html", headers=headers)
+
+
+@cache
+def _client() -> str:
+    return resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
+
+
+def same_origin(browser: WebSocket, allowed: frozenset[str]) -> bool:
+    """Whether the socket was opened by this page, by an allowed one, or by no page at all."""
+    origin = browser.headers.get("origin")
+    if origin is None or origin in allowed:
+        return True
+    return urlsplit(origin).netloc == browser.headers.get("host")
+
+
+async def _bridge(browser: WebSocket, port: int) -> None:
+    """Connects a browser to a viser server until either side ends."""
+    # viser checks that client and server are of one version by the subprotocol.
+    asked = [Subprotocol(name) for name in browser.scope.get("subprotocols", [])]
+    try:
+        viser = await websockets.connect(
+            f"ws://127.0.0.1:{port}",
+            subprotocols=asked or None,
+            max_size=None,
+            compression=None,
+            proxy=None,
+        )
+    except (OSError, websockets.WebSocketException):
+        await browser.close(1013)
+        return
+    async with viser:
+        await browser.accept(viser.subprotocol)
+        pumps = [
+            asyncio.create_task(_to_viser(browser, viser)),
+            asyncio.create_task(_to_browser(viser, browser)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the browser has gone already
+        await browser.close(_code(viser.close_code))
+
+
+async def _to_viser(browser: WebSocket, viser: websockets.ClientConnection) -> None:
+    while True:
+        message = await browser.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        data = message.get("bytes") or message.get("text")
+        if data is None or len(data) > _MAX_UPSTREAM:
+            return
+        await viser.send(data)
+
+
+async def _to_browser(viser: websockets.ClientConnection, browser: WebSocket) -> None:
+    async for message in viser:
+        is_text = isinstance(message, str)
+        send = browser.send_text(message) if is_text else browser.send_bytes(message)
+        # One message at a time in flight: a slow browser holds viser back, then is dropped.
+        await asyncio.wait_for(send, _SEND_SECONDS)
+
+
+def _code(close_code: int | None) -> int:
+    """A close code that may be sent on: 1005 and 1006 only say that none came."""
+    return close_code if close_code and close_code not in (1005, 1006) else 1000

@@ -1,0 +1,70 @@
+"""The site: our routes first, Gradio mounted at /, headers and limits around both."""
+
+from __future__ import annotations
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from svggt.frames import InputLimits
+from svggt.loading import BackgroundLoad
+from svggt.sessions import Sessions
+from svggt.web.gallery import EXAMPLES
+from svggt.web.limits import LimitMiddleware, RequestLimits
+from svggt.web.proxy import VIEWER_CSP, viewer_routes
+from svggt.web.replay import replay_file, replay_routes
+from svggt.web.ui import STYLE, THEME, Page
+
+
+def build_site(
+    sessions: Sessions,
+    limits: InputLimits,
+    load: BackgroundLoad | None = None,
+    allowed_origins: frozenset[str] = frozenset(),
+) -> FastAPI:
+    """Everything that is served on the one port.
+
+    Args:
+        sessions: where runs live.
+        limits: what a visitor may send.
+        load: weights that are still on their way.
+        allowed_origins: scheme://host of pages besides our own that may open sockets.
+    """
+    site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    site.include_router(viewer_routes(sessions.viser_port, allowed_origins))
+    recorded = frozenset(e.name for e in EXAMPLES if replay_file(e.name).is_file())
+    site.include_router(replay_routes(recorded))
+    gr.mount_gradio_app(
+        site,
+        Page(sessions, limits, load).build(),
+        path="/",
+        theme=THEME,
+        css=STYLE,
+        show_error=False,
+        allowed_paths=[],
+        max_file_size=limits.max_bytes,
+        ssr_mode=False,
+        footer_links=[],
+    )
+    site.add_middleware(HeaderMiddleware)
+    site.add_middleware(LimitMiddleware, limits=RequestLimits(upload_bytes=limits.max_bytes))
+    return site
+
+
+class HeaderMiddleware:
+    """Adds the page's policy to every answer that has none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", VIEWER_CSP)
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

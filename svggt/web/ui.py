@@ -1,0 +1,266 @@
+"""The page: what its events do.
+
+State in the browser is a token; everything else is looked up in `Sessions`. Messages for people
+are sentences; no traceback reaches them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from svggt.checkpoints import LoadedModel
+from svggt.clips import Clip, open_clip
+from svggt.frames import BadInput, InputLimits
+from svggt.loading import BackgroundLoad
+from svggt.scene import Show
+from svggt.sessions import Progress, Session, Sessions
+from svggt.web import layout, panels
+from svggt.web.gallery import EXAMPLES
+from svggt.workers import StreamSettings
+
+log = logging.getLogger(__name__)
+
+STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
+THEME = gr.themes.Default(
+    primary_hue="orange",
+    neutral_hue="slate",
+    font=["system-ui", "sans-serif"],  # no font is fetched from anywhere
+    font_mono=["ui-monospace", "monospace"],
+)
+
+_WATCH_SECONDS = 0.15  # between two looks at a run
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class Page:
+    """One page for all visitors.
+
+    Args:
+        sessions: where runs live.
+        limits: what a visitor may send.
+        load: weights that are still on their way; None if there are none.
+    """
+
+    def __init__(
+        self, sessions: Sessions, limits: InputLimits, load: BackgroundLoad | None
+    ) -> None:
+        self._sessions = sessions
+        self._limits = limits
+        self._load = load
+        self._tabs: dict[str, str] = {}  # Gradio's name of a browser tab -> owner token
+
+    def build(self) -> gr.Blocks:
+        """The page's blocks, wired."""
+        with gr.Blocks(
+            title="svggt: streaming 4D geometry",
+            analytics_enabled=False,
+            fill_width=True,
+            delete_cache=(600, 3600),
+        ) as blocks:
+            controls = layout.lay_out(list(self._models.values()), self._limits)
+            self._wire_source(controls.source)
+            self._wire_run(controls)
+            self._wire_settings(controls)
+            blocks.load(self._refresh_models, None, [controls.advanced.model], **_PRIVATE)
+            blocks.unload(self._unload)
+        blocks.queue(max_size=200, default_concurrency_limit=None)
+        return blocks
+
+    @property
+    def _models(self) -> dict[str, LoadedModel]:
+        return self._sessions.worker.models
+
+    def _wire_source(self, source: layout.Source) -> None:
+        for kind, tab in source.tabs.items():
+            tab.select(lambda kind=kind: kind, None, source.kind, **_PRIVATE)
+
+        def choose(event: gr.SelectData) -> int:
+            return int(event.index)
+
+        source.pictures.select(choose, None, source.example, **_PRIVATE)
+
+    def _wire_run(self, c: layout.Controls) -> None:
+        a = c.advanced
+        watched = [c.status, c.live, c.start, c.stop, c.clear]
+        c.start.click(
+            self._start,
+            [
+                c.token, c.source.kind, c.source.example, c.source.files, c.show,
+                a.rate, a.max_frames, a.memory, a.window, a.published, a.model,
+            ],
+            [c.token, c.viewer, c.why, c.status, c.start, c.stop, c.clear],
+            **_PRIVATE,
+        ).then(self._watch, [c.token], watched, **_PRIVATE)  # fmt: skip
+        c.stop.click(self._stop, [c.token], None, **_PRIVATE)
+        c.clear.click(self._clear, [c.token], watched, **_PRIVATE)
+        c.show.input(self._show, [c.token, c.show], None, **_PRIVATE)
+
+    def _wire_settings(self, c: layout.Controls) -> None:
+        model = c.advanced.model
+        outputs = [c.header, c.show, c.advanced.memory]
+        model.change(self._choose_model, [model], outputs, **_PRIVATE)
+        if self._load is not None:
+            self._wire_load(self._load, model)
+
+    def _wire_load(self, load: BackgroundLoad, model: gr.Dropdown) -> None:
+        """Says how far weights are that are on their way, and offers to switch to them."""
+        notice = gr.HTML(panels.notice(load.sentence), elem_id="notice")
+        switch = gr.Button(f"Switch to {load.name}", visible=False, elem_id="switch")
+        timer = gr.Timer(1.0)
+
+        def look() -> tuple[Any, ...]:
+            ready, loading = load.state == "ready", load.state == "loading"
+            text = panels.notice(load.sentence)
+            return text, gr.Button(visible=ready), gr.Timer(active=loading)
+
+        def use() -> tuple[Any, ...]:
+            choices = list(self._models)
+            return gr.Dropdown(choices=choices, value=load.name), gr.Button(visible=False), ""
+
+        timer.tick(look, None, [notice, switch, timer], **_PRIVATE)
+        switch.click(use, None, [model, switch, notice], **_PRIVATE)
+
+    def _start(
+        self,
+        token: str | None,
+        kind: str,
+        example: int,
+        files: list[str] | None,
+        show: Show,
+        rate: float,
+        max_frames: float,
+        memory: str,
+        window: float,
+        published: bool,
+        model_name: str,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        """Begins a run. Where this fails, a sentence is shown and nothing else changes."""
+        try:
+            model = self._model(model_name)
+            limits = replace(self._limits, max_frames=_whole(max_frames, 1, layout.MAX_FRAMES))
+            clip = _clip(kind, example, files, rate, model.input_width, limits)
+            settings = StreamSettings(
+                model=model.name,
+                memory="full" if memory == "full" else "window",
+                window=_whole(window, 1, layout.MAX_WINDOW),
+                published_camera_memory=published,
+            )
+            known = self._sessions.get(token)
+            session = known or self._open(request)
+            session.start(clip, settings, limits.max_frames, show)
+        except BadInput as error:
+            return _refused(str(error))
+        except Exception:  # the last line before a visitor
+            log.exception("start failed")
+            return _refused("This could not be started: an error of ours. Press Start once more.")
+        # The view of a known session stays: a new address would reload it.
+        view = gr.skip() if known else _view(session)
+        progress = session.progress
+        return session.token, view, _why(model), panels.status(progress), *_buttons(progress)
+
+    def _open(self, request: gr.Request) -> Session:
+        session = self._sessions.open(request.client.host if request.client else "unknown")
+        self._tabs[request.session_hash or ""] = session.token
+        return session
+
+    async def _watch(self, token: str | None) -> AsyncIterator[tuple[Any, ...]]:
+        """Follows a run until it ends."""
+        version = -1
+        while (session := self._sessions.get(token)) is not None:
+            progress = session.progress
+            if progress.version != version:
+                version = progress.version
+                yield _watched(progress)
+            if progress.state != "running":
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _stop(self, token: str | None) -> None:
+        session = self._sessions.get(token)
+        if session is not None:
+            session.stop()
+
+    def _clear(self, token: str | None) -> tuple[Any, ...]:
+        session = self._sessions.get(token)
+        if session is None:
+            return _watched(Progress())
+        session.clear()
+        return _watched(session.progress)
+
+    def _show(self, token: str | None, which: Show) -> None:
+        session = self._sessions.get(token)
+        if session is not None:
+            session.scene.show(which)
+
+    def _choose_model(self, name: str) -> tuple[Any, ...]:
+        model = self._model(name)
+        return layout.header_of(model), layout.first_show(model), layout.first_memory(model)
+
+    def _refresh_models(self) -> gr.Dropdown:
+        return gr.Dropdown(choices=list(self._models))
+
+    def _unload(self, request: gr.Request) -> None:
+        """A closed tab ends its session."""
+        token = self._tabs.pop(request.session_hash or "", None)
+        if token is not None:
+            self._sessions.close(token)
+
+    def _model(self, name: str) -> LoadedModel:
+        model = self._models.get(name)
+        if model is None:
+            raise BadInput(f"The model {name} is not loaded. Choose another under Advanced.")
+        return model
+
+
+def _clip(
+    kind: str, example: int, files: list[str] | None, rate: float, width: int, limits: InputLimits
+) -> Clip:
+    if kind == "example":
+        chosen = EXAMPLES[example]
+        return open_clip([chosen.clip], width, chosen.frames_per_second, limits)
+    return open_clip([Path(file) for file in files or []], width, rate or 0.0, limits)
+
+
+def _refused(sentence: str) -> tuple[Any, ...]:
+    """Of `_start`'s outputs only the status changes."""
+    return (*[gr.skip()] * 3, panels.failure(sentence), *[gr.skip()] * 3)
+
+
+def _watched(progress: Progress) -> tuple[Any, ...]:
+    return panels.status(progress), panels.live(progress), *_buttons(progress)
+
+
+def _buttons(progress: Progress) -> tuple[gr.Button, gr.Button, gr.Button]:
+    """Start, Stop, Clear: what makes sense now can be pressed."""
+    running, empty = progress.state == "running", progress.state == "empty"
+    return (
+        gr.Button(interactive=not running),
+        gr.Button(interactive=running),
+        gr.Button(interactive=not empty),
+    )
+
+
+def _view(session: Session) -> str:
+    return panels.viewer(f"/viser/{session.viewer_token}/", "3D scene of your clip")
+
+
+def _why(model: LoadedModel) -> str:
+    if model.cameras_hold:
+        return ""
+    return (
+        "<p>The embedded weights’ cameras hardly follow yet (see the model card), so frames do "
+        "not line up: the newest frame is shown first.</p>"
+    )
+
+
+def _whole(value: float | None, low: int, high: int) -> int:
+    """A number field's value, kept within its range."""
+    return min(high, max(low, int(value or low)))

@@ -1,0 +1,101 @@
+"""Where streams live: here, in this process. One thread a device runs one step at a time.
+
+Steps queue in the order they are asked for, and a session asks for its next frame only after
+the last one, so that sessions share a device in turn, frame by frame.
+"""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from svggt.checkpoints import LoadedModel
+from svggt.frames import Frame
+from svggt.model import policies
+from svggt.model.memory import CachePolicy
+from svggt.prediction import FramePrediction
+from svggt.stream import Stream
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream is run. Plain values, so that they travel and are stored.
+
+    Attributes:
+        model: name of a loaded model.
+        memory: cache policy.
+        window: frames besides the anchor that `window` keeps.
+        published_camera_memory: reproduce the published loop's shared camera memory.
+        points: run the point head too.
+    """
+
+    model: str
+    memory: Literal["full", "window"] = "window"
+    window: int = 8
+    published_camera_memory: bool = False
+    points: bool = False
+
+    def policy(self) -> CachePolicy:
+        """The cache policy meant.
+
+        Raises:
+            ValueError: the window is too small.
+        """
+        policy = policies.full() if self.memory == "full" else policies.window(self.window)
+        if self.published_camera_memory:
+            return policies.published_camera_memory(policy)
+        return policy
+
+
+class LocalWorker:
+    """Streams in this process, over weights that they share."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, LoadedModel] = {}
+        self._streams: dict[str, Stream] = {}
+        self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+
+    @property
+    def models(self) -> dict[str, LoadedModel]:
+        """Loaded models by name, in the order they came."""
+        return dict(self._models)
+
+    @property
+    def num_streams(self) -> int:
+        """Streams open."""
+        return len(self._streams)
+
+    def add_model(self, model: LoadedModel) -> None:
+        """Offers weights to streams that are opened from now on."""
+        self._models[model.name] = model
+
+    def open(self, settings: StreamSettings) -> str:
+        """Begins a stream and returns its id.
+
+        Raises:
+            KeyError: no such model is loaded.
+        """
+        stream_id = secrets.token_hex(8)
+        model = self._models[settings.model]
+        self._streams[stream_id] = Stream(model, settings.policy(), settings.points)
+        return stream_id
+
+    def step(self, stream_id: str, frame: Frame) -> FramePrediction:
+        """Waits for the device's turn, then takes in one frame; see `Stream.step`.
+
+        Raises:
+            KeyError: the stream was closed. A worker never starts an empty one in its place.
+        """
+        stream = self._streams[stream_id]
+        return self._device_thread.submit(stream.step, frame).result()
+
+    def close(self, stream_id: str) -> None:
+        """Ends a stream and frees its memory; closing twice is harmless."""
+        self._streams.pop(stream_id, None)
+
+    def shutdown(self) -> None:
+        """Ends the device thread."""
+        self._streams.clear()
+        self._device_thread.shutdown(wait=True)

@@ -1,0 +1,65 @@
+"""Fixtures that several tests share. Real components throughout: no mocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from svggt.checkpoints import LoadedModel, load_model
+from svggt.devices import choose_device
+from svggt.experiments.parity import Fixture
+from svggt.frames import Frame
+from svggt.workers import LocalWorker
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def parity() -> Fixture:
+    """The published implementation's outputs at a small size."""
+    return Fixture.load(DATA / "landscape.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny(parity: Fixture) -> LoadedModel:
+    """The parity fixture's network as a loaded model: real weights, milliseconds a frame."""
+    return LoadedModel(
+        name="tiny",
+        network=parity.network(),
+        causal=True,
+        input_width=84,
+        device=choose_device(),
+        note="a test fixture",
+        cameras_hold=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def embedded() -> LoadedModel:
+    """The embedded weights."""
+    return load_model("embedded", choose_device())
+
+
+@pytest.fixture
+def worker(tiny: LoadedModel) -> Iterator[LocalWorker]:
+    """A worker with the tiny model."""
+    local = LocalWorker()
+    local.add_model(tiny)
+    yield local
+    local.shutdown()
+
+
+def make_frames(count: int, height: int = 56, width: int = 84, seed: int = 0) -> list[Frame]:
+    """Frames of smooth noise that drifts: every frame differs, neighbours overlap."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(1, 3, height // 4, (width + 8 * count) // 4, generator=generator)
+    wide = torch.nn.functional.interpolate(noise, size=(height, width + 8 * count), mode="bicubic")
+    pixels = (255 * wide[0].clamp(0, 1)).byte().permute(1, 2, 0).numpy()
+    return [
+        Frame(i, i / 2, np.ascontiguousarray(pixels[:, 8 * i : 8 * i + width]))
+        for i in range(count)
+    ]

@@ -1,0 +1,75 @@
+"""The house's rules, read from the source with `ast`."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [ROOT / "app.py", *sorted((ROOT / "svggt").rglob("*.py"))]
+
+# What each part may import of svggt; a package's modules also see each other.
+ALLOWED = {
+    "geometry": set(),
+    "prediction": {"geometry"},
+    "frames": set(),
+    "video": {"frames"},
+    "clips": {"frames", "video"},
+    "devices": set(),
+    "model": set(),
+    "quantise": {"model"},
+    "checkpoints": {"devices", "model", "quantise"},
+    "stream": {"checkpoints", "frames", "geometry", "model", "prediction"},
+    "offline": {"checkpoints", "frames", "prediction", "stream"},
+    "scene": {"prediction"},
+    "workers": {"checkpoints", "frames", "model", "prediction", "stream"},
+    "loading": {"checkpoints", "devices", "workers"},
+    "sessions": {"clips", "frames", "prediction", "scene", "stream", "workers"},
+    "web": {
+        "checkpoints", "clips", "frames", "loading", "prediction", "scene", "sessions", "workers",
+    },
+}  # fmt: skip
+WINGS = {"experiments", "eval"}  # they import anything; nobody imports them
+TORCH_FREE = {"geometry", "prediction", "frames", "video", "clips", "scene", "sessions", "web"}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[1] if path.name != "app.py" else "app"
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parts_imported(path: Path) -> set[str]:
+    parts = {name.split(".")[1] for name in imported(path) if name.startswith("svggt.")}
+    known = {p.stem if p.suffix else p.name for p in (ROOT / "svggt").iterdir()}
+    return parts & known
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_downward(path: Path) -> None:
+    part = part_of(path)
+    if part in WINGS or part == "__init__":
+        return
+    allowed = set(ALLOWED) if part == "app" else ALLOWED[part]
+    assert parts_imported(path) - {part} <= allowed
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_torch_stays_with_the_model(path: Path) -> None:
+    if part_of(path) in TORCH_FREE:
+        assert not any(name.split(".")[0] == "torch" for name in imported(path))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_small(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 350
