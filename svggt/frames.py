@@ -91,20 +91,20 @@ def open_picture(path: Path, name: str, limits: InputLimits) -> Image.Image:
         BadInput: it is none of `PICTURE_FORMATS`, is damaged, or has too many pixels.
     """
     try:
-        picture = Image.open(path, formats=PICTURE_FORMATS)
-        if picture.width * picture.height > limits.max_pixels:
-            raise BadInput(
-                f"“{name}” has {picture.width} × {picture.height} pixels; the limit is "
-                f"{limits.max_pixels / 1e6:.0f} megapixels. Make it smaller and try again."
-            )
-        return ImageOps.exif_transpose(picture)
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+        with Image.open(path, formats=PICTURE_FORMATS) as picture:
+            if picture.width * picture.height > limits.max_pixels:
+                raise Image.DecompressionBombError
+            return ImageOps.exif_transpose(picture)
+    except Image.DecompressionBombError:
+        raise BadInput(
+            f"“{name}” has more than {limits.max_pixels / 1e6:.0f} megapixels, which is the limit. "
+            "Make it smaller and try again."
+        ) from None
+    except UnidentifiedImageError:
         raise BadInput(
             f"“{name}” is not a picture that this page reads. Use JPEG, PNG, WebP or HEIC."
         ) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
+    except (OSError, SyntaxError, ValueError):
         raise BadInput(f"“{name}” is damaged and cannot be decoded. Save it again.") from None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Literal
 
 from svggt.checkpoints import CheckpointError, load_model
 from svggt.devices import Device
 from svggt.workers import LocalWorker
+
+log = logging.getLogger(__name__)
 
 
 class BackgroundLoad:
@@ -29,9 +32,13 @@ class BackgroundLoad:
     def _run(self, device: Device, worker: LocalWorker) -> None:
         try:
             worker.add_model(load_model(self.name, device, self._on_bytes))
-        except (CheckpointError, RuntimeError) as error:
+        except CheckpointError as error:
             self.state = "failed"
             self.sentence = f"{self.name} could not be loaded: {error}."
+        except Exception:  # noqa: BLE001  # the page lives on without these weights
+            log.exception("loading %s failed", self.name)
+            self.state = "failed"
+            self.sentence = f"{self.name} could not be loaded; the page stays on embedded weights."
         else:
             self.state = "ready"
             self.sentence = f"{self.name} is ready."

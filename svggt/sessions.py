@@ -292,7 +292,7 @@ class Sessions:
         """Ends what is idle or too old at a monotonic time in seconds."""
         for session in list(self._by_token.values()):
             if session.running or session.scene.num_viewers:
-                session.touch()
+                session.touched = now
             idle = now - session.touched > self._limits.idle_seconds
             if idle or now - session.opened > self._limits.max_seconds:
                 self.close(session.token)

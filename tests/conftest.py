@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rich
 import torch
+import uvicorn
 
 from svggt.checkpoints import LoadedModel, load_model
 from svggt.devices import choose_device
 from svggt.experiments.parity import Fixture
-from svggt.frames import Frame
+from svggt.frames import Frame, InputLimits
+from svggt.sessions import SessionLimits, Sessions
 from svggt.workers import LocalWorker
 
 DATA = Path(__file__).parent / "data"
+os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="svggt-test-"))
+rich.get_console().quiet = True  # viser announces every server
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +73,37 @@ def make_frames(count: int, height: int = 56, width: int = 84, seed: int = 0) ->
         Frame(i, i / 2, np.ascontiguousarray(pixels[:, 8 * i : 8 * i + width]))
         for i in range(count)
     ]
+
+
+@contextmanager
+def serve(
+    worker: LocalWorker,
+    limits: InputLimits | None = None,
+    session_limits: SessionLimits | None = None,
+) -> Iterator[tuple[str, Sessions]]:
+    """The whole site under a real uvicorn on a free loopback port: its address and sessions."""
+    from svggt.web.server import build_site  # after GRADIO_TEMP_DIR is set
+
+    sessions = Sessions(worker, session_limits or SessionLimits())
+    site = build_site(sessions, limits or InputLimits())
+    config = uvicorn.Config(
+        site,
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="site")
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}", sessions
+    finally:
+        server.should_exit = True
+        thread.join()
+        sessions.shutdown()

@@ -1,0 +1,1 @@
+"""Evaluation against ground truth, each one command: `python -m svggt.eval NAME`."""

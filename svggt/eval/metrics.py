@@ -1,0 +1,69 @@
+"""Errors of depth maps and trajectories. Protocols: shared/evaluation.md, and each docstring."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt import geometry
+
+Array = NDArray[np.floating]
+
+
+def absrel(predicted: Array, true: Array) -> float:
+    """Mean |s p - t| / t over valid pixels, with one scale s, the median of t / p.
+
+    Args:
+        predicted: any shape, positive.
+        true: the same shape; 0 where unknown.
+    """
+    valid = true > 0
+    predicted, true = predicted[valid], true[valid]
+    scale = np.median(true / predicted)
+    return float(np.mean(np.abs(scale * predicted - true) / true))
+
+
+def rotation_errors(predicted: Array, true: Array) -> Array:
+    """Angles in degrees between (N, 3, 4) world_from_cam, each relative to its first frame."""
+    return geometry.rotation_angle(
+        np.swapaxes(_relative(predicted)[:, :, :3], 1, 2) @ _relative(true)[:, :, :3]
+    )
+
+
+def trajectory_error(predicted: Array, true: Array) -> float:
+    """ATE: RMS distance of camera positions (N, 3) after the best Sim(3), in true units."""
+    scale, rigid = geometry.align_sim3(predicted, true)
+    aligned = scale * predicted @ rigid[:, :3].T + rigid[:, 3]
+    return float(np.sqrt(np.mean(np.sum((aligned - true) ** 2, axis=1))))
+
+
+def quotients(windows: list[tuple[Array, Array]]) -> tuple[float, float]:
+    """Rotation and trajectory error, divided by those of a camera that never moved.
+
+    Sum of errors over sum of the motionless camera's; 1 says that nothing was learned of the
+    motion. A motionless camera's rotation error is the motion itself, its ATE the RMS distance
+    of the true positions from their mean.
+
+    Args:
+        windows: (predicted, true) world_from_cam of consecutive frames, (N, 3, 4) each.
+    """
+    still = [np.broadcast_to(true[:1], true.shape) for _, true in windows]
+    rotation = sum(float(rotation_errors(p, t).mean()) for p, t in windows)
+    turned = sum(
+        float(rotation_errors(s, t).mean()) for s, (_, t) in zip(still, windows, strict=True)
+    )
+    ate = sum(trajectory_error(p[:, :, 3], t[:, :, 3]) for p, t in windows)
+    moved = sum(
+        trajectory_error(s[:, :, 3], t[:, :, 3]) for s, (_, t) in zip(still, windows, strict=True)
+    )
+    return rotation / turned, ate / moved
+
+
+def window_starts(num_frames: int, size: int) -> range:
+    """First frames of about seven windows of `size`, spread over a clip."""
+    return range(0, num_frames - size + 1, max(1, (num_frames - size) // 6 + 1))
+
+
+def _relative(world_from_cam: Array) -> Array:
+    """Poses in the first camera's frame."""
+    return geometry.compose(geometry.invert(world_from_cam[:1]), world_from_cam)

@@ -1,0 +1,143 @@
+"""A real Chromium before the real site on the embedded weights."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, ElementHandle, Page, sync_playwright
+
+from svggt.checkpoints import LoadedModel
+from svggt.sessions import Sessions
+from svggt.workers import LocalWorker
+from tests.conftest import serve
+
+DESKTOP, PHONE = (1280, 720), (390, 844)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/browser/" in str(item.path):
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Site:
+    """The running site, as a test sees it from both sides."""
+
+    address: str
+    sessions: Sessions
+
+
+@dataclass
+class Visitor:
+    """A browser of its own: page, and everything that went wrong in it."""
+
+    page: Page
+    context: BrowserContext
+    site: Site
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def visit(self) -> None:
+        self.page.goto(self.site.address)
+        self.page.wait_for_selector("#start")
+        self.page.wait_for_function("document.querySelector('#start').disabled === false")
+
+    def start(self) -> None:
+        self.page.click("#start")
+
+    def wait_frames(self, count: int) -> None:
+        self.page.wait_for_function(
+            "n => { const d = document.querySelectorAll('.figures dd');"
+            " return d.length == 4 && parseInt(d[3].innerText) >= n }",
+            arg=count,
+            timeout=60_000,
+        )
+
+    def status(self) -> str:
+        return self.page.inner_text("#status")
+
+    def canvas(self) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3) of viser's canvas, as shown."""
+        view = self.page.frame_locator("iframe.viewer").locator("canvas[data-engine]")
+        shot = view.screenshot(timeout=60_000)
+        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
+
+    def viewer(self) -> ElementHandle:
+        frame = self.page.query_selector("iframe.viewer")
+        assert frame is not None
+        return frame
+
+    def wait_canvas(self, until: Callable[[NDArray[np.uint8]], bool], seconds: int = 30) -> None:
+        for _ in range(2 * seconds):
+            if until(self.canvas()):
+                return
+            self.page.wait_for_timeout(500)
+        raise AssertionError("the canvas never showed what it should")
+
+    def close_tab(self) -> None:
+        self.page.close()
+
+
+def drawn(pixels: NDArray[np.uint8]) -> float:
+    """The share of pixels that are not background."""
+    return float((pixels.min(axis=2) < 235).mean())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),  # None: playwright's own
+            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+        )
+
+
+@pytest.fixture(scope="session")
+def site(embedded: LoadedModel) -> Iterator[Site]:
+    worker = LocalWorker()
+    worker.add_model(embedded)
+    with serve(worker) as (address, sessions):
+        yield Site(address, sessions)
+    worker.shutdown()
+
+
+@pytest.fixture
+def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
+    """Brings a visitor with a screen of a size; at the end nothing may have gone wrong."""
+    visitors: list[Visitor] = []
+
+    def bring(size: tuple[int, int] = DESKTOP) -> Visitor:
+        phone = size == PHONE
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, is_mobile=phone, has_touch=phone
+        )
+        page = context.new_page()
+        visitor = Visitor(page, context, site)
+        visitors.append(visitor)
+        page.on("pageerror", lambda error: visitor.errors.append(str(error)))
+        page.on(
+            "console",
+            lambda m: visitor.errors.append(m.text) if m.type == "error" else None,
+        )
+        page.on(
+            "request",
+            lambda r: None
+            if r.url.startswith((site.address, "data:", "blob:"))
+            else visitor.foreign.append(r.url),
+        )
+        visitor.visit()
+        return visitor
+
+    yield bring
+    problems = [(v.errors, v.foreign) for v in visitors]
+    for visitor in visitors:
+        visitor.context.close()
+    assert all(not errors and not foreign for errors, foreign in problems), problems

@@ -1,0 +1,185 @@
+"""The page as a visitor meets it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svggt.checkpoints import ASSETS
+from tests.browser.conftest import DESKTOP, PHONE, Site, drawn
+
+
+def only_session(site: Site):
+    (session,) = site.sessions._by_token.values()
+    return session
+
+
+def wait_no_sessions(site: Site) -> None:
+    end = time.monotonic() + 30
+    while len(site.sessions) or site.sessions.worker.num_streams:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.fixture(autouse=True)
+def nobody_left_over(site: Site):
+    wait_no_sessions(site)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_first_look_is_never_empty(arrive, size) -> None:
+    """A recorded replay plays; 3D and Start are in sight without scrolling."""
+    visitor = arrive(size)
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
+    view = visitor.viewer().bounding_box()
+    start = visitor.page.locator("#start").bounding_box()
+    assert view["height"] >= 0.599 * size[1]
+    assert view["y"] + view["height"] <= size[1] and view["width"] > 0.6 * size[0]
+    assert start["y"] + start["height"] <= size[1]
+    assert "embedded" in visitor.page.inner_text("#header")
+    assert "Recorded replay" in visitor.page.inner_text("#why")
+    wide = visitor.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= size[0]  # one column, nothing to the side
+    assert len(visitor.site.sessions) == 0  # looking costs no session
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> None:
+    visitor = arrive(size)
+    visitor.start()
+    visitor.wait_frames(1)
+    session = only_session(site)
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
+    assert session.running and session.progress.frames_done < 110
+    visitor.wait_frames(10)
+    assert visitor.page.locator(".strip img").count() == 3
+    visitor.page.click("#stop")
+    visitor.page.wait_for_function("document.querySelector('#start').disabled === false")
+    assert "Stopped after" in visitor.status()
+    visitor.page.wait_for_timeout(1500)
+    with_points = drawn(visitor.canvas())
+    for node in session.scene._nodes:
+        node.points.visible = False
+    # What was seen were points, not only a frustum.
+    visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.7 * with_points)
+    visitor.page.reload()
+    visitor.page.wait_for_selector("#start")
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)  # the replay again
+
+
+def test_visers_panel_is_hidden(arrive) -> None:
+    for size in (DESKTOP, PHONE):
+        visitor = arrive(size)
+        visitor.start()
+        visitor.wait_frames(2)
+        frame = visitor.page.frame_locator("iframe.viewer")
+        assert frame.get_by_text("Reset View").count() == 0 or not (
+            frame.get_by_text("Reset View").first.is_visible()
+        )
+        visitor.page.click("#stop")
+
+
+def test_two_visitors_see_only_their_own_scenes(arrive, site: Site) -> None:
+    one, two = arrive(), arrive()
+    one.start()
+    one.wait_frames(3)
+    assert two.page.inner_text(".figures").count("–") == 3  # nothing began there
+    two.page.click("#examples button >> nth=1")
+    two.page.wait_for_timeout(500)
+    two.start()
+    two.wait_frames(3)
+    first, second = (v.viewer().get_attribute("src") for v in (one, two))
+    assert first != second and first.startswith("/viser/") and second.startswith("/viser/")
+    one.page.click("#stop")
+    two.page.click("#stop")
+    for visitor in (one, two):
+        visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
+    # An office is brown and grey, a highway under a blue sky is not the same picture.
+    assert np.abs(one.canvas().astype(int) - two.canvas()).mean() > 3
+
+
+def test_closing_the_tab_ends_the_session(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.start()
+    visitor.wait_frames(2)
+    assert len(site.sessions) == 1
+    visitor.close_tab()
+    wait_no_sessions(site)
+
+
+def test_clear_empties_the_view(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.start()
+    visitor.wait_frames(3)
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
+    visitor.page.click("#clear")
+    visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.002)
+    assert "press Start" in visitor.status()
+
+
+def test_a_bad_upload_gets_a_sentence_and_loses_nothing(
+    arrive, site: Site, tmp_path: Path
+) -> None:
+    visitor = arrive()
+    visitor.start()
+    visitor.wait_frames(4)
+    visitor.page.click("#stop")
+    visitor.page.wait_for_function("document.querySelector('#start').disabled === false")
+    frames = only_session(site).scene.num_frames
+    bad = tmp_path / "holiday.jpg"
+    bad.write_bytes(b"this is no picture")
+    visitor.page.get_by_role("tab", name="Upload").click()
+    visitor.page.set_input_files("#files input[type=file]", str(bad))
+    visitor.page.wait_for_selector("#files >> text=holiday")
+    visitor.start()
+    visitor.page.wait_for_selector(".status.failed")
+    assert "JPEG, PNG, WebP or HEIC" in visitor.status()
+    assert only_session(site).scene.num_frames == frames
+    assert visitor.page.is_enabled("#start")
+
+
+def test_pictures_can_be_uploaded(arrive, site: Site, tmp_path: Path) -> None:
+    visitor = arrive(PHONE)
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        noise = rng.integers(0, 255, (12, 16, 3), np.uint8)
+        picture = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+        picture.save(tmp_path / f"p{number}.jpg")
+    visitor.page.get_by_role("tab", name="Upload").click()
+    visitor.page.set_input_files(
+        "#files input[type=file]", [str(p) for p in sorted(tmp_path.iterdir())]
+    )
+    visitor.page.wait_for_selector("#files >> text=p2")
+    visitor.start()
+    visitor.page.wait_for_selector("text=Finished: 3 frames.")
+    assert only_session(site).progress.frames_done == 3
+
+
+def test_a_video_can_be_uploaded_and_cancelled(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.page.get_by_role("tab", name="Upload").click()
+    visitor.page.set_input_files("#files input[type=file]", str(ASSETS / "clips/drive.mp4"))
+    visitor.page.wait_for_selector("#files >> text=drive")
+    visitor.start()
+    visitor.wait_frames(2)
+    assert only_session(site).progress.total == 18  # 8.84 s at 2 frames a second
+    visitor.page.click("#stop")
+    visitor.page.wait_for_selector("text=Stopped after")
+
+
+def test_start_works_by_keyboard(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.page.locator("#examples button").nth(2).focus()
+    visitor.page.keyboard.press("Enter")
+    visitor.page.wait_for_timeout(500)
+    for _ in range(4):
+        visitor.page.keyboard.press("Tab")
+        if visitor.page.evaluate("document.activeElement.id") == "start":
+            break
+    visitor.page.keyboard.press("Enter")
+    visitor.wait_frames(1)
+    assert only_session(site).progress.total == 20  # the alley: 1.33 s at 15 a second

@@ -1,0 +1,125 @@
+"""The scene: a viser server that grows, sends points once, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from svggt import geometry
+from svggt.prediction import FramePrediction
+from svggt.scene import POINT_BUDGET, Scene, depth_edges, visible_points
+
+
+def prediction(number: int = 0, height: int = 56, width: int = 84, turn: float = 0.0):
+    """A plane 2 units away with a nearer square in its middle; random confidence."""
+    rng = np.random.default_rng(number)
+    depth = np.full((height, width), 2.0, np.float32)
+    depth[20:40, 30:60] = 1.0
+    half = np.radians(turn) / 2
+    rotation = geometry.rotation_from_quaternion(np.array([0, 0, np.sin(half), np.cos(half)]))
+    position = np.array([[0.1 * number], [0], [0]])
+    return FramePrediction(
+        number=number,
+        time_s=float(number),
+        image=rng.integers(0, 255, (height, width, 3), np.uint8),
+        cam_from_world=geometry.invert(np.concatenate([rotation, position], axis=1)),
+        intrinsics=np.array([[80.0, 0, width / 2], [0, 80, height / 2], [0, 0, 1]]),
+        depth=depth,
+        depth_conf=1 + rng.random((height, width), np.float32),
+        world_points=None,
+        world_points_conf=None,
+        seconds=0.01,
+        memory_bytes=1000,
+    )
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    opened = Scene()
+    opened.reset(max_frames=10)
+    yield opened
+    opened.close()
+
+
+def test_points_are_the_confident_half_without_edges() -> None:
+    made = prediction()
+    points, colors = visible_points(made, stride=1)
+    threshold = np.median(made.depth_conf)
+    keep = (made.depth_conf >= threshold) & ~depth_edges(made.depth)
+    assert 0.3 * keep.size < len(points) == len(colors) <= keep.sum()
+    assert not ((points[:, 2] > 1.01) & (points[:, 2] < 1.99)).any()
+
+
+def test_no_point_flies_between_two_depths() -> None:
+    edges = depth_edges(prediction().depth)
+    assert edges[20, 30:60].all() and edges[19, 30:60].all() and edges[39, 30:60].all()
+    assert not edges[0:18].any() and not edges[22:38, 32:58].any()
+
+
+def test_a_run_stays_within_the_point_budget() -> None:
+    large = prediction(height=392, width=518)
+    scene = Scene()
+    scene.reset(max_frames=120)
+    scene.add(large)
+    sent = scene._nodes[0].points.points
+    scene.close()
+    assert 120 * len(sent) <= POINT_BUDGET
+
+
+def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    node = scene._nodes[2]
+    assert scene.num_frames == 3
+    assert np.allclose(node.frame.position, [0.2, 0, 0])
+    world = node.points.points.astype(np.float32) + node.points.position + node.frame.position
+    expected = visible_points(prediction(2), 1)[0] + [0.2, 0, 0]
+    assert np.allclose(world, expected, atol=2e-3)  # float16 on the wire
+
+
+def test_newest_frame_hides_the_others_and_back(scene: Scene) -> None:
+    scene.show("newest frame")
+    for number in range(4):
+        scene.add(prediction(number))
+    scene.settle()
+    assert [n.points.visible for n in scene._nodes] == [False, False, False, True]
+    scene.show("all frames")
+    assert all(n.points.visible for n in scene._nodes)
+
+
+def test_toggling_sends_no_point(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    recorder = scene.recorder()
+    before = sum(b.nbytes for b in recorder._binary_buffers)
+    scene.show("newest frame")
+    scene.show("all frames")
+    assert sum(b.nbytes for b in recorder._binary_buffers) == before
+    recorder.serialize()
+
+
+def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number, turn=20.0))
+    assert np.isclose(scene._leaning, 20.0, atol=1.5)
+
+
+def test_reset_empties_the_scene(scene: Scene) -> None:
+    scene.add(prediction())
+    scene.reset(max_frames=5)
+    assert scene.num_frames == 0
+    scene.add(prediction())
+    assert scene.num_frames == 1
+
+
+def test_nobody_can_ask_for_a_tunnel(scene: Scene) -> None:
+    assert scene._server.request_share_url() is None
+
+
+def test_a_recording_holds_what_was_drawn(scene: Scene) -> None:
+    recorder = scene.recorder()
+    scene.add(prediction())
+    recorder.insert_sleep(0.5)
+    assert len(recorder.serialize()) > 5000

@@ -1,0 +1,265 @@
+"""Sessions: kept apart, ended in every way, leaving threads, ports, files as they were."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from svggt.checkpoints import LoadedModel
+from svggt.clips import open_clip
+from svggt.frames import BadInput, Frame, InputLimits
+from svggt.sessions import Session, SessionLimits, Sessions
+from svggt.workers import LocalWorker, StreamSettings
+from tests.conftest import make_frames
+
+SETTINGS = StreamSettings(model="tiny", memory="window", window=2)
+
+
+@dataclass
+class Made:
+    """Frames from memory, as a clip; may fail or wait at a frame."""
+
+    count: int
+    fail_at: int | None = None
+    wait_at: int | None = None
+    gate: threading.Event | None = None
+
+    @property
+    def total(self) -> int:
+        return self.count
+
+    def frames(self) -> Iterator[Frame]:
+        for frame in make_frames(self.count):
+            if frame.number == self.fail_at:
+                raise BadInput("Frame is damaged. Save it again.")
+            if frame.number == self.wait_at and self.gate is not None:
+                self.gate.wait(20)
+            yield frame
+
+
+@pytest.fixture
+def sessions(worker: LocalWorker) -> Iterator[Sessions]:
+    made = Sessions(worker, SessionLimits(max_sessions=3, max_per_address=2))
+    yield made
+    made.shutdown()
+
+
+def run(session: Session, clip, settings: StreamSettings = SETTINGS) -> None:
+    session.start(clip, settings, max_frames=50, show="all frames")
+
+
+def wait(session: Session, until, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not until(session.progress):
+        assert time.monotonic() < end, session.progress.message
+        time.sleep(0.01)
+
+
+def ended(progress) -> bool:
+    return progress.state not in ("running", "empty")
+
+
+def test_a_run_draws_every_frame(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(5))
+    wait(session, ended)
+    assert session.progress.state == "finished"
+    assert session.progress.frames_done == session.scene.num_frames == 5
+    assert session.progress.latest is not None and session.progress.latest.number == 4
+
+
+def test_points_are_there_while_frames_are_still_to_come(sessions: Sessions) -> None:
+    session, gate = sessions.open("a"), threading.Event()
+    run(session, Made(6, wait_at=3, gate=gate))
+    wait(session, lambda p: p.frames_done == 3)
+    assert session.running and session.scene.num_frames == 3
+    gate.set()
+    wait(session, ended)
+    assert session.scene.num_frames == 6
+
+
+def test_stop_keeps_what_is_there(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(500))
+    wait(session, lambda p: p.frames_done >= 2)
+    session.stop()
+    drawn = session.scene.num_frames
+    assert session.progress.state == "stopped" and 2 <= drawn < 500
+    assert session.progress.frames_done == drawn
+    run(session, Made(2))
+    wait(session, ended)
+    assert session.scene.num_frames == 2
+
+
+def test_clear_empties(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(500))
+    session.clear()
+    assert session.progress.state == "empty" and session.scene.num_frames == 0
+    assert sessions.worker.num_streams == 0
+
+
+def test_a_bad_clip_changes_nothing(sessions: Sessions, tmp_path: Path) -> None:
+    session = sessions.open("a")
+    run(session, Made(3))
+    wait(session, ended)
+    before = session.progress
+    broken = tmp_path / "x.png"
+    broken.write_bytes(b"no picture")
+    clip = open_clip([broken], 84, 2.0, InputLimits())
+    for bad in (clip, Made(3, fail_at=0), Made(0)):
+        with pytest.raises(BadInput):
+            run(session, bad)
+    assert session.progress == before and session.scene.num_frames == 3
+
+
+def test_a_clip_that_breaks_later_keeps_what_was_drawn(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(6, fail_at=4))
+    wait(session, ended)
+    assert session.progress.state == "failed" and "Save it again" in session.progress.message
+    assert session.scene.num_frames == 4
+
+
+def test_an_error_of_ours_is_told_without_a_traceback(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    session.scene.add = lambda prediction: 1 / 0  # pyright: ignore
+    run(session, Made(2))
+    wait(session, ended)
+    assert session.progress.state == "failed"
+    assert "division" not in session.progress.message and "Start" in session.progress.message
+    assert sessions.worker.num_streams == 0
+
+
+def test_two_runs_at_once_are_refused(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(500))
+    with pytest.raises(BadInput, match="under way"):
+        run(session, Made(2))
+    session.stop()
+
+
+def test_sessions_take_turns_on_the_device(sessions: Sessions) -> None:
+    one, two = sessions.open("a"), sessions.open("b")
+    run(one, Made(60))
+    run(two, Made(60))
+    wait(one, ended)
+    assert two.progress.frames_done > 30
+    two.stop()
+
+
+def test_sessions_do_not_see_each_other(sessions: Sessions) -> None:
+    one, two = sessions.open("a"), sessions.open("b")
+    run(one, Made(2))
+    wait(one, ended)
+    assert two.progress.state == "empty" and two.scene.num_frames == 0
+    assert len({one.token, one.viewer_token, two.token, two.viewer_token}) == 4
+    assert sessions.viser_port(one.viewer_token) == one.scene.port != two.scene.port
+
+
+def test_tokens_open_only_what_they_are_for(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    assert len(session.token) >= 32  # 144 bits and more
+    assert sessions.get(session.viewer_token) is None
+    assert sessions.viser_port(session.token) is None
+    assert sessions.get(None) is None and sessions.get("") is None
+    sessions.close(session.token)
+    assert sessions.get(session.token) is None
+    assert sessions.viser_port(session.viewer_token) is None
+
+
+def test_there_is_a_limit_for_one_address_and_for_all(sessions: Sessions) -> None:
+    sessions.open("a")
+    sessions.open("a")
+    with pytest.raises(BadInput, match="your address"):
+        sessions.open("a")
+    sessions.open("b")
+    with pytest.raises(BadInput, match="full"):
+        sessions.open("c")
+    assert len(sessions) == 3
+
+
+def test_idle_sessions_end_and_running_ones_do_not(sessions: Sessions) -> None:
+    idle, running = sessions.open("a"), sessions.open("b")
+    run(running, Made(5000))
+    sessions.expire(time.monotonic() + 700)
+    assert sessions.get(idle.token) is None
+    assert sessions.get(running.token) is running
+    sessions.expire(time.monotonic() + 7300)  # nothing outlives the hard limit
+    assert sessions.get(running.token) is None and not running.running
+
+
+def snapshot(worker: LocalWorker) -> tuple[int, int, int, int]:
+    process = psutil.Process()
+    gc.collect()
+    ports = len(process.net_connections(kind="tcp"))
+    return threading.active_count(), process.num_fds(), ports, worker.num_streams
+
+
+def end_by_close(sessions: Sessions, session: Session) -> None:
+    sessions.close(session.token)
+
+
+def end_by_idling(sessions: Sessions, session: Session) -> None:
+    session.stop()
+    sessions.expire(time.monotonic() + 700)
+
+
+def end_by_age(sessions: Sessions, session: Session) -> None:
+    sessions.expire(time.monotonic() + 7300)
+
+
+@pytest.mark.parametrize("end", [end_by_close, end_by_idling, end_by_age])
+def test_an_ended_session_leaves_nothing(sessions: Sessions, end) -> None:
+    warm = sessions.open("a")  # first use makes threads and files that stay
+    run(warm, Made(2))
+    wait(warm, ended)
+    sessions.close(warm.token)
+    before = snapshot(sessions.worker)
+    for _ in range(3):
+        session = sessions.open("a")
+        (session.folder / "upload.bin").write_bytes(bytes(100))
+        run(session, Made(500))
+        wait(session, lambda p: p.frames_done >= 2)
+        assert snapshot(sessions.worker) != before
+        end(sessions, session)
+        assert not session.folder.exists()
+    deadline = time.monotonic() + 10
+    while snapshot(sessions.worker) != before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert snapshot(sessions.worker) == before
+
+
+def test_ended_sessions_are_collected(worker: LocalWorker) -> None:
+    """No memory stays: the objects themselves are gone."""
+    sessions = Sessions(worker, SessionLimits())
+    session = sessions.open("a")
+    run(session, Made(3))
+    wait(session, ended)
+    gone = weakref.ref(session), weakref.ref(session.scene)
+    sessions.close(session.token)
+    del session
+    deadline = time.monotonic() + 10
+    while any(ref() is not None for ref in gone) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.1)
+    assert [ref() for ref in gone] == [None, None]
+    sessions.shutdown()
+
+
+def test_a_closed_stream_is_not_replaced_by_an_empty_one(
+    worker: LocalWorker, tiny: LoadedModel
+) -> None:
+    stream_id = worker.open(SETTINGS)
+    worker.close(stream_id)
+    with pytest.raises(KeyError):
+        worker.step(stream_id, make_frames(1)[0])
+
