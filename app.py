@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 
 import rich
 import tyro
@@ -62,7 +63,7 @@ def main(settings: Settings) -> None:
         load = None
         if wanted in ("streamvggt-1b", "vggt-1b"):  # gigabytes: the page is live meanwhile
             worker.add_model(load_model("embedded", device))
-            load = BackgroundLoad(wanted, device, worker)
+            load = BackgroundLoad(wanted, partial(load_model, wanted, device), worker)
         else:
             worker.add_model(load_model(wanted, device))
         sessions = Sessions(worker, settings.session)

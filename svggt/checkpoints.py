@@ -126,7 +126,7 @@ def download(file: HubFile, on_bytes: Callable[[int, int], None] | None = None) 
             revision=file.revision,
             tqdm_class=_reporting(on_bytes) if on_bytes else None,
         )
-    except Exception as error:  # noqa: BLE001  # the hub's HTTP library is not ours to know
+    except Exception as error:  # the hub's HTTP library is not ours to know
         raise CheckpointError(
             f"{file.repository}/{file.filename} is not cached and cannot be downloaded "
             f"({type(error).__name__}): check the network, pass --model PATH with a file that "

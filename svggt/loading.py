@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Literal
 
-from svggt.checkpoints import CheckpointError, load_model
-from svggt.devices import Device
+from svggt.checkpoints import CheckpointError, LoadedModel
 from svggt.workers import LocalWorker
+
+Load = Callable[[Callable[[int, int], None]], LoadedModel]
 
 log = logging.getLogger(__name__)
 
@@ -16,26 +18,31 @@ log = logging.getLogger(__name__)
 class BackgroundLoad:
     """Downloads and loads a model in a thread, then offers it to a worker.
 
+    Args:
+        name: of the model.
+        load: does the work; it is given a function to tell (done, total) bytes.
+        worker: gets the model.
+
     Attributes:
         name: of the model.
         state: "loading", "ready" or "failed".
         sentence: what people are told.
     """
 
-    def __init__(self, name: str, device: Device, worker: LocalWorker) -> None:
+    def __init__(self, name: str, load: Load, worker: LocalWorker) -> None:
         self.name = name
         self.state: Literal["loading", "ready", "failed"] = "loading"
         self.sentence = f"{name} is being prepared; until then the page runs on embedded weights."
-        arguments = (device, worker)
+        arguments = (load, worker)
         threading.Thread(target=self._run, args=arguments, name="load", daemon=True).start()
 
-    def _run(self, device: Device, worker: LocalWorker) -> None:
+    def _run(self, load: Load, worker: LocalWorker) -> None:
         try:
-            worker.add_model(load_model(self.name, device, self._on_bytes))
+            worker.add_model(load(self._on_bytes))
         except CheckpointError as error:
             self.state = "failed"
             self.sentence = f"{self.name} could not be loaded: {error}."
-        except Exception:  # noqa: BLE001  # the page lives on without these weights
+        except Exception:  # the page lives on without these weights
             log.exception("loading %s failed", self.name)
             self.state = "failed"
             self.sentence = f"{self.name} could not be loaded; the page stays on embedded weights."

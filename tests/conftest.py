@@ -20,6 +20,7 @@ from svggt.checkpoints import LoadedModel, load_model
 from svggt.devices import choose_device
 from svggt.experiments.parity import Fixture
 from svggt.frames import Frame, InputLimits
+from svggt.loading import BackgroundLoad
 from svggt.sessions import SessionLimits, Sessions
 from svggt.workers import LocalWorker
 
@@ -80,12 +81,13 @@ def serve(
     worker: LocalWorker,
     limits: InputLimits | None = None,
     session_limits: SessionLimits | None = None,
+    load: BackgroundLoad | None = None,
 ) -> Iterator[tuple[str, Sessions]]:
     """The whole site under a real uvicorn on a free loopback port: its address and sessions."""
     from svggt.web.server import build_site  # after GRADIO_TEMP_DIR is set
 
     sessions = Sessions(worker, session_limits or SessionLimits())
-    site = build_site(sessions, limits or InputLimits())
+    site = build_site(sessions, limits or InputLimits(), load)
     config = uvicorn.Config(
         site,
         host="127.0.0.1",

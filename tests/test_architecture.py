@@ -25,7 +25,7 @@ ALLOWED = {
     "offline": {"checkpoints", "frames", "prediction", "stream"},
     "scene": {"prediction"},
     "workers": {"checkpoints", "frames", "model", "prediction", "stream"},
-    "loading": {"checkpoints", "devices", "workers"},
+    "loading": {"checkpoints", "workers"},
     "sessions": {"clips", "frames", "prediction", "scene", "stream", "workers"},
     "web": {
         "checkpoints", "clips", "frames", "loading", "prediction", "scene", "sessions", "workers",

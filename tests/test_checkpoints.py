@@ -66,9 +66,7 @@ def test_a_local_file_brings_its_own_sizes(weights: Path, parity: Fixture) -> No
     ],
     ids=["missing", "unexpected", "misshapen"],
 )
-def test_what_does_not_fit_is_named(
-    weights: Path, parity: Fixture, change, message: str
-) -> None:
+def test_what_does_not_fit_is_named(weights: Path, parity: Fixture, change, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         load_model(str(changed(weights, parity, change)), DEVICE)
 

@@ -262,4 +262,3 @@ def test_a_closed_stream_is_not_replaced_by_an_empty_one(
     worker.close(stream_id)
     with pytest.raises(KeyError):
         worker.step(stream_id, make_frames(1)[0])
-

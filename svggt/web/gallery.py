@@ -34,9 +34,9 @@ class Example:
 
 
 EXAMPLES = (
-    Example("office", "Office walk", 10.0),
-    Example("drive", "Highway drive", 5.0),
-    Example("alley", "Alley, phone", 15.0),
+    Example("office", "Office", 10.0),
+    Example("drive", "Highway", 5.0),
+    Example("alley", "Alley", 15.0),
 )
 
 REPLAYED = EXAMPLES[0]

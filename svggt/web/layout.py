@@ -132,15 +132,14 @@ def _lay_out_source(limits: InputLimits) -> Source:
             )
         with gr.Tab("Upload") as upload:
             files = gr.File(
-                label=f"A video, or pictures: up to {limits.max_bytes / 1e6:.0f} MB",
+                label=(
+                    f"Video or pictures · ≤ {limits.max_bytes / 1e6:.0f} MB · "
+                    f"2 frames/s · ≤ {limits.max_frames} frames"
+                ),
                 file_count="multiple",
                 file_types=[*VIDEO_SUFFIXES, *PICTURE_SUFFIXES],
-                height=104,
+                height=88,
                 elem_id="files",
-            )
-            gr.HTML(
-                "<p class='hint'>From a video 2 frames a second are taken, at most "
-                f"{limits.max_frames}; both can be set under Advanced.</p>"
             )
     tabs = {"example": examples, "upload": upload}
     return Source(gr.State("example"), gr.State(0), pictures, files, tabs)

@@ -31,6 +31,14 @@ _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not b
 _HIDE_PANEL = """<style>
 .mantine-Paper-root, .mantine-Notifications-root { display: none !important; }
 </style>"""
+# viser's client is dark where its address says so; the page follows the visitor's system.
+_FOLLOW_SCHEME = """<script>
+if (matchMedia("(prefers-color-scheme: dark)").matches) {
+  const address = new URL(location);
+  address.searchParams.set("darkMode", "");
+  history.replaceState(null, "", address);
+}
+</script>"""
 HIDE_NOTICES = """<style>.mantine-Notifications-root { display: none !important; }</style>"""
 
 Lookup = Callable[[str], int | None]
@@ -76,7 +84,7 @@ def _harmless(request: Request, socket_path: str) -> bool:
 
 def viewer_page(style: str) -> Response:
     """viser's single-file client with a style of ours, under our policy."""
-    html = _client().replace("</head>", f"{style}</head>", 1)
+    html = _client().replace("<head>", f"<head>{_FOLLOW_SCHEME}{style}", 1)
     headers = {
         "Content-Security-Policy": VIEWER_CSP,
         "Referrer-Policy": "no-referrer",

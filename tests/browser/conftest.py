@@ -129,9 +129,11 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
         )
         page.on(
             "request",
-            lambda r: None
-            if r.url.startswith((site.address, "data:", "blob:"))
-            else visitor.foreign.append(r.url),
+            lambda r: (
+                None
+                if r.url.startswith((site.address, "data:", "blob:"))
+                else visitor.foreign.append(r.url)
+            ),
         )
         visitor.visit()
         return visitor

@@ -121,9 +121,7 @@ def test_clear_empties_the_view(arrive, site: Site) -> None:
     assert "press Start" in visitor.status()
 
 
-def test_a_bad_upload_gets_a_sentence_and_loses_nothing(
-    arrive, site: Site, tmp_path: Path
-) -> None:
+def test_a_bad_upload_gets_a_sentence_and_loses_nothing(arrive, site: Site, tmp_path: Path) -> None:
     visitor = arrive()
     visitor.start()
     visitor.wait_frames(4)

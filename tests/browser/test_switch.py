@@ -1,0 +1,37 @@
+"""Big weights arrive while the page is live on small ones; the visitor switches."""
+
+from __future__ import annotations
+
+import threading
+
+from playwright.sync_api import Browser
+
+from svggt.checkpoints import LoadedModel
+from svggt.loading import BackgroundLoad
+from svggt.workers import LocalWorker
+from tests.conftest import serve
+
+
+def test_the_page_offers_weights_when_they_are_there(
+    browser: Browser, embedded: LoadedModel, tiny: LoadedModel
+) -> None:
+    worker, gate = LocalWorker(), threading.Event()
+    worker.add_model(embedded)
+
+    def slow(on_bytes):
+        on_bytes(2_500_000_000, 5_000_000_000)
+        gate.wait(60)
+        return tiny
+
+    with serve(worker, load=BackgroundLoad("tiny", slow, worker)) as (address, _):
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("text=2.50 of 5.00 GB")
+        assert page.is_enabled("#start") and page.locator("#switch").is_hidden()
+        gate.set()
+        page.click("#switch", timeout=15_000)
+        page.wait_for_selector("#header b:has-text('tiny')")
+        page.click("#start")
+        page.wait_for_function("document.querySelectorAll('.strip img').length == 3")
+        page.close()
+    worker.shutdown()
