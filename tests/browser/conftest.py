@@ -91,7 +91,8 @@ def drawn(pixels: NDArray[np.uint8]) -> float:
     return float((pixels.min(axis=2) < 235).mean())
 
 
-@pytest.fixture(scope="session")
+# Package scope: playwright keeps an event loop in this thread, which other tests need.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
@@ -100,7 +101,7 @@ def browser() -> Iterator[Browser]:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(embedded: LoadedModel) -> Iterator[Site]:
     worker = LocalWorker()
     worker.add_model(embedded)
