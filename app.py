@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ import rich
 import tyro
 import uvicorn
 
-from svggt.checkpoints import automatic_model, load_model
+from svggt.checkpoints import HUB_FILES, CheckpointError, automatic_model, load_model
 from svggt.devices import Precision, choose_device
 from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
@@ -31,6 +32,7 @@ class Settings:
         model: auto, streamvggt-1b, vggt-1b, embedded, or a path to .safetensors, .pt or .pth.
         host: address to listen on; 0.0.0.0 for all.
         port: port to listen on.
+        cache_bytes: for the cached token memories of all streams together.
         precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
         input: limits on what a visitor may send.
         session: limits on how many sessions there are and how long they last.
@@ -42,6 +44,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     precision: Precision = "auto"
+    cache_bytes: int = 8_000_000_000
     input: InputLimits = field(default_factory=InputLimits)
     session: SessionLimits = field(default_factory=SessionLimits)
     allow_origin: tuple[str, ...] = ()
@@ -58,10 +61,10 @@ def main(settings: Settings) -> None:
         from svggt.web.server import build_site
 
         device = choose_device(settings.precision)
-        worker = LocalWorker()
+        worker = LocalWorker(settings.cache_bytes)
         wanted = automatic_model(device) if settings.model == "auto" else settings.model
         load = None
-        if wanted in ("streamvggt-1b", "vggt-1b"):  # gigabytes: the page is live meanwhile
+        if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
             worker.add_model(load_model("embedded", device))
             load = BackgroundLoad(wanted, partial(load_model, wanted, device), worker)
         else:
@@ -84,4 +87,7 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    try:
+        main(tyro.cli(Settings))
+    except CheckpointError as error:
+        sys.exit(f"svggt: {error}")

@@ -164,26 +164,30 @@ def _load(name: str, path: Path, preset: Preset | None, device: Device, note: st
     config = config or (preset.config if preset else ModelConfig())
     if preset is not None and config != preset.config:
         raise CheckpointError(f"{path.name} has other sizes than the preset {name}: update both")
+    preset = preset or _preset_of(config)
     with torch.device("meta"):
         network = VGGT(config)
     _take_over(network, tensors, device, path.name)
     network.eval().requires_grad_(False)
-    input_width = preset.input_width if preset else _input_width(config)
+    if not preset.causal:
+        note += "; made for whole clips, streamed here all the same"
     return LoadedModel(
         name=name,
         network=network,
-        causal=preset.causal if preset else True,
-        input_width=input_width,
+        causal=preset.causal,
+        input_width=preset.input_width,
         device=device,
         note=note,
-        cameras_hold=note != _EMBEDDED,
+        cameras_hold=preset.cameras_hold,
     )
 
 
-def _input_width(config: ModelConfig) -> int:
-    """The width of the preset of these sizes, else that of the position grid."""
-    widths = [p.input_width for p in PRESETS.values() if p.config == config]
-    return widths[0] if widths else config.img_size
+def _preset_of(config: ModelConfig) -> Preset:
+    """What is assumed of a local file: the preset of its sizes, else its own position grid."""
+    for preset in PRESETS.values():
+        if preset.config == config:
+            return preset
+    return Preset(config, causal=True, input_width=config.img_size, cameras_hold=True)
 
 
 def read_weights(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from natsort import natsorted
 
 from svggt import video
-from svggt.frames import BadInput, Fitter, Frame, InputLimits, open_picture
+from svggt.frames import BadInput, Fitter, Frame, InputLimits, check_picture, open_picture
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
@@ -25,6 +26,7 @@ class Clip:
         width: of the frames, pixels, a multiple of the patch.
         frames_per_second: taken from a video; pictures are all taken.
         total: frames that will come; None if nobody knows.
+        cut: whether the limit on frames leaves some out.
         limits: what is accepted.
     """
 
@@ -33,16 +35,18 @@ class Clip:
     width: int
     frames_per_second: float
     total: int | None
+    cut: bool
     limits: InputLimits
 
-    def frames(self) -> Iterator[Frame]:
-        """Decodes lazily.
+    def frames(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+        """Decodes lazily, until `cancelled` says so.
 
         Raises:
             BadInput: a file turns out damaged or too large.
         """
         if _is_video(self.paths[0]):
-            return video.frames_of(self.paths[0], self.width, self.frames_per_second, self.limits)
+            rate, limits = self.frames_per_second, self.limits
+            return video.frames_of(self.paths[0], self.width, rate, limits, cancelled)
         return self._pictures()
 
     def _pictures(self) -> Iterator[Frame]:
@@ -54,7 +58,7 @@ class Clip:
 def open_clip(
     paths: Sequence[Path], width: int, frames_per_second: float, limits: InputLimits
 ) -> Clip:
-    """Checks kind, bytes and headers; pictures are put in natural order (2 before 10).
+    """Checks kind, bytes and every header; pictures are put in natural order (2 before 10).
 
     Args:
         paths: one video, or pictures.
@@ -69,16 +73,22 @@ def open_clip(
         raise BadInput("Frames a second must be more than 0. The default is 2.")
     _check_files(paths, limits)
     if _is_video(paths[0]):
-        info = video.probe(paths[0], limits)
-        total = None
-        if info.seconds is not None:
-            total = min(limits.max_frames, max(1, round(info.seconds * frames_per_second)))
-        chosen = [paths[0]]
+        chosen, seconds = list(paths), video.probe(paths[0], limits).seconds
+        there = None if seconds is None else max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
         chosen = natsorted(paths, key=lambda path: path.name)[: limits.max_frames]
-        total = len(chosen)
-    names = tuple(path.name for path in chosen)
-    return Clip(tuple(chosen), names, width, frames_per_second, total, limits)
+        there = len(paths)
+        for path in chosen:
+            check_picture(path, path.name, limits)
+    return Clip(
+        paths=tuple(chosen),
+        names=tuple(path.name for path in chosen),
+        width=width,
+        frames_per_second=frames_per_second,
+        total=None if there is None else min(there, limits.max_frames),
+        cut=there is not None and there > limits.max_frames,
+        limits=limits,
+    )
 
 
 def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:

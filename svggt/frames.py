@@ -6,8 +6,10 @@ are decoded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,12 @@ from pillow_heif import register_heif_opener
 register_heif_opener()
 
 PATCH = 14
+MAX_ASPECT = 8
+"""Longer side over the shorter one, at most."""
+
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+
+Used = TypeVar("Used")
 
 
 class BadInput(ValueError):
@@ -30,7 +37,8 @@ class InputLimits:
 
     Attributes:
         max_bytes: of an upload, all files together.
-        max_frames: of a run; the rest of a longer clip is left out, and the page says so.
+        max_frames: of a run, which a visitor may lower; the rest of a longer clip is left out,
+            and the page says so.
         max_pixels: of one picture, checked before it is decoded.
         max_seconds: of a video.
     """
@@ -84,22 +92,46 @@ class Fitter:
         return np.asarray(rgb)
 
 
+def check_size(width: int, height: int, name: str, limits: InputLimits) -> None:
+    """Checks what a header says, before any pixel is decoded.
+
+    Raises:
+        BadInput: too many pixels, or so narrow that the frame would be huge or a line.
+    """
+    if width * height > limits.max_pixels:
+        raise BadInput(
+            f"“{name}” has {width} × {height} pixels; the limit is "
+            f"{limits.max_pixels / 1e6:.0f} megapixels. Make it smaller and try again."
+        )
+    if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
+        raise BadInput(
+            f"“{name}” is {width} × {height}: more than {MAX_ASPECT} times as long as wide. "
+            "Crop it and try again."
+        )
+
+
+def check_picture(path: Path, name: str, limits: InputLimits) -> None:
+    """Checks a picture's header; see `open_picture` for what it raises."""
+    _open(path, name, limits, lambda picture: None)
+
+
 def open_picture(path: Path, name: str, limits: InputLimits) -> Image.Image:
     """Decodes one picture upright, its header checked first.
 
     Raises:
-        BadInput: it is none of `PICTURE_FORMATS`, is damaged, or has too many pixels.
+        BadInput: it is none of `PICTURE_FORMATS`, is damaged, too large or too narrow.
     """
+    return _open(path, name, limits, ImageOps.exif_transpose)
+
+
+def _open(path: Path, name: str, limits: InputLimits, use: Callable[[Image.Image], Used]) -> Used:
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
-            if picture.width * picture.height > limits.max_pixels:
-                raise Image.DecompressionBombError
-            return ImageOps.exif_transpose(picture)
-    except Image.DecompressionBombError:
-        raise BadInput(
-            f"“{name}” has more than {limits.max_pixels / 1e6:.0f} megapixels, which is the limit. "
-            "Make it smaller and try again."
-        ) from None
+            check_size(*picture.size, name, limits)
+            return use(picture)
+    except (BadInput, Image.DecompressionBombError) as error:
+        sentence = f"“{name}” has far too many pixels. Make it smaller and try again."
+        raise BadInput(str(error) if isinstance(error, BadInput) else sentence) from None
     except UnidentifiedImageError:
         raise BadInput(
             f"“{name}” is not a picture that this page reads. Use JPEG, PNG, WebP or HEIC."

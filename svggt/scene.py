@@ -7,6 +7,7 @@ sends no point twice.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +52,7 @@ class Scene:
         self._server.request_share_url = lambda verbose=True: None
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._show: Show = "all frames"
+        self._lock = threading.RLock()  # a run adds while its visitor toggles
         self.reset(max_frames=1)
 
     @property
@@ -70,9 +72,9 @@ class Scene:
 
     def add(self, prediction: FramePrediction) -> None:
         """Draws one more frame. The first one decides the view, the size of points and frustums."""
-        if not self._nodes:
-            self._set_up_view(prediction)
-        with self._server.atomic():
+        with self._lock, self._server.atomic():
+            if not self._nodes:
+                self._set_up_view(prediction)
             if self._nodes:
                 self._nodes[-1].frustum.color = _OLDER
             # The last frame stays until the one after it: a browser needs a moment to build
@@ -85,8 +87,8 @@ class Scene:
 
     def show(self, which: Show) -> None:
         """Shows all frames, or only the newest one; flips flags, sends no point."""
-        self._show = which
-        with self._server.atomic():
+        with self._lock, self._server.atomic():
+            self._show = which
             self._set_visible(self._nodes[:-1], which == "all frames")
         self._server.flush()
 
@@ -96,20 +98,21 @@ class Scene:
 
     def reset(self, max_frames: int) -> None:
         """Empties the scene for a run of at most so many frames, which share the point budget."""
-        self._points_per_frame = POINT_BUDGET // max_frames
-        self._nodes: list[_Node] = []
-        self._leaning = 0.0
         scene = self._server.scene
-        scene.reset()
-        scene.set_up_direction("-y")
-        self._level_node = scene.add_frame("/level", show_axes=False)
-        self._trajectory = scene.add_line_segments(
-            "/level/trajectory",
-            points=np.zeros((0, 2, 3), np.float32),
-            colors=_NEWEST,
-            thickness=1.5,
-            thickness_units="screen",
-        )
+        with self._lock:
+            self._points_per_frame = POINT_BUDGET // max_frames
+            self._nodes: list[_Node] = []
+            self._levelling = transforms.SO3.identity()
+            scene.reset()
+            scene.set_up_direction("-y")
+            self._level_node = scene.add_frame("/level", show_axes=False)
+            self._trajectory = scene.add_line_segments(
+                "/level/trajectory",
+                points=np.zeros((0, 2, 3), np.float32),
+                colors=_NEWEST,
+                thickness=1.5,
+                thickness_units="screen",
+            )
         self._server.flush()
 
     def close(self) -> None:
@@ -181,9 +184,9 @@ class Scene:
         """Turns the world so that the cameras' mean up is up, if that is worth a move."""
         mean_up = np.mean([node.up for node in self._nodes], axis=0)
         turn = _turn(mean_up, _UP)
-        leaning = np.degrees(np.linalg.norm(turn.log()))
-        if abs(leaning - self._leaning) > _LEVEL_STEP:
-            self._level_node.wxyz, self._leaning = turn.wxyz, leaning
+        change = turn @ self._levelling.inverse()
+        if np.degrees(np.linalg.norm(change.log())) > _LEVEL_STEP:
+            self._level_node.wxyz, self._levelling = turn.wxyz, turn
 
 
 def visible_points(

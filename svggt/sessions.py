@@ -11,11 +11,9 @@ import hashlib
 import itertools
 import logging
 import secrets
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,7 +23,7 @@ from svggt.frames import BadInput, Frame
 from svggt.prediction import FramePrediction
 from svggt.scene import Scene, Show
 from svggt.stream import ModelOverflow
-from svggt.workers import LocalWorker, StreamSettings
+from svggt.workers import LocalWorker, MemoryFull, StreamSettings
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +82,21 @@ class Session:
         token: the owner's; whoever has it drives the session.
         viewer_token: opens the scene's socket and nothing else.
         address: of the visitor who opened it.
-        folder: for files of this session; removed with it.
         scene: its viser server.
     """
 
-    def __init__(self, worker: LocalWorker, address: str, folder: Path) -> None:
+    def __init__(self, worker: LocalWorker, address: str) -> None:
         self.token = secrets.token_urlsafe(24)
         self.viewer_token = secrets.token_urlsafe(24)
         self.address = address
-        self.folder = folder
         self.scene = Scene()
         self.opened = self.touched = time.monotonic()
         self._worker = worker
         self._progress = Progress()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._uploads: set[Path] = set()
+        self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
 
     @property
@@ -115,7 +113,11 @@ class Session:
         """Notes that somebody looks."""
         self.touched = time.monotonic()
 
-    def start(self, clip: Clip, settings: StreamSettings, max_frames: int, show: Show) -> None:
+    def own(self, uploads: Iterable[Path]) -> None:
+        """Takes uploaded files over: they are removed with the session."""
+        self._uploads.update(uploads)
+
+    def start(self, clip: Clip, settings: StreamSettings, show: Show) -> None:
         """Begins a run in a thread of its own. Where this fails, all that was there stays.
 
         The first frame is decoded before anything is cleared.
@@ -123,23 +125,24 @@ class Session:
         Args:
             clip: where frames come from.
             settings: of the stream.
-            max_frames: that will come at most; the scene shares its point budget among them.
             show: what the scene shows first.
 
         Raises:
             BadInput: a run is under way, or the clip cannot be used.
         """
         with self._lock:
+            if self._closed:
+                raise BadInput("This scene has ended. Press Start once more for a new one.")
             if self.running:
                 raise BadInput("A run is under way. Stop it first, then start the next one.")
-            frames = clip.frames()
+            self._stop.clear()
+            frames = clip.frames(cancelled=self._stop.is_set)
             first = next(frames, None)
             if first is None:
                 raise BadInput("The clip holds no frame. Choose another one.")
-            stream_id = self._worker.open(settings)
-            self.scene.reset(max_frames)
+            self.scene.reset(clip.total or clip.limits.max_frames)
             self.scene.show(show)
-            self._stop.clear()
+            stream_id = self._worker.open(settings)
             self._publish(
                 state="running",
                 message="Working on the first frame.",
@@ -148,7 +151,7 @@ class Session:
                 step_seconds=(),
                 elapsed_s=0.0,
             )
-            arguments = (stream_id, itertools.chain([first], frames))
+            arguments = (stream_id, itertools.chain([first], frames), clip.cut)
             self._thread = threading.Thread(target=self._run, args=arguments, name="run")
             self._thread.start()
 
@@ -165,10 +168,13 @@ class Session:
             self._progress = Progress(version=self._progress.version + 1)
 
     def close(self) -> None:
-        """Ends everything: run, stream, scene, files."""
-        self.stop()
+        """Ends everything: run, stream, scene, uploaded files."""
+        with self._lock:
+            self._closed = True
+            self._end_run()
         self.scene.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self._uploads:
+            path.unlink(missing_ok=True)
 
     def _end_run(self) -> None:
         self._stop.set()
@@ -176,26 +182,28 @@ class Session:
             self._thread.join()
             self._thread = None
 
-    def _run(self, stream_id: str, frames: Iterator[Frame]) -> None:
+    def _run(self, stream_id: str, frames: Iterator[Frame], cut: bool) -> None:
         started = time.perf_counter()
         state: State = "failed"
         try:
             state, message = self._steps(stream_id, frames, started)
+            if state == "finished" and cut:
+                message += " The rest of the clip was left out (Advanced, Frames at most)."
+            self.scene.settle()
         except BadInput as error:
             message = str(error)
         except Exception as error:  # the run's thread is the last to see it
             log.exception("run failed")
-            message = _sentence(error)
+            state, message = "failed", _sentence(error)
         finally:
             self._worker.close(stream_id)
-        self.scene.settle()
         self._publish(state=state, message=message, elapsed_s=time.perf_counter() - started)
 
     def _steps(self, stream_id: str, frames: Iterator[Frame], started: float) -> tuple[State, str]:
         """Model and scene, frame by frame; returns how the run ended."""
         for frame in frames:
             if self._stop.is_set():
-                return "stopped", f"Stopped after {self._count()}."
+                break
             prediction = self._worker.step(stream_id, frame)
             self.scene.add(prediction)
             self._publish(
@@ -204,6 +212,8 @@ class Session:
                 step_seconds=(*self._progress.step_seconds, prediction.seconds),
                 elapsed_s=time.perf_counter() - started,
             )
+        if self._stop.is_set():
+            return "stopped", f"Stopped after {self._count()}."
         return "finished", f"Finished: {self._count()}."
 
     def _count(self) -> str:
@@ -228,7 +238,6 @@ class Sessions:
     def __init__(self, worker: LocalWorker, limits: SessionLimits) -> None:
         self.worker = worker
         self._limits = limits
-        self._root = Path(tempfile.mkdtemp(prefix="svggt-"))
         self._by_token: dict[str, Session] = {}
         self._by_viewer_token: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -254,7 +263,7 @@ class Sessions:
                     f"{self._limits.max_per_address} scenes are open from your address already. "
                     "Close a tab with one, or try again in ten minutes."
                 )
-            session = Session(self.worker, address, Path(tempfile.mkdtemp(dir=self._root)))
+            session = Session(self.worker, address)
             self._by_token[_hash(session.token)] = session
             self._by_viewer_token[_hash(session.viewer_token)] = session
             return session
@@ -281,12 +290,11 @@ class Sessions:
         session.close()
 
     def shutdown(self) -> None:
-        """Ends all sessions and removes their files."""
+        """Ends all sessions."""
         self._ended.set()
         self._reaper.join()
         for session in list(self._by_token.values()):
             self.close(session.token)
-        shutil.rmtree(self._root, ignore_errors=True)
 
     def expire(self, now: float) -> None:
         """Ends what is idle or too old at a monotonic time in seconds."""
@@ -313,6 +321,6 @@ def _sentence(error: Exception) -> str:
     """What a visitor is told of a failure, with a remedy; never a traceback."""
     if isinstance(error, ModelOverflow):
         return f"The run ended: {error}."
-    if "out of memory" in str(error).lower():
+    if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
         return "The device is out of memory. Choose a smaller window under Advanced, and Start."
     return "The run ended by an error of ours; what was drawn stays. Press Start to try again."

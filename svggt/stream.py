@@ -65,13 +65,14 @@ class Stream:
             images = to_images([frame], self.model)
             output = self.model.network.step(images, self._memory, self._points)
             arrays = to_arrays(output)
+            seconds = time.perf_counter() - started
+            (prediction,) = predictions([frame], arrays, seconds, self._memory.nbytes)
         except BaseException:
             self._memory.rollback()
             raise
         self._memory.commit()
         self._size = size
-        seconds = time.perf_counter() - started
-        return predictions([frame], arrays, seconds, self._memory.nbytes)[0]
+        return prediction
 
 
 def to_images(frames: list[Frame], model: LoadedModel) -> Tensor:
@@ -94,7 +95,7 @@ def to_arrays(output: NetworkOutput) -> dict[str, np.ndarray]:
         "world_points_conf": output.world_points_conf,
     }
     arrays = {k: t[0].float().cpu().numpy() for k, t in tensors.items() if t is not None}
-    if not all(np.isfinite(arrays[name]).all() for name in ("pose_enc", "depth")):
+    if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ModelOverflow("the network's numbers overflowed: start with --precision float32")
     return arrays
 

@@ -7,10 +7,11 @@ prints what the header says, under limits on memory and time, with no protocol b
 from __future__ import annotations
 
 import json
+import math
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,9 +20,13 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from PIL import Image
 
-from svggt.frames import BadInput, Fitter, Frame, InputLimits
+from svggt.frames import BadInput, Fitter, Frame, InputLimits, check_size
 
-_OPTIONS = {"protocol_whitelist": "file"}  # a playlist must not reach the network
+_OPTIONS = {
+    "protocol_whitelist": "file",  # a playlist must not reach the network,
+    "format_whitelist": "mov,mp4,matroska,webm,avi",  # nor a script other files
+}
+_ROOT = Path(__file__).resolve().parent.parent  # where the probe finds this package
 _PROBE_SECONDS = 10
 _PROBE_BYTES = 4 << 30  # address space, most of it libraries
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
@@ -50,10 +55,15 @@ def probe(path: Path, limits: InputLimits) -> VideoInfo:
     Raises:
         BadInput: no video, or too many pixels, or too long.
     """
-    command = [sys.executable, "-m", "svggt.video", str(path)]
+    command = [sys.executable, "-m", "svggt.video", str(path.resolve())]
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=_PROBE_SECONDS, check=True, text=True
+            command,
+            capture_output=True,
+            timeout=_PROBE_SECONDS,
+            check=True,
+            text=True,
+            cwd=_ROOT,
         )
         info = VideoInfo(**json.loads(done.stdout))
     except (subprocess.SubprocessError, ValueError, TypeError):
@@ -61,11 +71,7 @@ def probe(path: Path, limits: InputLimits) -> VideoInfo:
             "The file is not a video that can be decoded. Use MP4 or MOV with H.264 or HEVC, "
             "or WebM, and check that it plays."
         ) from None
-    if info.width * info.height > limits.max_pixels:
-        raise BadInput(
-            f"The video has {info.width} × {info.height} pixels; the limit is "
-            f"{limits.max_pixels / 1e6:.0f} megapixels. Export it smaller and try again."
-        )
+    check_size(info.width, info.height, path.name, limits)
     if info.seconds is not None and info.seconds > limits.max_seconds:
         raise BadInput(
             f"The video lasts {info.seconds / 60:.0f} minutes; the limit is "
@@ -75,7 +81,11 @@ def probe(path: Path, limits: InputLimits) -> VideoInfo:
 
 
 def frames_of(
-    path: Path, width: int, frames_per_second: float, limits: InputLimits
+    path: Path,
+    width: int,
+    frames_per_second: float,
+    limits: InputLimits,
+    cancelled: Callable[[], bool],
 ) -> Iterator[Frame]:
     """Frames of a video at a chosen rate, upright, decoded lazily.
 
@@ -86,18 +96,22 @@ def frames_of(
         path: a file that `probe` accepted.
         width: of the frames, pixels, a multiple of the patch.
         frames_per_second: the rate wanted, more than 0; a video never yields more than it has.
-        limits: what is accepted.
+        limits: what is accepted; frames after `max_seconds` are left out.
+        cancelled: asked after every decoded frame, also of those that are not taken.
 
     Raises:
         BadInput: the video turns out damaged before its first frame, or changes to a size
             above the limit.
     """
-    fitter, number = Fitter(width), 0
+    fitter, number, due = Fitter(width), 0, 0
     reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame
     for time_s, picture in _decode(path, limits):
-        # A tenth of a tick of tolerance: time stamps are rounded.
-        if time_s * frames_per_second < number - 0.1:
+        if cancelled() or time_s > limits.max_seconds:
+            return
+        tick = time_s * frames_per_second + 0.1  # time stamps are rounded
+        if tick < due:
             continue
+        due = math.floor(tick) + 1
         yield Frame(number, time_s, fitter.fit(_upright(picture, reformatter)))
         number += 1
         if number == limits.max_frames:
@@ -111,10 +125,10 @@ def _decode(path: Path, limits: InputLimits) -> Iterator[tuple[float, av.VideoFr
     with av.open(str(path), options=_OPTIONS) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         start = None
         for frame in _until_damage(container, stream):
-            if frame.width * frame.height > limits.max_pixels:
-                raise BadInput("The video changes to a size above the limit. Export it again.")
+            check_size(frame.width, frame.height, path.name, limits)
             time = frame.time or 0.0
             start = time if start is None else start
             yield time - start, frame

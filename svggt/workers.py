@@ -49,10 +49,19 @@ class StreamSettings:
         return policy
 
 
-class LocalWorker:
-    """Streams in this process, over weights that they share."""
+class MemoryFull(RuntimeError):
+    """The streams' cached token memories have used up what is set aside for them."""
 
-    def __init__(self) -> None:
+
+class LocalWorker:
+    """Streams in this process, over weights that they share.
+
+    Args:
+        cache_bytes: for the cached token memories of all streams together.
+    """
+
+    def __init__(self, cache_bytes: int = 8_000_000_000) -> None:
+        self._cache_bytes = cache_bytes
         self._models: dict[str, LoadedModel] = {}
         self._streams: dict[str, Stream] = {}
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
@@ -87,8 +96,11 @@ class LocalWorker:
 
         Raises:
             KeyError: the stream was closed. A worker never starts an empty one in its place.
+            MemoryFull: no memory is left for a stream to grow; it stays as it is.
         """
         stream = self._streams[stream_id]
+        if sum(s.memory_bytes for s in list(self._streams.values())) > self._cache_bytes:
+            raise MemoryFull("the memory set aside for all streams is used up")
         return self._device_thread.submit(stream.step, frame).result()
 
     def close(self, stream_id: str) -> None:

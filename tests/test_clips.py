@@ -14,6 +14,8 @@ from PIL import Image
 
 from svggt.clips import open_clip
 from svggt.frames import BadInput, InputLimits
+from svggt.video import frames_of
+from svggt.web.gallery import EXAMPLES
 
 LIMITS = InputLimits()
 
@@ -72,6 +74,53 @@ def test_a_variable_rate_keeps_its_pace(tmp_path: Path) -> None:
     assert np.allclose([f.time_s for f in frames], [0, 1.3, 2.3, 3.3], atol=0.02)
 
 
+def test_a_gap_is_not_made_up_for(tmp_path: Path) -> None:
+    """After a pause frames come at their rate again, not in a burst."""
+    times = [0, 0.1, 6.0, 6.1, 6.2, 6.3, 6.9, 7.1, 7.3, 8.0]
+    _, frames = decode(write_video(tmp_path / "gap.mp4", count=10, times=times), 1.0)
+    assert np.allclose([f.time_s for f in frames], [0, 6.0, 6.9, 8.0], atol=0.02)
+
+
+def test_the_total_is_what_comes() -> None:
+    for example in EXAMPLES:
+        rate = example.frames_per_second
+        clip, frames = decode(example.clip, rate)
+        assert clip.total == len(frames)
+
+
+def test_a_script_of_other_files_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4")
+    script = tmp_path / "list.mp4"
+    script.write_text("ffconcat version 1.0\nfile a.mp4\n")
+    with pytest.raises(BadInput, match="not a video"):
+        open_clip([script], 28, 2.0, LIMITS)
+
+
+def test_the_probe_works_from_any_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path("a.mp4"))
+    assert open_clip([Path("a.mp4")], 28, 2.0, LIMITS).total == 2
+
+
+def test_frames_beyond_the_longest_time_are_left_out(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", count=30)  # one second
+    taken = frames_of(path, 28, 30.0, InputLimits(max_seconds=0.5), lambda: False)
+    assert len(list(taken)) == 16
+
+
+def test_every_picture_is_checked_before_the_first_is_drawn(tmp_path: Path) -> None:
+    Image.new("RGB", (28, 28)).save(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"2\.png"):
+        open_clip(list(tmp_path.iterdir()), 28, 2.0, LIMITS)
+
+
+def test_a_clip_says_whether_it_is_cut(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    assert open_clip([path], 28, 30.0, InputLimits(max_frames=4)).cut
+    assert not open_clip([path], 28, 2.0, LIMITS).cut
+
+
 def rotate(path: Path) -> None:
     """Writes a quarter turn into the track header's display matrix, as phones do."""
     data = path.read_bytes()
@@ -112,8 +161,10 @@ def test_ten_bit_hevc_is_mapped_to_sdr(tmp_path: Path, trc: int, primaries: int)
         container.mux(stream.encode())
     _, frames = decode(path, 30.0)
     row = frames[0].image[7, :, 0].astype(int)
-    assert len(frames) == 6 and (np.diff(row) >= -3).all()
-    assert row[0] < 10 and row[14] != ramp[0, 48, 0]  # mapped, not copied
+    with av.open(str(path)) as container:
+        copied = next(container.decode(video=0)).to_ndarray(format="rgb24")[32, :: 96 // 28, 0]
+    assert len(frames) == 6 and (np.diff(row) >= -3).all() and row[0] < 10
+    assert np.abs(row - copied[:28].astype(int)).max() > 20  # mapped, not copied
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path.write_bytes(bomb(16_000, 16_000))
     assert path.stat().st_size < 100_000
     tracemalloc.start()
-    with pytest.raises(BadInput, match="megapixels"):
+    with pytest.raises(BadInput, match="too many pixels"):
         open_picture(path, "bomb.png", LIMITS)
     assert tracemalloc.get_traced_memory()[1] < 2_000_000
     tracemalloc.stop()
@@ -107,6 +107,14 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BadInput, match="JPEG, PNG, WebP or HEIC"):
         open_picture(path, "x.jpg", LIMITS)
+
+
+@pytest.mark.parametrize("size", [(1, 600), (60_000, 100)])
+def test_a_line_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Fitted to a width, a picture of one pixel's width would be gigabytes high."""
+    solid(*size).save(tmp_path / "line.png")
+    with pytest.raises(BadInput, match="Crop it"):
+        open_picture(tmp_path / "line.png", "line.png", LIMITS)
 
 
 def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:

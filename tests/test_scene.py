@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from viser import transforms
 
 from svggt import geometry
 from svggt.prediction import FramePrediction
@@ -69,13 +70,16 @@ def test_a_run_stays_within_the_point_budget() -> None:
 
 
 def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
-    for number in range(3):
-        scene.add(prediction(number))
+    made = [prediction(number, turn=10.0 * number) for number in range(3)]
+    for each in made:
+        scene.add(each)
     node = scene._nodes[2]
     assert scene.num_frames == 3
     assert np.allclose(node.frame.position, [0.2, 0, 0])
-    world = node.points.points.astype(np.float32) + node.points.position + node.frame.position
-    expected = visible_points(prediction(2), 1)[0] + [0.2, 0, 0]
+    inside = node.points.points.astype(np.float32) + node.points.position
+    world = inside @ transforms.SO3(node.frame.wxyz).as_matrix().T + node.frame.position
+    pose = made[2].world_from_cam
+    expected = visible_points(made[2], 1)[0] @ pose[:, :3].T + pose[:, 3]
     assert np.allclose(world, expected, atol=2e-3)  # float16 on the wire
 
 
@@ -103,7 +107,10 @@ def test_toggling_sends_no_point(scene: Scene) -> None:
 def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
     for number in range(3):
         scene.add(prediction(number, turn=20.0))
-    assert np.isclose(scene._leaning, 20.0, atol=1.5)
+    mean_up = np.mean([node.up for node in scene._nodes], axis=0)
+    levelled = transforms.SO3(scene._level_node.wxyz).as_matrix() @ mean_up
+    assert np.degrees(np.arccos(-levelled[1] / np.linalg.norm(levelled))) < 1.5
+    assert np.degrees(np.arccos(-mean_up[1])) > 15  # it was not level before
 
 
 def test_reset_empties_the_scene(scene: Scene) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ from svggt.frames import BadInput, Frame, InputLimits
 from svggt.sessions import Session, SessionLimits, Sessions
 from svggt.workers import LocalWorker, StreamSettings
 from tests.conftest import make_frames
+from tests.test_clips import write_video
 
 SETTINGS = StreamSettings(model="tiny", memory="window", window=2)
 
@@ -32,11 +33,14 @@ class Made:
     wait_at: int | None = None
     gate: threading.Event | None = None
 
+    cut: bool = False
+    limits: InputLimits = field(default_factory=lambda: InputLimits(max_frames=50))
+
     @property
     def total(self) -> int:
         return self.count
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, cancelled=lambda: False) -> Iterator[Frame]:
         for frame in make_frames(self.count):
             if frame.number == self.fail_at:
                 raise BadInput("Frame is damaged. Save it again.")
@@ -53,7 +57,7 @@ def sessions(worker: LocalWorker) -> Iterator[Sessions]:
 
 
 def run(session: Session, clip, settings: StreamSettings = SETTINGS) -> None:
-    session.start(clip, settings, max_frames=50, show="all frames")
+    session.start(clip, settings, show="all frames")
 
 
 def wait(session: Session, until, seconds: float = 20) -> None:
@@ -107,15 +111,12 @@ def test_clear_empties(sessions: Sessions) -> None:
     assert sessions.worker.num_streams == 0
 
 
-def test_a_bad_clip_changes_nothing(sessions: Sessions, tmp_path: Path) -> None:
+def test_a_bad_clip_changes_nothing(sessions: Sessions) -> None:
     session = sessions.open("a")
     run(session, Made(3))
     wait(session, ended)
     before = session.progress
-    broken = tmp_path / "x.png"
-    broken.write_bytes(b"no picture")
-    clip = open_clip([broken], 84, 2.0, InputLimits())
-    for bad in (clip, Made(3, fail_at=0), Made(0)):
+    for bad in (Made(3, fail_at=0), Made(0)):
         with pytest.raises(BadInput):
             run(session, bad)
     assert session.progress == before and session.scene.num_frames == 3
@@ -137,6 +138,44 @@ def test_an_error_of_ours_is_told_without_a_traceback(sessions: Sessions) -> Non
     assert session.progress.state == "failed"
     assert "division" not in session.progress.message and "Start" in session.progress.message
     assert sessions.worker.num_streams == 0
+
+
+def test_a_closed_session_starts_nothing(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    sessions.close(session.token)
+    with pytest.raises(BadInput, match="ended"):
+        run(session, Made(2))
+    assert sessions.worker.num_streams == 0
+
+
+def test_a_cut_clip_says_so(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(2, cut=True))
+    wait(session, ended)
+    assert "left out" in session.progress.message
+
+
+def test_stop_does_not_wait_for_frames_that_are_skipped(sessions: Sessions, tmp_path: Path) -> None:
+    """A run at one frame an hour is decoding; Stop ends it between two decoded frames."""
+    path = write_video(tmp_path / "long.mp4", count=400, size=(640, 480))
+    session = sessions.open("a")
+    run(session, open_clip([path], 84, 1 / 3600, InputLimits()))
+    wait(session, lambda p: p.frames_done == 1)
+    session.stop()
+    assert session.progress.frames_done == 1
+
+
+def test_the_memory_of_all_streams_has_a_budget(tiny: LoadedModel) -> None:
+    worker = LocalWorker(cache_bytes=500_000)
+    worker.add_model(tiny)
+    sessions = Sessions(worker, SessionLimits())
+    session = sessions.open("a")
+    run(session, Made(500), StreamSettings(model="tiny", memory="full"))
+    wait(session, ended)
+    assert session.progress.state == "failed" and "window" in session.progress.message
+    assert 1 < session.scene.num_frames < 500
+    sessions.shutdown()
+    worker.shutdown()
 
 
 def test_two_runs_at_once_are_refused(sessions: Sessions) -> None:
@@ -218,20 +257,21 @@ def end_by_age(sessions: Sessions, session: Session) -> None:
 
 
 @pytest.mark.parametrize("end", [end_by_close, end_by_idling, end_by_age])
-def test_an_ended_session_leaves_nothing(sessions: Sessions, end) -> None:
+def test_an_ended_session_leaves_nothing(sessions: Sessions, tmp_path: Path, end) -> None:
     warm = sessions.open("a")  # first use makes threads and files that stay
     run(warm, Made(2))
     wait(warm, ended)
     sessions.close(warm.token)
     before = snapshot(sessions.worker)
-    for _ in range(3):
-        session = sessions.open("a")
-        (session.folder / "upload.bin").write_bytes(bytes(100))
+    for number in range(3):
+        session, upload = sessions.open("a"), tmp_path / f"{number}.bin"
+        upload.write_bytes(bytes(100))
+        session.own([upload])
         run(session, Made(500))
         wait(session, lambda p: p.frames_done >= 2)
         assert snapshot(sessions.worker) != before
         end(sessions, session)
-        assert not session.folder.exists()
+        assert not upload.exists()
     deadline = time.monotonic() + 10
     while snapshot(sessions.worker) != before and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -32,4 +32,7 @@ def smoke(model: str = "embedded") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.extras.subcommand_cli_from_dict({"smoke": smoke}))
+    try:
+        sys.exit(tyro.extras.subcommand_cli_from_dict({"smoke": smoke}))
+    except ValueError as error:  # bad input; its message says what to do
+        sys.exit(f"svggt: {error}")

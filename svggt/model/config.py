@@ -84,11 +84,13 @@ class Preset:
         config: sizes.
         causal: True if a frame sees only itself and earlier ones (StreamVGGT).
         input_width: width in pixels that pictures are resized to; a multiple of the patch.
+        cameras_hold: whether frames line up over a whole clip (docs/model_card.md).
     """
 
     config: ModelConfig
     causal: bool
     input_width: int
+    cameras_hold: bool
 
 
 _EMBEDDED = ModelConfig(
@@ -107,8 +109,8 @@ _EMBEDDED = ModelConfig(
 )
 
 PRESETS: dict[str, Preset] = {
-    "streamvggt-1b": Preset(ModelConfig(), causal=True, input_width=518),
-    "vggt-1b": Preset(ModelConfig(), causal=False, input_width=518),
-    "embedded": Preset(_EMBEDDED, causal=True, input_width=224),
-    "embedded-offline": Preset(_EMBEDDED, causal=False, input_width=224),
+    "streamvggt-1b": Preset(ModelConfig(), causal=True, input_width=518, cameras_hold=True),
+    "vggt-1b": Preset(ModelConfig(), causal=False, input_width=518, cameras_hold=True),
+    "embedded": Preset(_EMBEDDED, causal=True, input_width=224, cameras_hold=False),
+    "embedded-offline": Preset(_EMBEDDED, causal=False, input_width=224, cameras_hold=False),
 }

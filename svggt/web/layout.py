@@ -14,9 +14,7 @@ from svggt.sessions import Progress
 from svggt.web import panels
 from svggt.web.gallery import EXAMPLES, REPLAYED
 from svggt.web.replay import replay_address
-
-MAX_FRAMES = 1000
-"""Frames of a run that a visitor may ask for."""
+from svggt.web.uploads import UploadedFiles
 
 MAX_WINDOW = 64
 
@@ -111,9 +109,11 @@ def first_show(model: LoadedModel) -> Show:
     return "all frames" if model.cameras_hold else "newest frame"
 
 
-def first_memory(model: LoadedModel) -> str:
-    """The cache policy to begin with: small weights were trained on short clips."""
-    return "full" if model.cameras_hold else "window"
+def lay_out_load(name: str, sentence: str) -> tuple[gr.HTML, gr.Button, gr.Timer]:
+    """A notice of weights on their way, a button to switch to them, and a clock."""
+    notice = gr.HTML(panels.notice(sentence), elem_id="notice")
+    switch = gr.Button(f"Switch to {name}", visible=False, elem_id="switch")
+    return notice, switch, gr.Timer(1.0)
 
 
 def _lay_out_source(limits: InputLimits) -> Source:
@@ -131,7 +131,7 @@ def _lay_out_source(limits: InputLimits) -> Source:
                 elem_id="examples",
             )
         with gr.Tab("Upload") as upload:
-            files = gr.File(
+            files = UploadedFiles(
                 label=(
                     f"Video or pictures · ≤ {limits.max_bytes / 1e6:.0f} MB · "
                     f"2 frames/s · ≤ {limits.max_frames} frames"
@@ -156,12 +156,12 @@ def _lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advance
                 label="Frames at most",
                 info="of a run",
                 minimum=1,
-                maximum=MAX_FRAMES,
+                maximum=limits.max_frames,
                 precision=0,
             ),
             memory=gr.Radio(
                 ["window", "full"],
-                value=first_memory(models[0]),
+                value="window",
                 label="Memory",
                 info="the first frame and the last ones, or all",
             ),

@@ -5,14 +5,17 @@ Both are checked before a body is read into memory or a handler runs.
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ADDRESSES = 10_000  # remembered at most
+_FORM_BYTES = 100_000  # that a form needs around its files
 
 
 @dataclass(frozen=True)
@@ -38,33 +41,42 @@ class LimitMiddleware:
     Uploads are counted as they stream in, since a length header is only a promise.
     """
 
-    def __init__(self, app: ASGIApp, limits: RequestLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: RequestLimits, has_room: Callable[[], bool]) -> None:
         self._app = app
         self._limits = limits
+        self._has_room = has_room
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if not self._allowed(address_of(scope)):
-            await PlainTextResponse("Too many requests: wait a moment.", 429)(scope, receive, send)
+        # uvicorn has already read X-Forwarded-For where it trusts it.
+        client = scope.get("client") or ("", 0)
+        if not self._allowed(network_of(client[0])):
+            await _refuse(scope, receive, send, "Too many requests: wait a moment.", 429)
             return
-        allowed = self._allowed_bytes(scope["path"])
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        is_upload = scope["path"].rstrip("/").endswith("/upload")
+        if is_upload and not self._has_room():
+            sentence = "The disk set aside for uploads is full: try again in an hour."
+            await _refuse(scope, receive, send, sentence, 507)
+            return
+        limits = self._limits
+        allowed = limits.upload_bytes + _FORM_BYTES if is_upload else limits.body_bytes
+        too_large = f"Too large: at most {allowed / 1e6:.0f} MB."
         headers = dict(scope["headers"])
         promised = headers.get(b"content-length", b"0")
         if not promised.isdigit() or int(promised) > allowed:
-            await _refuse_size(allowed)(scope, receive, send)
+            await _refuse(scope, receive, send, too_large, 413)
             return
         counting = _Counting(receive, allowed)
         try:
             await self._app(scope, counting.receive, send)
         except _TooLarge:
-            await _refuse_size(allowed)(scope, receive, send)
-
-    def _allowed_bytes(self, path: str) -> int:
-        is_upload = path.rstrip("/").endswith("/upload")
-        return self._limits.upload_bytes + 100_000 if is_upload else self._limits.body_bytes
+            await _refuse(scope, receive, send, too_large, 413)
 
     def _allowed(self, address: str) -> bool:
         """A token bucket per address; the address seen longest ago is forgotten first."""
@@ -78,10 +90,14 @@ class LimitMiddleware:
         return allowed
 
 
-def address_of(scope: Scope) -> str:
-    """The visitor's address; uvicorn has already read X-Forwarded-For where it trusts it."""
-    client = scope.get("client")
-    return client[0] if client else "unknown"
+def network_of(host: str) -> str:
+    """A visitor by address, of IPv6 by its network, which is one visitor's."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "unknown"
+    bits = 64 if address.version == 6 else 32
+    return str(ipaddress.ip_network((address, bits), strict=False))
 
 
 class _TooLarge(Exception):
@@ -100,5 +116,8 @@ class _Counting:
         return message
 
 
-def _refuse_size(allowed: int) -> PlainTextResponse:
-    return PlainTextResponse(f"Too large: at most {allowed / 1e6:.0f} MB.", 413)
+async def _refuse(scope: Scope, receive: Receive, send: Send, sentence: str, code: int) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013})
+        return
+    await PlainTextResponse(sentence, code)(scope, receive, send)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
@@ -24,13 +25,15 @@ VIEWER_CSP = (
 )
 """What viser's client may do: talk to this page alone, and be framed by it or its Space."""
 
+MAX_SOCKETS = 8
+"""Browsers at once in one scene."""
+
 _MAX_UPSTREAM = 1 << 20  # bytes of one message from a browser; viser's own are small
 _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not buffered for
 
 # The page's own controls drive the scene; viser's panel covers half a phone.
-_HIDE_PANEL = """<style>
-.mantine-Paper-root, .mantine-Notifications-root { display: none !important; }
-</style>"""
+HIDE_NOTICES = """<style>.mantine-Notifications-root { display: none !important; }</style>"""
+_HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
 # viser's client is dark where its address says so; the page follows the visitor's system.
 _FOLLOW_SCHEME = """<script>
 if (matchMedia("(prefers-color-scheme: dark)").matches) {
@@ -39,7 +42,6 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) {
   history.replaceState(null, "", address);
 }
 </script>"""
-HIDE_NOTICES = """<style>.mantine-Notifications-root { display: none !important; }</style>"""
 
 Lookup = Callable[[str], int | None]
 """A viewer token to the loopback port of its viser server, None for unknown and expired."""
@@ -53,6 +55,7 @@ def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
         allowed_origins: scheme://host of pages besides our own that may open the socket.
     """
     router = APIRouter()
+    open_sockets: Counter[str] = Counter()
 
     @router.get("/viser/{token}/")
     async def page(token: str, request: Request) -> Response:
@@ -67,7 +70,16 @@ def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
         if port is None or not same_origin(browser, allowed_origins):
             await browser.close(1008)
             return
-        await _bridge(browser, port)
+        if open_sockets[token] >= MAX_SOCKETS:
+            await browser.close(1013)
+            return
+        open_sockets[token] += 1
+        try:
+            await _bridge(browser, port)
+        finally:
+            open_sockets[token] -= 1
+            if not open_sockets[token]:
+                del open_sockets[token]
 
     return router
 
@@ -78,25 +90,25 @@ def _harmless(request: Request, socket_path: str) -> bool:
     The client writes its own socket's address into its query; that one passes, for a reload.
     """
     query, host = request.query_params, request.headers.get("host")
-    own = {None, f"ws://{host}{socket_path}", f"wss://{host}{socket_path}"}
-    return query.get("websocket") in own and "playbackPath" not in query
+    own = {f"ws://{host}{socket_path}", f"wss://{host}{socket_path}"}
+    return set(query.getlist("websocket")) <= own and "playbackPath" not in query
 
 
 def viewer_page(style: str) -> Response:
     """viser's single-file client with a style of ours, under our policy."""
-    html = _client().replace("<head>", f"<head>{_FOLLOW_SCHEME}{style}", 1)
     headers = {
         "Content-Security-Policy": VIEWER_CSP,
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
-    return Response(html, media_type="text/html", headers=headers)
+    return Response(_client(style), media_type="text/html", headers=headers)
 
 
 @cache
-def _client() -> str:
-    return resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
+def _client(style: str) -> bytes:
+    html = resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
+    return html.replace("<head>", f"<head>{_FOLLOW_SCHEME}{style}", 1).encode()
 
 
 def same_origin(browser: WebSocket, allowed: frozenset[str]) -> bool:

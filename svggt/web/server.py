@@ -15,6 +15,10 @@ from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, viewer_routes
 from svggt.web.replay import replay_file, replay_routes
 from svggt.web.ui import STYLE, THEME, Page
+from svggt.web.uploads import UploadFolder
+
+UPLOADS_TOGETHER = 20
+"""Largest uploads that fit on the disk set aside for them."""
 
 
 def build_site(
@@ -35,9 +39,11 @@ def build_site(
     site.include_router(viewer_routes(sessions.viser_port, allowed_origins))
     recorded = frozenset(e.name for e in EXAMPLES if replay_file(e.name).is_file())
     site.include_router(replay_routes(recorded))
+    gr.set_static_paths([example.picture for example in EXAMPLES])
+    uploads = UploadFolder.of_gradio(UPLOADS_TOGETHER * limits.max_bytes)
     gr.mount_gradio_app(
         site,
-        Page(sessions, limits, load).build(),
+        Page(sessions, limits, uploads, load).build(),
         path="/",
         theme=THEME,
         css=STYLE,
@@ -47,8 +53,9 @@ def build_site(
         ssr_mode=False,
         footer_links=[],
     )
-    site.add_middleware(HeaderMiddleware)
-    site.add_middleware(LimitMiddleware, limits=RequestLimits(upload_bytes=limits.max_bytes))
+    request_limits = RequestLimits(upload_bytes=limits.max_bytes)
+    site.add_middleware(LimitMiddleware, limits=request_limits, has_room=uploads.has_room)
+    site.add_middleware(HeaderMiddleware)  # outermost: on refusals too
     return site
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from svggt.scene import Show
 from svggt.sessions import Progress, Session, Sessions
 from svggt.web import layout, panels
 from svggt.web.gallery import EXAMPLES
+from svggt.web.limits import network_of
+from svggt.web.uploads import UploadFolder
 from svggt.workers import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ THEME = gr.themes.Default(
 )
 
 _WATCH_SECONDS = 0.15  # between two looks at a run
+_BEGINNINGS = 4  # clips that are probed at once
+_MAX_EVENTS = 200
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -45,16 +50,24 @@ class Page:
     Args:
         sessions: where runs live.
         limits: what a visitor may send.
+        uploads: where uploaded files lie.
         load: weights that are still on their way; None if there are none.
     """
 
     def __init__(
-        self, sessions: Sessions, limits: InputLimits, load: BackgroundLoad | None
+        self,
+        sessions: Sessions,
+        limits: InputLimits,
+        uploads: UploadFolder,
+        load: BackgroundLoad | None,
     ) -> None:
         self._sessions = sessions
         self._limits = limits
+        self._uploads = uploads
         self._load = load
         self._tabs: dict[str, str] = {}  # Gradio's name of a browser tab -> owner token
+        self._left: deque[str] = deque(maxlen=1000)  # tabs that were closed
+        self._beginnings = asyncio.Semaphore(_BEGINNINGS)
 
     def build(self) -> gr.Blocks:
         """The page's blocks, wired."""
@@ -62,7 +75,6 @@ class Page:
             title="svggt: streaming 4D geometry",
             analytics_enabled=False,
             fill_width=True,
-            delete_cache=(600, 3600),
         ) as blocks:
             controls = layout.lay_out(list(self._models.values()), self._limits)
             self._wire_source(controls.source)
@@ -70,7 +82,12 @@ class Page:
             self._wire_settings(controls)
             blocks.load(self._refresh_models, None, [controls.advanced.model], **_PRIVATE)
             blocks.unload(self._unload)
+        # A run's visitor is served by one event from Start to end: as many as there are sessions.
+        blocks.max_threads = _MAX_EVENTS
         blocks.queue(max_size=200, default_concurrency_limit=None)
+        # Gradio checks paths that a browser names only once it thinks that it was launched,
+        # which mounting does not tell it.
+        blocks.has_launched = blocks.is_running = True
         return blocks
 
     @property
@@ -95,25 +112,22 @@ class Page:
                 c.token, c.source.kind, c.source.example, c.source.files, c.show,
                 a.rate, a.max_frames, a.memory, a.window, a.published, a.model,
             ],
-            [c.token, c.viewer, c.why, c.status, c.start, c.stop, c.clear],
+            [c.token, c.viewer, c.why, *watched],
             **_PRIVATE,
-        ).then(self._watch, [c.token], watched, **_PRIVATE)  # fmt: skip
+        )  # fmt: skip
         c.stop.click(self._stop, [c.token], None, **_PRIVATE)
         c.clear.click(self._clear, [c.token], watched, **_PRIVATE)
         c.show.input(self._show, [c.token, c.show], None, **_PRIVATE)
 
     def _wire_settings(self, c: layout.Controls) -> None:
         model = c.advanced.model
-        outputs = [c.header, c.show, c.advanced.memory]
-        model.change(self._choose_model, [model], outputs, **_PRIVATE)
+        model.change(self._choose_model, [model], [c.header, c.show], **_PRIVATE)
         if self._load is not None:
             self._wire_load(self._load, model)
 
     def _wire_load(self, load: BackgroundLoad, model: gr.Dropdown) -> None:
         """Says how far weights are that are on their way, and offers to switch to them."""
-        notice = gr.HTML(panels.notice(load.sentence), elem_id="notice")
-        switch = gr.Button(f"Switch to {load.name}", visible=False, elem_id="switch")
-        timer = gr.Timer(1.0)
+        notice, switch, timer = layout.lay_out_load(load.name, load.sentence)
 
         def look() -> tuple[Any, ...]:
             ready, loading = load.state == "ready", load.state == "loading"
@@ -127,7 +141,7 @@ class Page:
         timer.tick(look, None, [notice, switch, timer], **_PRIVATE)
         switch.click(use, None, [model, switch, notice], **_PRIVATE)
 
-    def _start(
+    async def _start(
         self,
         token: str | None,
         kind: str,
@@ -141,47 +155,80 @@ class Page:
         published: bool,
         model_name: str,
         request: gr.Request,
-    ) -> tuple[Any, ...]:
-        """Begins a run. Where this fails, a sentence is shown and nothing else changes."""
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Begins a run and follows it. A refusal is one sentence, and nothing else changes."""
+        limits = replace(self._limits, max_frames=_whole(max_frames, 1, self._limits.max_frames))
+        settings = StreamSettings(
+            model=model_name,
+            memory="full" if memory == "full" else "window",
+            window=_whole(window, 1, layout.MAX_WINDOW),
+            published_camera_memory=published,
+        )
+
+        def clip(width: int) -> Clip:
+            if kind == "example":
+                chosen = EXAMPLES[example]
+                return open_clip([chosen.clip], width, chosen.frames_per_second, limits)
+            uploads = [self._uploads.check(file) for file in files or []]
+            return open_clip(uploads, width, rate or 0.0, limits)
+
         try:
-            model = self._model(model_name)
-            limits = replace(self._limits, max_frames=_whole(max_frames, 1, layout.MAX_FRAMES))
-            clip = _clip(kind, example, files, rate, model.input_width, limits)
-            settings = StreamSettings(
-                model=model.name,
-                memory="full" if memory == "full" else "window",
-                window=_whole(window, 1, layout.MAX_WINDOW),
-                published_camera_memory=published,
-            )
-            known = self._sessions.get(token)
-            session = known or self._open(request)
-            session.start(clip, settings, limits.max_frames, show)
+            async with self._beginnings:
+                known = self._sessions.get(token)
+                session = await asyncio.to_thread(self._begin, known, clip, settings, show, request)
         except BadInput as error:
-            return _refused(str(error))
+            yield _refused(str(error))
+            return
         except Exception:  # the last line before a visitor
             log.exception("start failed")
-            return _refused("This could not be started: an error of ours. Press Start once more.")
+            yield _refused("This could not be started: an error of ours. Press Start once more.")
+            return
         # The view of a known session stays: a new address would reload it.
-        view = gr.skip() if known else _view(session)
-        progress = session.progress
-        return session.token, view, _why(model), panels.status(progress), *_buttons(progress)
+        view = gr.skip() if session is known else _view(session)
+        yield session.token, view, _why(self._model(model_name)), *_watched(session.progress)
+        async for watched in self._watch(session.token):
+            yield *[gr.skip()] * 3, *watched
 
-    def _open(self, request: gr.Request) -> Session:
-        session = self._sessions.open(request.client.host if request.client else "unknown")
-        self._tabs[request.session_hash or ""] = session.token
+    def _begin(
+        self,
+        known: Session | None,
+        clip: Callable[[int], Clip],
+        settings: StreamSettings,
+        show: Show,
+        request: gr.Request,
+    ) -> Session:
+        """Starts a run in a known session or a new one; a new one does not outlive a failure."""
+        opened = clip(self._model(settings.model).input_width)
+        if known is not None:
+            known.start(opened, settings, show)
+            known.own(self._uploads.among(opened.paths))
+            return known
+        tab = request.session_hash or ""
+        session = self._sessions.open(network_of(request.client.host if request.client else ""))
+        try:
+            session.start(opened, settings, show)
+            session.own(self._uploads.among(opened.paths))
+            self._tabs[tab] = session.token
+            if tab in self._left:  # the tab was closed meanwhile
+                raise BadInput("The page was closed.")
+        except BaseException:
+            self._sessions.close(session.token)
+            raise
         return session
 
-    async def _watch(self, token: str | None) -> AsyncIterator[tuple[Any, ...]]:
-        """Follows a run until it ends."""
+    async def _watch(self, token: str) -> AsyncIterator[tuple[Any, ...]]:
+        """Follows a run until it ends, or its session does."""
         version = -1
         while (session := self._sessions.get(token)) is not None:
             progress = session.progress
             if progress.version != version:
                 version = progress.version
-                yield _watched(progress)
+                yield await asyncio.to_thread(_watched, progress)  # encodes pictures
             if progress.state != "running":
                 return
             await asyncio.sleep(_WATCH_SECONDS)
+        ended = "This scene has ended: it was idle or too old. Press Start for a new one."
+        yield _watched(Progress(message=ended))
 
     def _stop(self, token: str | None) -> None:
         session = self._sessions.get(token)
@@ -202,14 +249,16 @@ class Page:
 
     def _choose_model(self, name: str) -> tuple[Any, ...]:
         model = self._model(name)
-        return layout.header_of(model), layout.first_show(model), layout.first_memory(model)
+        return layout.header_of(model), layout.first_show(model)
 
     def _refresh_models(self) -> gr.Dropdown:
         return gr.Dropdown(choices=list(self._models))
 
     def _unload(self, request: gr.Request) -> None:
         """A closed tab ends its session."""
-        token = self._tabs.pop(request.session_hash or "", None)
+        tab = request.session_hash or ""
+        self._left.append(tab)
+        token = self._tabs.pop(tab, None)
         if token is not None:
             self._sessions.close(token)
 
@@ -220,18 +269,9 @@ class Page:
         return model
 
 
-def _clip(
-    kind: str, example: int, files: list[str] | None, rate: float, width: int, limits: InputLimits
-) -> Clip:
-    if kind == "example":
-        chosen = EXAMPLES[example]
-        return open_clip([chosen.clip], width, chosen.frames_per_second, limits)
-    return open_clip([Path(file) for file in files or []], width, rate or 0.0, limits)
-
-
 def _refused(sentence: str) -> tuple[Any, ...]:
     """Of `_start`'s outputs only the status changes."""
-    return (*[gr.skip()] * 3, panels.failure(sentence), *[gr.skip()] * 3)
+    return (*[gr.skip()] * 3, panels.failure(sentence), *[gr.skip()] * 4)
 
 
 def _watched(progress: Progress) -> tuple[Any, ...]:

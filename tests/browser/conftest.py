@@ -136,6 +136,14 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
                 else visitor.foreign.append(r.url)
             ),
         )
+        page.on(
+            "websocket",
+            lambda socket: (
+                None
+                if socket.url.startswith(site.address.replace("http", "ws"))
+                else visitor.foreign.append(socket.url)
+            ),
+        )
         visitor.visit()
         return visitor
 

@@ -49,7 +49,9 @@ def test_tracks_of_a_stream_are_those_of_its_clip(parity: Fixture) -> None:
         streamed = stream_clip(network, images, full())
         tracks = network.track_head(streamed.tokens, (56, 84), queries.double())
         clip_tracks = network.track(images, queries.double(), causal=True)
-    assert relative_error(tracks.iterations[0], clip_tracks.iterations[0]) <= 1e-10
+    for ours, theirs in zip(tracks.iterations, clip_tracks.iterations, strict=True):
+        assert relative_error(ours, theirs) <= 1e-8  # rounding grows with every iteration
+    assert relative_error(tracks.visibility, clip_tracks.visibility) <= 1e-8
 
 
 def test_a_frame_does_not_see_later_ones(parity: Fixture) -> None:

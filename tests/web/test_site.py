@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
+import io
+import os
+import secrets
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 import viser
 import websockets
 import zstandard
+from PIL import Image
 
 from svggt.frames import InputLimits
 from svggt.sessions import Sessions
+from svggt.web.limits import network_of
+from svggt.web.proxy import MAX_SOCKETS
+from svggt.web.uploads import UploadFolder
 from svggt.workers import LocalWorker
 from tests.conftest import serve
 from tests.test_scene import prediction
@@ -202,14 +213,164 @@ def test_closing_the_session_closes_its_sockets(site) -> None:
 
 def test_viser_listens_on_loopback_only(site) -> None:
     port = site[1].open("a").scene.port
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        probe.connect(("127.0.0.1", port))
-    for host in {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}:
-        if not str(host).startswith("127.") and ":" not in str(host):
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                assert probe.connect_ex((str(host), port)) != 0
+    listening = [c for c in psutil.Process().net_connections("tcp") if c.laddr.port == port]
+    assert listening and {c.laddr.ip for c in listening} == {"127.0.0.1"}
+
+
+class Intruder:
+    """Speaks Gradio's queue protocol by hand, as a script would that ignores the page."""
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=30)
+        self.session = secrets.token_hex(6)
+        dependencies = self.client.get("/config").json()["dependencies"]
+        self.start = next(d for d in dependencies if len(d["inputs"]) == 11)
+        kind = self.start["inputs"][1]
+        _, upload_tab = (d for d in dependencies if d["outputs"] == [kind])
+        self.call(upload_tab, [])  # what the browser says of the open tab stays with the server
+
+    def press_start(self, files: list[dict]) -> str:
+        """Everything that the server says to a Start of an upload, as text."""
+        data = [None, None, None, files, "all frames", 2, 2, "window", 2, False, "tiny"]
+        return self.call(self.start, data)
+
+    def call(self, dependency: dict, data: list) -> str:
+        event = {"data": data, "fn_index": dependency["id"], "session_hash": self.session}
+        self.client.post("/gradio_api/queue/join", json=event)
+        said = ""
+        path = f"/gradio_api/queue/data?session_hash={self.session}"
+        with self.client.stream("GET", path) as stream:
+            for line in stream.iter_lines():
+                said += line
+                if "process_completed" in line or "close_stream" in line:
+                    break
+        return said
+
+    def upload(self, name: str, content: bytes) -> dict:
+        files = {"files": (name, content)}
+        (path,) = self.client.post("/gradio_api/upload", files=files).json()
+        return named(path)
+
+
+def named(path: str, **more: object) -> dict:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+
+
+def picture(colour=(200, 30, 30)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (84, 56), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_an_upload_runs_and_goes_with_its_session(site) -> None:
+    address, sessions = site
+    intruder = Intruder(address)
+    upload = intruder.upload("a.png", picture())
+    assert "Finished: 1 frame" in intruder.press_start([upload])
+    assert Path(upload["path"]).is_file()
+    (session,) = sessions._by_token.values()
+    sessions.close(session.token)
+    assert not Path(upload["path"]).exists()
+
+
+@pytest.mark.parametrize("more", [{}, {"is_stream": True}, {"url": "http://127.0.0.1:9/x"}])
+@pytest.mark.parametrize("where", ["secret.png", "secret.svg", "/etc/passwd", "/dev/zero"])
+def test_a_path_that_was_not_uploaded_is_not_read(site, tmp_path: Path, where, more) -> None:
+    address, sessions = site
+    secret = tmp_path / where
+    if not where.startswith("/"):
+        secret.write_bytes(picture())
+    started = time.monotonic()
+    said = Intruder(address).press_start([named(str(secret), **more)])
+    assert "Finished" not in said and len(sessions) == 0
+    assert time.monotonic() - started < 10
+    copies = [p for p in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*") if p.name == secret.name]
+    assert not copies
+    assert httpx.get(f"{address}/gradio_api/file={secret}").status_code in (403, 404)
+
+
+def test_no_address_is_fetched(site) -> None:
+    """A visitor's server is never asked, however the address is dressed up."""
+    asked: list[str] = []
+
+    class Bait(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bait)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    bait = f"http://127.0.0.1:{server.server_port}/x.png"
+    for file in (named(bait), named(bait, url=bait), named("x.png", url=bait, is_stream=True)):
+        assert "Finished" not in Intruder(site[0]).press_start([file])
+    server.shutdown()
+    server.server_close()
+    assert not asked and len(site[1]) == 0
+
+
+def test_bad_uploads_leave_no_session_behind(site) -> None:
+    address, sessions = site
+    intruder = Intruder(address)
+    for _ in range(8):
+        said = intruder.press_start([intruder.upload("a.png", b"no picture")])
+        assert "JPEG, PNG, WebP or HEIC" in said
+    assert len(sessions) == 0
+    assert "Finished" in intruder.press_start([intruder.upload("a.png", picture())])
+
+
+def test_a_second_socket_key_does_not_slip_through(site) -> None:
+    address, sessions = site
+    token = sessions.open("a").viewer_token
+    own = f"ws://{urlsplit(address).netloc}/viser/{token}"
+    query = [("websocket", "ws://evil.example"), ("websocket", own)]
+    assert httpx.get(f"{address}/viser/{token}/", params=query).status_code == 404
+
+
+def test_one_scene_has_a_limit_of_sockets(site) -> None:
+    address, sessions = site
+    token = sessions.open("a").viewer_token
+
+    async def crowd() -> int:
+        opened = []
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(MAX_SOCKETS + 3):
+                try:
+                    opened.append(await stack.enter_async_context(connect(address, token)))
+                except websockets.InvalidStatus:
+                    break
+        return len(opened)
+
+    assert asyncio.run(crowd()) == MAX_SOCKETS
+    assert asyncio.run(crowd()) == MAX_SOCKETS  # places are given back
+
+
+def test_refusals_carry_the_policy_too(site) -> None:
+    answer = httpx.post(f"{site[0]}/nothing", content=bytes(5_000_000))
+    assert answer.status_code == 413
+    assert "connect-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_aborted_uploads_do_not_fill_the_disk(tmp_path: Path) -> None:
+    folder = UploadFolder(tmp_path, quota_bytes=1000)
+    (tmp_path / "whole").write_bytes(bytes(600))
+    assert folder.has_room()
+    (tmp_path / "aborted").write_bytes(bytes(600))
+    assert not folder.has_room()
+    two_hours_ago = time.time() - 7200
+    os.utime(tmp_path / "aborted", (two_hours_ago, two_hours_ago))
+    assert folder.has_room() and not (tmp_path / "aborted").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+    ],
+)
+def test_a_visitor_is_an_address_or_an_ipv6_network(one: str, two: str, same: bool) -> None:
+    assert (network_of(one) == network_of(two)) is same
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/nothing", "/gradio_api/run/x"])

@@ -1,0 +1,88 @@
+"""Where uploads lie, and what keeps them from reaching further.
+
+Gradio trusts a path that the browser names more than this page does: here a file must have been
+uploaded to this page, and nothing is ever fetched from an address.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import gradio as gr
+
+from svggt.frames import BadInput
+
+_MAX_AGE = 3600.0  # seconds that an upload waits for a Start
+
+class UploadFolder:
+    """The folder of Gradio's uploads, with a quota.
+
+    Args:
+        folder: holds uploads and nothing else.
+        quota_bytes: of all uploads together.
+    """
+
+    def __init__(self, folder: Path, quota_bytes: int) -> None:
+        self._folder = folder.resolve()
+        self._quota = quota_bytes
+
+    @classmethod
+    def of_gradio(cls, quota_bytes: int) -> UploadFolder:
+        """The folder that the environment tells Gradio (GRADIO_TEMP_DIR)."""
+        folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, quota_bytes)
+
+    def has_room(self) -> bool:
+        """Whether another upload may begin; removes what is old, aborted uploads too."""
+        oldest, total = time.time() - _MAX_AGE, 0
+        for path in self._folder.rglob("*"):
+            try:
+                facts = path.stat()
+                if path.is_dir():
+                    continue
+                if facts.st_mtime < oldest:
+                    path.unlink()
+                else:
+                    total += facts.st_size
+            except FileNotFoundError:  # another request or a closing session was faster
+                continue
+        return total < self._quota
+
+    def among(self, paths: Iterable[Path]) -> list[Path]:
+        """Those of some files that are uploads."""
+        return [path for path in paths if path.is_relative_to(self._folder)]
+
+    def check(self, name: str) -> Path:
+        """The file of an upload.
+
+        Raises:
+            BadInput: it lies elsewhere, or is gone.
+        """
+        path = Path(name).resolve()
+        if not path.is_relative_to(self._folder) or not path.is_file():
+            raise BadInput("The uploaded file is no longer here. Choose it again, then Start.")
+        return path
+
+class UploadedFiles(gr.File):
+    """A file field that takes uploads as they are: nothing is copied, moved or fetched."""
+
+    is_template = True  # shown as gr.File
+
+    def move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """Returns the path unread; `UploadFolder.check` looks at it before it is used."""
+        return None if url_or_file_path is None else str(url_or_file_path)
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        """As above."""
+        return self.move_resource_to_block_cache(url_or_file_path)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
