@@ -1,3 +1,4 @@
+# syntax=docker/dockerfile:1
 # svggt as a Docker Space, or anywhere: docker build -t svggt . && docker run -p 7860:7860 --gpus all svggt
 # Without a GPU: docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu -t svggt .
 FROM python:3.12-slim
@@ -13,5 +14,6 @@ COPY --chown=1000:1000 --chmod=u=rwX,go=rX assets ./assets
 USER 1000
 ENV HF_HOME=/home/user/.cache/huggingface HF_HUB_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1
 EXPOSE 7860
-# A Space puts one proxy in front; only behind such a proxy may every address be trusted.
-CMD ["python", "app.py", "--host", "0.0.0.0", "--port", "7860", "--trust-proxy", "*"]
+# Proxies inside the host's own network are believed; what a visitor claims beyond them is not.
+CMD ["python", "app.py", "--host", "0.0.0.0", "--port", "7860", \
+     "--trust-proxy", "127.0.0.1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"]

@@ -8,8 +8,8 @@ from svggt.model.memory import CachePolicy
 from svggt.model.policies.full import FullMemory
 from svggt.model.policies.window import WindowMemory
 
-# A camera token is small but not nothing (131 kB a frame at 1B sizes in bf16), so a bounded
-# policy bounds it too. Exact below this many frames.
+# A camera token is small but not nothing (262 kB a frame at 1B sizes, in the camera head's
+# float32), so a bounded policy bounds it too. Exact below this many frames.
 CAMERA_WINDOW = 256
 
 
