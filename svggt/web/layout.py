@@ -14,7 +14,7 @@ from svggt.sessions import Progress
 from svggt.web import panels
 from svggt.web.gallery import EXAMPLES, REPLAYED
 from svggt.web.replay import replay_address
-from svggt.web.uploads import UploadedFiles
+from svggt.web.uploads import take_as_uploaded
 
 MAX_WINDOW = 64
 
@@ -131,7 +131,7 @@ def _lay_out_source(limits: InputLimits) -> Source:
                 elem_id="examples",
             )
         with gr.Tab("Upload") as upload:
-            files = UploadedFiles(
+            files = gr.File(
                 label=(
                     f"Video or pictures · ≤ {limits.max_bytes / 1e6:.0f} MB · "
                     f"2 frames/s · ≤ {limits.max_frames} frames"
@@ -141,6 +141,7 @@ def _lay_out_source(limits: InputLimits) -> Source:
                 height=88,
                 elem_id="files",
             )
+            take_as_uploaded(files)
     tabs = {"example": examples, "upload": upload}
     return Source(gr.State("example"), gr.State(0), pictures, files, tabs)
 

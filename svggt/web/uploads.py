@@ -69,17 +69,19 @@ class UploadFolder:
         return path
 
 
-class UploadedFiles(gr.File):
-    """A file field that takes uploads as they are: nothing is copied, moved or fetched."""
+def take_as_uploaded(field: gr.File) -> gr.File:
+    """Makes a file field take uploads as they are: nothing is copied, moved or fetched.
 
-    is_template = True  # shown as gr.File
+    Gradio's own would copy whatever path, and download whatever address, a browser names. Its
+    methods are replaced on the field, since a subclass makes Gradio write files beside ours.
+    """
 
-    def move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
-        """Returns the path unread; `UploadFolder.check` looks at it before it is used."""
-        return None if url_or_file_path is None else str(url_or_file_path)
+    def unread(path: str | Path | None) -> str | None:
+        return None if path is None else str(path)  # looked at by `UploadFolder.check`
 
-    async def async_move_resource_to_block_cache(
-        self, url_or_file_path: str | Path | None
-    ) -> str | None:
-        """As above."""
-        return self.move_resource_to_block_cache(url_or_file_path)
+    async def unread_async(path: str | Path | None) -> str | None:
+        return unread(path)
+
+    field.move_resource_to_block_cache = unread
+    field.async_move_resource_to_block_cache = unread_async
+    return field
