@@ -76,11 +76,12 @@ def take_as_uploaded(field: gr.File) -> gr.File:
     methods are replaced on the field, since a subclass makes Gradio write files beside ours.
     """
 
-    def unread(path: str | Path | None) -> str | None:
+    def unread(url_or_file_path: str | Path | None) -> str | None:
+        path = url_or_file_path
         return None if path is None else str(path)  # looked at by `UploadFolder.check`
 
-    async def unread_async(path: str | Path | None) -> str | None:
-        return unread(path)
+    async def unread_async(url_or_file_path: str | Path | None) -> str | None:
+        return unread(url_or_file_path)
 
     field.move_resource_to_block_cache = unread
     field.async_move_resource_to_block_cache = unread_async
