@@ -52,7 +52,7 @@ class Clip:
     def _pictures(self) -> Iterator[Frame]:
         fitter = Fitter(self.width)
         for number, (path, name) in enumerate(zip(self.paths, self.names, strict=True)):
-            yield Frame(number, float(number), fitter.fit(open_picture(path, name, self.limits)))
+            yield fitter.frame(number, float(number), open_picture(path, name, self.limits))
 
 
 def open_clip(

@@ -19,6 +19,7 @@ from pillow_heif import register_heif_opener
 register_heif_opener()
 
 PATCH = 14
+TRACKING_WIDTH = 480
 MAX_ASPECT = 8
 """Longer side over the shorter one, at most."""
 
@@ -57,11 +58,13 @@ class Frame:
         number: in its clip, from 0.
         time_s: seconds from the clip's first frame; pictures count as one a second.
         image: (H, W, 3) uint8 RGB; H and W multiples of the patch, the same for a whole clip.
+        grey: (h, 480) uint8, the same view with square pixels, for tracking corners.
     """
 
     number: int
     time_s: float
     image: NDArray[np.uint8]
+    grey: NDArray[np.uint8]
 
 
 class Fitter:
@@ -75,21 +78,32 @@ class Fitter:
     def __init__(self, width: int) -> None:
         assert width % PATCH == 0, width
         self._width = width
-        self._scaled: tuple[int, int] | None = None  # (width, height) before the crop
+        self._aspect: float | None = None  # height over width of the first picture
 
-    def fit(self, picture: Image.Image) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 of a picture of any mode and size."""
+    def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
+        """A frame of a picture of any mode and size."""
         rgb = _on_white(picture)
-        rows = max(1, round(rgb.height * self._width / rgb.width / PATCH))
-        wanted = (self._width, rows * PATCH)
-        if self._scaled is None:
-            self._scaled = wanted
-        if wanted == self._scaled:
-            rgb = _centre_crop(rgb.resize(wanted, Image.Resampling.BICUBIC), self._width)
-        else:
-            size = (self._width, min(self._scaled[1], self._width))
-            rgb = ImageOps.pad(rgb, size, Image.Resampling.BICUBIC, color=(255, 255, 255))
-        return np.asarray(rgb)
+        aspect = rgb.height / rgb.width
+        if self._aspect is None:
+            self._aspect = aspect
+        rows = _rows(self._width, aspect)
+        if rows != _rows(self._width, self._aspect):
+            shown = (rgb.width, round(rgb.width * min(1.0, self._aspect)))
+            rgb = ImageOps.pad(rgb, shown, Image.Resampling.BICUBIC, color=(255, 255, 255))
+            rows = min(_rows(self._width, self._aspect), self._width)
+        image = _scaled(rgb, self._width, rows)
+        grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, round(TRACKING_WIDTH * self._aspect))
+        return Frame(number, time_s, np.asarray(image), np.asarray(grey))
+
+
+def _rows(width: int, aspect: float) -> int:
+    """Height of the resized picture: a multiple of the patch, never less than one."""
+    return PATCH * max(1, round(width * aspect / PATCH))
+
+
+def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Resized, then cropped to the centre of its height where that exceeds the width."""
+    return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), width)
 
 
 def check_size(width: int, height: int, name: str, limits: InputLimits) -> None:

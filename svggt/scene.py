@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import viser
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from viser import transforms
 
 from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
 
 Show = Literal["all frames", "newest frame"]
+Cameras = Literal["refined", "head"]
 
 POINT_BUDGET = 3_000_000
 """Points that a browser is sent in one scene."""
@@ -28,19 +30,35 @@ _EDGE = 0.04  # relative depth step between neighbouring pixels above which poin
 _RIM = 3  # pixels
 _UP = np.array([0.0, -1.0, 0.0])  # OpenCV: y points down
 _NEWEST, _OLDER = (220, 90, 30), (120, 130, 145)  # frustum colours
+_TRUST = {"tracked": (40, 150, 90), "weak": (230, 160, 30), "lost": (200, 40, 40)}
 _THUMBNAIL = 128  # pixels
 _LEVEL_STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Node:
-    """What the scene keeps of a frame."""
+    """What the scene keeps of a frame: both cameras, so that either can be shown."""
 
     frame: viser.FrameHandle
     points: viser.PointCloudHandle
     frustum: viser.CameraFrustumHandle
-    up: NDArray[np.floating]  # the camera's up in the world
-    position: NDArray[np.floating]
+    centre: NDArray[Any]  # of the points, in the camera head's own coordinates
+    head: NDArray[Any]  # world_from_cam
+    focal: float  # the camera head's, over the picture's width
+    correction: Correction | None = None
+
+    def pose(self, cameras: Cameras) -> NDArray[Any]:
+        """World_from_cam of the cameras wanted, the head's where nothing is refined."""
+        if cameras == "head" or self.correction is None:
+            return self.head
+        return self.correction.world_from_cam
+
+    def stretch(self, cameras: Cameras) -> NDArray[Any]:
+        """(3,) what its points are multiplied by: depth's scale, and another focal length."""
+        if cameras == "head" or self.correction is None:
+            return np.ones(3)
+        across = self.focal / self.correction.focal
+        return np.exp(self.correction.log_scale) * np.array([across, across, 1.0])
 
 
 class Scene:
@@ -52,6 +70,7 @@ class Scene:
         self._server.request_share_url = lambda verbose=True: None
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._show: Show = "all frames"
+        self._cameras: Cameras = "head"
         self._lock = threading.RLock()  # a run adds while its visitor toggles
         self.reset(max_frames=1)
 
@@ -81,8 +100,29 @@ class Scene:
             # a cloud, and the view must not go blank meanwhile.
             self._set_visible(self._nodes[-2:-1], self._show == "all frames")
             self._nodes.append(self._draw(prediction))
-            self._trajectory.points = self._segments()
-            self._level()
+            self._settle_world()
+        self._server.flush()
+
+    def correct(self, corrections: list[Correction]) -> None:
+        """Takes refined cameras in; nodes move, no point is sent."""
+        if not corrections:
+            return
+        with self._lock, self._server.atomic():
+            for correction in corrections:
+                node = self._nodes[correction.frame]
+                node.correction = correction
+                if self._cameras == "refined":
+                    self._place(node)
+            self._settle_world()
+        self._server.flush()
+
+    def use(self, cameras: Cameras) -> None:
+        """Shows the scene by refined cameras or by the camera head's, from the same view."""
+        with self._lock, self._server.atomic():
+            self._cameras = cameras
+            for node in self._nodes:
+                self._place(node)
+            self._settle_world()
         self._server.flush()
 
     def show(self, which: Show) -> None:
@@ -109,7 +149,7 @@ class Scene:
             self._trajectory = scene.add_line_segments(
                 "/level/trajectory",
                 points=np.zeros((0, 2, 3), np.float32),
-                colors=_NEWEST,
+                colors=np.zeros((0, 2, 3), np.uint8),
                 thickness=1.5,
                 thickness_units="screen",
             )
@@ -145,8 +185,9 @@ class Scene:
     def _draw(self, prediction: FramePrediction) -> _Node:
         number, scene = len(self._nodes), self._server.scene
         name, pose = f"/level/frames/{number}", _pose(prediction.world_from_cam)
-        position = pose.translation()
-        frame = scene.add_frame(name, show_axes=False, wxyz=pose.rotation().wxyz, position=position)
+        frame = scene.add_frame(
+            name, show_axes=False, wxyz=pose.rotation().wxyz, position=pose.translation()
+        )
         points, colors = visible_points(prediction, self._stride)
         centre = points.mean(axis=0) if len(points) else np.zeros(3)
         cloud = scene.add_point_cloud(
@@ -172,17 +213,35 @@ class Scene:
             format="jpeg",
             jpeg_quality=70,
         )
-        up = pose.rotation().as_matrix() @ _UP
-        return _Node(frame, cloud, frustum, up, position)
+        focal = prediction.intrinsics[0, 0] / width
+        return _Node(frame, cloud, frustum, centre, prediction.world_from_cam, focal)
 
-    def _segments(self) -> NDArray[np.float32]:
-        """(N - 1, 2, 3) from camera to camera."""
-        path = np.stack([node.position for node in self._nodes]).astype(np.float32)
-        return np.stack([path[:-1], path[1:]], axis=1)
+    def _place(self, node: _Node) -> None:
+        """Puts a frame where the cameras shown say."""
+        pose, stretch = _pose(node.pose(self._cameras)), node.stretch(self._cameras)
+        node.frame.wxyz, node.frame.position = pose.rotation().wxyz, pose.translation()
+        node.points.scale = tuple(stretch.tolist())
+        node.points.position = stretch * node.centre
 
-    def _level(self) -> None:
+    def _settle_world(self) -> None:
+        """Trajectory and horizon of the cameras shown."""
+        poses = np.array([node.pose(self._cameras) for node in self._nodes])
+        if not len(poses):
+            return
+        path = poses[:, :, 3].astype(np.float32)
+        colours = np.array([self._colour(node) for node in self._nodes[1:]], np.uint8)
+        self._trajectory.points = np.stack([path[:-1], path[1:]], axis=1)
+        self._trajectory.colors = np.repeat(colours.reshape(-1, 1, 3), 2, axis=1)
+        self._level((poses[:, :, :3] @ _UP).mean(axis=0))
+
+    def _colour(self, node: _Node) -> tuple[int, int, int]:
+        """Of the way to a frame: how far its refined camera can be trusted."""
+        if self._cameras == "head" or node.correction is None:
+            return _NEWEST
+        return _TRUST[node.correction.status]
+
+    def _level(self, mean_up: NDArray[Any]) -> None:
         """Turns the world so that the cameras' mean up is up, if that is worth a move."""
-        mean_up = np.mean([node.up for node in self._nodes], axis=0)
         turn = _turn(mean_up, _UP)
         change = turn @ self._levelling.inverse()
         if np.degrees(np.linalg.norm(change.log())) > _LEVEL_STEP:

@@ -21,7 +21,8 @@ from typing import Literal
 from svggt.clips import Clip
 from svggt.frames import BadInput, Frame
 from svggt.prediction import FramePrediction
-from svggt.scene import Scene, Show
+from svggt.refine.correction import Correction
+from svggt.scene import Cameras, Scene, Show
 from svggt.stream import ModelOverflow
 from svggt.workers import LocalWorker, MemoryFull, StreamSettings
 
@@ -57,6 +58,7 @@ class Progress:
         message: one sentence for people; a remedy where something failed.
         total: frames expected; None if nobody knows.
         latest: the newest prediction.
+        tracking: of the newest frame's refined camera; None where nothing is refined.
         step_seconds: model time of every frame so far.
         elapsed_s: since the run began, until now or until it ended.
     """
@@ -66,6 +68,7 @@ class Progress:
     message: str = "Choose an example or upload a clip, then press Start."
     total: int | None = None
     latest: FramePrediction | None = None
+    tracking: Correction | None = None
     step_seconds: tuple[float, ...] = ()
     elapsed_s: float = 0.0
 
@@ -117,7 +120,9 @@ class Session:
         """Takes uploaded files over: they are removed with the session."""
         self._uploads.update(uploads)
 
-    def start(self, clip: Clip, settings: StreamSettings, show: Show) -> None:
+    def start(
+        self, clip: Clip, settings: StreamSettings, show: Show, cameras: Cameras = "head"
+    ) -> None:
         """Begins a run in a thread of its own. Where this fails, all that was there stays.
 
         The first frame is decoded before anything is cleared.
@@ -126,6 +131,7 @@ class Session:
             clip: where frames come from.
             settings: of the stream.
             show: what the scene shows first.
+            cameras: by which cameras.
 
         Raises:
             BadInput: a run is under way, or the clip cannot be used.
@@ -142,12 +148,14 @@ class Session:
                 raise BadInput("The clip holds no frame. Choose another one.")
             self.scene.reset(clip.total or clip.limits.max_frames)
             self.scene.show(show)
+            self.scene.use(cameras)
             stream_id = self._worker.open(settings)
             self._publish(
                 state="running",
                 message="Working on the first frame.",
                 total=clip.total,
                 latest=None,
+                tracking=None,
                 step_seconds=(),
                 elapsed_s=0.0,
             )
@@ -204,14 +212,18 @@ class Session:
         for frame in frames:
             if self._stop.is_set():
                 break
-            prediction = self._worker.step(stream_id, frame)
+            step = self._worker.step(stream_id, frame)
+            prediction = step.prediction
             self.scene.add(prediction)
+            self.scene.correct(step.corrections)
             self._publish(
                 message="Working.",
                 latest=prediction,
+                tracking=step.corrections[-1] if step.corrections else None,
                 step_seconds=(*self._progress.step_seconds, prediction.seconds),
                 elapsed_s=time.perf_counter() - started,
             )
+        self.scene.correct(self._worker.settle(stream_id))
         if self._stop.is_set():
             return "stopped", f"Stopped after {self._count()}."
         return "finished", f"Finished: {self._count()}."

@@ -112,7 +112,7 @@ def frames_of(
         if tick < due:
             continue
         due = math.floor(tick) + 1
-        yield Frame(number, time_s, fitter.fit(_upright(picture, reformatter)))
+        yield fitter.frame(number, time_s, _upright(picture, reformatter))
         number += 1
         if number == limits.max_frames:
             return

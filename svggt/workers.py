@@ -16,6 +16,9 @@ from svggt.frames import Frame
 from svggt.model import policies
 from svggt.model.memory import CachePolicy
 from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
+from svggt.refine.refiner import Refiner
+from svggt.refine.solver import ProcessSolver, SolverProcess
 from svggt.stream import Stream
 
 
@@ -29,6 +32,7 @@ class StreamSettings:
         window: frames besides the anchor that `window` keeps.
         published_camera_memory: reproduce the published loop's shared camera memory.
         points: run the point head too.
+        refine: refine the cameras by tracking, beside what the camera head says.
     """
 
     model: str
@@ -36,6 +40,7 @@ class StreamSettings:
     window: int = 8
     published_camera_memory: bool = False
     points: bool = False
+    refine: bool = False
 
     def policy(self) -> CachePolicy:
         """The cache policy meant.
@@ -47,6 +52,25 @@ class StreamSettings:
         if self.published_camera_memory:
             return policies.published_camera_memory(policy)
         return policy
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What came of one frame.
+
+    Attributes:
+        prediction: of the model.
+        corrections: of this frame's camera and of older ones; empty where nothing is refined.
+    """
+
+    prediction: FramePrediction
+    corrections: list[Correction]
+
+
+@dataclass(frozen=True, eq=False)
+class _Running:
+    stream: Stream
+    refiner: Refiner | None
 
 
 class MemoryFull(RuntimeError):
@@ -63,7 +87,8 @@ class LocalWorker:
     def __init__(self, cache_bytes: int = 8_000_000_000) -> None:
         self._cache_bytes = cache_bytes
         self._models: dict[str, LoadedModel] = {}
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, _Running] = {}
+        self._windows = SolverProcess()
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
 
     @property
@@ -88,20 +113,33 @@ class LocalWorker:
         """
         stream_id = secrets.token_hex(8)
         model = self._models[settings.model]
-        self._streams[stream_id] = Stream(model, settings.policy(), settings.points)
+        stream = Stream(model, settings.policy(), settings.points)
+        refiner = Refiner(ProcessSolver(self._windows)) if settings.refine else None
+        self._streams[stream_id] = _Running(stream, refiner)
         return stream_id
 
-    def step(self, stream_id: str, frame: Frame) -> FramePrediction:
+    def step(self, stream_id: str, frame: Frame) -> Step:
         """Waits for the device's turn, then takes in one frame; see `Stream.step`.
+
+        Cameras are refined on the caller's thread, while the device serves others.
 
         Raises:
             KeyError: the stream was closed. A worker never starts an empty one in its place.
             MemoryFull: no memory is left for a stream to grow; it stays as it is.
         """
-        stream = self._streams[stream_id]
-        if sum(s.memory_bytes for s in list(self._streams.values())) > self._cache_bytes:
+        running = self._streams[stream_id]
+        used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
+        if used > self._cache_bytes:
             raise MemoryFull("the memory set aside for all streams is used up")
-        return self._device_thread.submit(stream.step, frame).result()
+        prediction = self._device_thread.submit(running.stream.step, frame).result()
+        if running.refiner is None:
+            return Step(prediction, [])
+        return Step(prediction, running.refiner.add(frame.grey, prediction))
+
+    def settle(self, stream_id: str) -> list[Correction]:
+        """Corrections that are still on their way after the last frame; waits for them."""
+        refiner = self._streams[stream_id].refiner
+        return [] if refiner is None else refiner.settle()
 
     def close(self, stream_id: str) -> None:
         """Ends a stream and frees its memory; closing twice is harmless."""
@@ -110,4 +148,5 @@ class LocalWorker:
     def shutdown(self) -> None:
         """Ends the device thread."""
         self._streams.clear()
+        self._windows.close()
         self._device_thread.shutdown(wait=True)

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import rich
 import torch
 import uvicorn
+from PIL import Image
 
 from svggt.checkpoints import LoadedModel, load_model
 from svggt.devices import choose_device
 from svggt.experiments.parity import Fixture
-from svggt.frames import Frame, InputLimits
+from svggt.frames import Fitter, Frame, InputLimits
 from svggt.loading import BackgroundLoad
 from svggt.sessions import SessionLimits, Sessions
 from svggt.workers import LocalWorker
@@ -70,8 +70,9 @@ def make_frames(count: int, height: int = 56, width: int = 84, seed: int = 0) ->
     noise = torch.rand(1, 3, height // 4, (width + 8 * count) // 4, generator=generator)
     wide = torch.nn.functional.interpolate(noise, size=(height, width + 8 * count), mode="bicubic")
     pixels = (255 * wide[0].clamp(0, 1)).byte().permute(1, 2, 0).numpy()
+    fitter = Fitter(width)
     return [
-        Frame(i, i / 2, np.ascontiguousarray(pixels[:, 8 * i : 8 * i + width]))
+        fitter.frame(i, i / 2, Image.fromarray(pixels[:, 8 * i : 8 * i + width].copy()))
         for i in range(count)
     ]
 

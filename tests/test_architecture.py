@@ -23,16 +23,27 @@ ALLOWED = {
     "checkpoints": {"devices", "model", "quantise"},
     "stream": {"checkpoints", "frames", "geometry", "model", "prediction"},
     "offline": {"checkpoints", "frames", "prediction", "stream"},
-    "scene": {"prediction"},
-    "workers": {"checkpoints", "frames", "model", "prediction", "stream"},
+    "refine": {"geometry", "prediction"},
+    "scene": {"prediction", "refine"},
+    "workers": {"checkpoints", "frames", "model", "prediction", "refine", "stream"},
     "loading": {"checkpoints", "workers"},
-    "sessions": {"clips", "frames", "prediction", "scene", "stream", "workers"},
+    "sessions": {"clips", "frames", "prediction", "refine", "scene", "stream", "workers"},
     "web": {
         "checkpoints", "clips", "frames", "loading", "prediction", "scene", "sessions", "workers",
     },
 }  # fmt: skip
 WINGS = {"experiments", "eval"}  # they import anything; nobody imports them
-TORCH_FREE = {"geometry", "prediction", "frames", "video", "clips", "scene", "sessions", "web"}
+TORCH_FREE = {
+    "geometry",
+    "prediction",
+    "frames",
+    "video",
+    "clips",
+    "refine",
+    "scene",
+    "sessions",
+    "web",
+}
 
 
 def part_of(path: Path) -> str:

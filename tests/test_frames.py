@@ -32,31 +32,43 @@ def solid(width: int, height: int, colour=(200, 30, 30), mode: str = "RGB") -> I
     ],
 )
 def test_the_first_picture_fixes_the_size(size, fitted) -> None:
-    assert Fitter(224).fit(solid(*size)).shape[:2] == fitted
+    assert Fitter(224).frame(0, 0.0, solid(*size)).image.shape[:2] == fitted
 
 
 def test_a_tall_picture_keeps_its_centre() -> None:
     picture = solid(224, 448, (0, 0, 0))
     picture.paste((255, 255, 255), (0, 112, 224, 336))
-    assert Fitter(224).fit(picture).min() > 200
+    assert Fitter(224).frame(0, 0.0, picture).image.min() > 200
 
 
 def test_later_shapes_are_fitted_and_padded_with_white() -> None:
     fitter = Fitter(224)
-    fitter.fit(solid(640, 480))
-    fitted = fitter.fit(solid(300, 600))
+    fitter.frame(0, 0.0, solid(640, 480))
+    fitted = fitter.frame(1, 1.0, solid(300, 600)).image
     assert fitted.shape == (168, 224, 3)
     assert (fitted[:, 0] == 255).all() and (fitted[:, 112] == (200, 30, 30)).all()
 
 
+@pytest.mark.parametrize("size", [(540, 360), (480, 640), (1920, 1080)])
+def test_the_tracking_picture_shows_the_same_view(size: tuple[int, int]) -> None:
+    picture = solid(*size, (0, 0, 0))
+    width, height = size
+    seen = min(height, width)  # what a centre crop leaves
+    top = (height - seen) // 2
+    picture.paste((255, 255, 255), (0, top, width, top + seen // 2))
+    frame = Fitter(224).frame(0, 0.0, picture)
+    assert frame.grey.shape[1] == 480
+    assert abs((frame.grey > 128).mean() - (frame.image[..., 0] > 128).mean()) < 0.02
+
+
 def test_transparency_becomes_white() -> None:
-    assert (Fitter(28).fit(solid(28, 28, (0, 0, 0, 0), "RGBA")) == 255).all()
+    assert (Fitter(28).frame(0, 0.0, solid(28, 28, (0, 0, 0, 0), "RGBA")).image == 255).all()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "1"])
 def test_any_mode_becomes_rgb(mode: str) -> None:
     picture = Image.new(mode, (56, 56))
-    fitted = Fitter(28).fit(picture)
+    fitted = Fitter(28).frame(0, 0.0, picture).image
     assert fitted.shape == (28, 28, 3) and fitted.dtype == np.uint8
 
 

@@ -10,6 +10,7 @@ from viser import transforms
 
 from svggt import geometry
 from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
 from svggt.scene import POINT_BUDGET, Scene, depth_edges, visible_points
 
 
@@ -107,10 +108,52 @@ def test_toggling_sends_no_point(scene: Scene) -> None:
 def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
     for number in range(3):
         scene.add(prediction(number, turn=20.0))
-    mean_up = np.mean([node.up for node in scene._nodes], axis=0)
+    mean_up = np.mean([node.head[:, :3] @ [0, -1, 0] for node in scene._nodes], axis=0)
     levelled = transforms.SO3(scene._level_node.wxyz).as_matrix() @ mean_up
     assert np.degrees(np.arccos(-levelled[1] / np.linalg.norm(levelled))) < 1.5
     assert np.degrees(np.arccos(-mean_up[1])) > 15  # it was not level before
+
+
+def correction(number: int, position, log_scale: float = 0.0, status="tracked") -> Correction:
+    pose = np.concatenate([np.eye(3), np.array(position, float).reshape(3, 1)], axis=1)
+    return Correction(number, 0, pose, 80 / 84 / 1.25, log_scale, status, 0.9, 1)
+
+
+def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    scene.use("refined")
+    recorder = scene.recorder()
+    sent = sum(b.nbytes for b in recorder._binary_buffers)
+    scene.correct([correction(1, (5, 6, 7), np.log(2.0))])
+    node = scene._nodes[1]
+    assert np.allclose(node.frame.position, (5, 6, 7))
+    # Depth doubled; the refined focal length is 1.25 times shorter, so x and y grow once more.
+    assert np.allclose(node.points.scale, (2.5, 2.5, 2.0))
+    assert np.allclose(node.points.position, np.array([2.5, 2.5, 2.0]) * node.centre)
+    assert sum(b.nbytes for b in recorder._binary_buffers) - sent < 500  # the trajectory
+    recorder.serialize()
+
+
+def test_cameras_flip_and_come_back(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    scene.correct([correction(n, (9, 9, n)) for n in range(3)])
+    assert np.allclose(scene._nodes[2].frame.position, [0.2, 0, 0])  # the head's are shown
+    scene.use("refined")
+    assert np.allclose(scene._nodes[2].frame.position, [9, 9, 2])
+    scene.use("head")
+    assert np.allclose(scene._nodes[2].frame.position, [0.2, 0, 0])
+    assert np.allclose(scene._nodes[2].points.scale, 1)
+
+
+def test_the_trajectory_is_coloured_by_trust(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    scene.use("refined")
+    scene.correct([correction(1, (1, 0, 0)), correction(2, (2, 0, 0), status="lost")])
+    colours = scene._trajectory.colors
+    assert colours.shape == (2, 2, 3) and not np.array_equal(colours[0], colours[1])
 
 
 def test_reset_empties_the_scene(scene: Scene) -> None:

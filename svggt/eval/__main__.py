@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from json import dumps
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Literal
 
 import tyro
 
 from svggt.checkpoints import load_model
 from svggt.devices import choose_device
+from svggt.eval.cameras import PosedFolder, camera_figures
 from svggt.eval.smoke import BOUNDS, OfficeTruth, office_frames, smoke_figures
 
 
@@ -31,8 +36,46 @@ def smoke(model: str = "embedded") -> int:
     return 0 if passed else 1
 
 
+def cameras(
+    folder: Annotated[Path, tyro.conf.Positional],
+    model: str = "embedded",
+    cameras: Literal["head", "refined"] = "refined",
+    every: int = 1,
+    seeds: int = 5,
+    json: bool = False,
+) -> int:
+    """Rotation, path and depth of a stream against the ground truth of a folder.
+
+    Args:
+        folder: images/, depth/ and poses.txt, or a 7-Scenes sequence.
+        model: a preset or a path to weights.
+        cameras: the camera head's, or refined by tracking.
+        every: take every so manieth frame.
+        seeds: runs with different RANSAC seeds; the median of each figure is reported.
+        json: print machine-readable figures.
+    """
+    loaded, posed = load_model(model, choose_device()), PosedFolder.open(folder, every)
+    runs = seeds if cameras == "refined" else 1
+    figures = [camera_figures(loaded, posed, cameras, seed) for seed in range(runs)]
+    rows = [dataclasses.asdict(figure) for figure in figures]
+    report = {
+        "windows": {
+            size: {k: median(row["windows"][size][k] for row in rows) for k in ("rotation", "ate")}
+            for size in rows[0]["windows"]
+        }
+    } | {name: median(row[name] for row in rows) for name in rows[0] if name != "windows"}
+    if json:
+        sys.stdout.write(dumps(report) + "\n")
+        return 0
+    for size, quotient in report["windows"].items():
+        sys.stdout.write(f"{size:>4}  {quotient['rotation']:.3f} / {quotient['ate']:.3f}\n")
+    for name in ("absrel_frame", "absrel_clip", "log_scale_std", "lost"):
+        sys.stdout.write(f"{name:14} {report[name]:.3f}\n")
+    return 0
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(tyro.extras.subcommand_cli_from_dict({"smoke": smoke}))
+        sys.exit(tyro.extras.subcommand_cli_from_dict({"smoke": smoke, "cameras": cameras}))
     except ValueError as error:  # bad input; its message says what to do
         sys.exit(f"svggt: {error}")

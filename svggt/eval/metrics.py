@@ -64,6 +64,13 @@ def window_starts(num_frames: int, size: int) -> range:
     return range(0, num_frames - size + 1, max(1, (num_frames - size) // 6 + 1))
 
 
+def resample(depth: Array, shape: tuple[int, ...]) -> Array:
+    """The nearest predicted pixel of every true one; both cover the same picture."""
+    rows = (np.arange(shape[0]) * depth.shape[0]) // shape[0]
+    columns = (np.arange(shape[1]) * depth.shape[1]) // shape[1]
+    return depth[rows[:, None], columns]
+
+
 def _relative(world_from_cam: Array) -> Array:
     """Poses in the first camera's frame."""
     return geometry.compose(geometry.invert(world_from_cam[:1]), world_from_cam)

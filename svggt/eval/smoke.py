@@ -118,7 +118,7 @@ def smoke_figures(model: LoadedModel, frames: list[Frame], truth: OfficeTruth) -
             focals.append(abs(focal / truth.focal - 1))
             if number in truth.depth:
                 true = truth.depth[number]
-                absrels.append(metrics.absrel(_resample(prediction.depth, true.shape), true))
+                absrels.append(metrics.absrel(metrics.resample(prediction.depth, true.shape), true))
     rotation, ate = metrics.quotients(windows)
     return SmokeFigures(
         absrel=float(np.mean(absrels)),
@@ -141,10 +141,3 @@ def _red_over_blue(frame: Frame) -> float:
     height, width, _ = frame.image.shape
     red, _, blue = frame.image[int(0.7 * height) :, : int(0.3 * width)].mean(axis=(0, 1))
     return float(red / blue)
-
-
-def _resample(depth: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The nearest predicted pixel of every true one; both cover the same picture."""
-    rows = (np.arange(shape[0]) * depth.shape[0]) // shape[0]
-    columns = (np.arange(shape[1]) * depth.shape[1]) // shape[1]
-    return depth[rows[:, None], columns]

@@ -9,6 +9,8 @@ from svggt.clips import open_clip
 from svggt.devices import choose_device
 from svggt.frames import InputLimits
 from svggt.model.policies import window
+from svggt.refine.refiner import Refiner
+from svggt.refine.solver import SolverProcess, WaitingSolver
 from svggt.scene import Scene
 from svggt.stream import Stream
 
@@ -31,13 +33,18 @@ def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames
     clip = open_clip([clip_path], loaded.input_width, rate, limits)
     stream, scene = Stream(loaded, window(8)), Scene()
     try:
-        scene.reset(max_frames=frames)
-        scene.show("all frames" if loaded.cameras_hold else "newest frame")
-        recorder = scene.recorder()
-        for frame in clip.frames():
-            scene.add(stream.step(frame))
-            recorder.insert_sleep(1 / rate)
-        scene.settle()
+        with SolverProcess() as process:
+            refiner = Refiner(WaitingSolver(process))
+            scene.reset(max_frames=frames)
+            scene.use("head" if loaded.cameras_hold else "refined")
+            recorder = scene.recorder()
+            for frame in clip.frames():
+                prediction = stream.step(frame)
+                scene.add(prediction)
+                scene.correct(refiner.add(frame.grey, prediction))
+                recorder.insert_sleep(1 / rate)
+            scene.correct(refiner.settle())
+            scene.settle()
         target.parent.mkdir(parents=True, exist_ok=True)
         return target.write_bytes(recorder.serialize())
     finally:

@@ -9,7 +9,7 @@ import gradio as gr
 from svggt.checkpoints import LoadedModel
 from svggt.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from svggt.frames import InputLimits
-from svggt.scene import Show
+from svggt.scene import Cameras
 from svggt.sessions import Progress
 from svggt.web import panels
 from svggt.web.gallery import EXAMPLES, REPLAYED
@@ -63,6 +63,7 @@ class Controls:
     status: gr.HTML
     viewer: gr.HTML
     show: gr.Radio
+    cameras: gr.Radio
     why: gr.HTML
     live: gr.HTML
     advanced: Advanced
@@ -84,18 +85,29 @@ def lay_out(models: list[LoadedModel], limits: InputLimits) -> Controls:
         with gr.Column(elem_id="view"):
             title = f"Recorded replay of “{REPLAYED.title}”, made with the embedded weights"
             viewer = gr.HTML(panels.viewer(replay_address(REPLAYED.name), title))
-            show = gr.Radio(
-                ["all frames", "newest frame"],
-                value=first_show(model),
-                label="Show points of",
-                elem_id="show",
-            )
+            with gr.Row(elem_id="choices"):
+                show = gr.Radio(
+                    ["all frames", "newest frame"], value="all frames", label="Points of"
+                )
+                cameras = gr.Radio(["refined", "head"], value=first_cameras(model), label="Cameras")
             why = gr.HTML(f"<p>{title}.</p>", elem_id="why")
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
     advanced = _lay_out_advanced(models, limits)
     return Controls(
-        token, header, source, start, stop, clear, status, viewer, show, why, live, advanced
+        token,
+        header,
+        source,
+        start,
+        stop,
+        clear,
+        status,
+        viewer,
+        show,
+        cameras,
+        why,
+        live,
+        advanced,
     )
 
 
@@ -104,9 +116,9 @@ def header_of(model: LoadedModel) -> str:
     return panels.header(model.name, model.device.name, model.note)
 
 
-def first_show(model: LoadedModel) -> Show:
-    """What is worth seeing first with these weights."""
-    return "all frames" if model.cameras_hold else "newest frame"
+def first_cameras(model: LoadedModel) -> Cameras:
+    """By which cameras these weights' frames line up: `auto` of the command line."""
+    return "head" if model.cameras_hold else "refined"
 
 
 def lay_out_load(name: str, sentence: str) -> tuple[gr.HTML, gr.Button, gr.Timer]:

@@ -59,7 +59,8 @@ def notice(sentence: str) -> str:
 
 def live(progress: Progress) -> str:
     """Strip of the newest frame, four figures, latency plot."""
-    return f'<div class="live">{_strip(progress.latest)}{_figures(progress)}{_plot(progress)}</div>'
+    parts = (_strip(progress.latest), _figures(progress), _plot(progress), _tracking(progress))
+    return f'<div class="live">{"".join(parts)}</div>'
 
 
 def _strip(latest: FramePrediction | None) -> str:
@@ -94,6 +95,19 @@ def _figures(progress: Progress) -> str:
     }
     cells = "".join(f"<div><dd>{value}</dd><dt>{name}</dt></div>" for name, value in rows.items())
     return f'<dl class="figures">{cells}</dl>'
+
+
+def _tracking(progress: Progress) -> str:
+    """How well the newest camera is tied to what was seen before, and what helps."""
+    tracking = progress.tracking
+    if tracking is None:
+        return '<p class="tracking">Tracking: –</p>'
+    share = f" · {tracking.inlier_share:.0%} of the tracked points agree"
+    hint = " · move back to what was seen" if tracking.status != "tracked" else ""
+    return (
+        f'<p class="tracking {tracking.status}">Tracking: <b>{tracking.status}</b>'
+        f"{share if tracking.status != 'lost' else ''}{hint}</p>"
+    )
 
 
 def _plot(progress: Progress) -> str:

@@ -20,7 +20,7 @@ from svggt.checkpoints import LoadedModel
 from svggt.clips import Clip, open_clip
 from svggt.frames import BadInput, InputLimits
 from svggt.loading import BackgroundLoad
-from svggt.scene import Show
+from svggt.scene import Cameras, Show
 from svggt.sessions import Progress, Session, Sessions
 from svggt.web import layout, panels
 from svggt.web.gallery import EXAMPLES
@@ -109,7 +109,7 @@ class Page:
         c.start.click(
             self._start,
             [
-                c.token, c.source.kind, c.source.example, c.source.files, c.show,
+                c.token, c.source.kind, c.source.example, c.source.files, c.show, c.cameras,
                 a.rate, a.max_frames, a.memory, a.window, a.published, a.model,
             ],
             [c.token, c.viewer, c.why, *watched],
@@ -118,10 +118,11 @@ class Page:
         c.stop.click(self._stop, [c.token], None, **_PRIVATE)
         c.clear.click(self._clear, [c.token], watched, **_PRIVATE)
         c.show.input(self._show, [c.token, c.show], None, **_PRIVATE)
+        c.cameras.input(self._use, [c.token, c.cameras, a.model], [c.why], **_PRIVATE)
 
     def _wire_settings(self, c: layout.Controls) -> None:
         model = c.advanced.model
-        model.change(self._choose_model, [model], [c.header, c.show], **_PRIVATE)
+        model.change(self._choose_model, [model], [c.header, c.cameras], **_PRIVATE)
         if self._load is not None:
             self._wire_load(self._load, model)
 
@@ -148,6 +149,7 @@ class Page:
         example: int,
         files: list[str] | None,
         show: Show,
+        cameras: Cameras,
         rate: float,
         max_frames: float,
         memory: str,
@@ -163,6 +165,7 @@ class Page:
             memory="full" if memory == "full" else "window",
             window=_whole(window, 1, layout.MAX_WINDOW),
             published_camera_memory=published,
+            refine=True,
         )
 
         def clip(width: int) -> Clip:
@@ -175,7 +178,9 @@ class Page:
         try:
             async with self._beginnings:
                 known = self._sessions.get(token)
-                session = await asyncio.to_thread(self._begin, known, clip, settings, show, request)
+                session = await asyncio.to_thread(
+                    self._begin, known, clip, settings, (show, cameras), request
+                )
         except BadInput as error:
             yield _refused(str(error))
             return
@@ -185,7 +190,7 @@ class Page:
             return
         # The view of a known session stays: a new address would reload it.
         view = gr.skip() if session is known else _view(session)
-        yield session.token, view, _why(self._model(model_name)), *_watched(session.progress)
+        yield session.token, view, self._why(cameras, model_name), *_watched(session.progress)
         async for watched in self._watch(session.token):
             yield *[gr.skip()] * 3, *watched
 
@@ -194,19 +199,19 @@ class Page:
         known: Session | None,
         clip: Callable[[int], Clip],
         settings: StreamSettings,
-        show: Show,
+        look: tuple[Show, Cameras],
         request: gr.Request,
     ) -> Session:
         """Starts a run in a known session or a new one; a new one does not outlive a failure."""
         opened = clip(self._model(settings.model).input_width)
         if known is not None:
-            known.start(opened, settings, show)
+            known.start(opened, settings, *look)
             known.own(self._uploads.among(opened.paths))
             return known
         tab = request.session_hash or ""
         session = self._sessions.open(network_of(request.client.host if request.client else ""))
         try:
-            session.start(opened, settings, show)
+            session.start(opened, settings, *look)
             session.own(self._uploads.among(opened.paths))
             self._tabs[tab] = session.token
             if tab in self._left:  # the tab was closed meanwhile
@@ -247,9 +252,26 @@ class Page:
         if session is not None:
             session.scene.show(which)
 
+    def _use(self, token: str | None, cameras: Cameras, model_name: str) -> str:
+        session = self._sessions.get(token)
+        if session is not None:
+            session.scene.use(cameras)
+        return self._why(cameras, model_name)
+
+    def _why(self, cameras: Cameras, model_name: str) -> str:
+        """What the cameras shown are, and why frames may not line up."""
+        if cameras == "refined":
+            return "<p>Cameras refined by tracking on the model’s depth.</p>"
+        if self._model(model_name).cameras_hold:
+            return "<p>Cameras as the model’s camera head says.</p>"
+        return (
+            "<p>Cameras as the model’s camera head says: these weights’ hardly follow yet (see "
+            "the model card), so frames do not line up.</p>"
+        )
+
     def _choose_model(self, name: str) -> tuple[Any, ...]:
         model = self._model(name)
-        return layout.header_of(model), layout.first_show(model)
+        return layout.header_of(model), layout.first_cameras(model)
 
     def _refresh_models(self) -> gr.Dropdown:
         return gr.Dropdown(choices=list(self._models))
@@ -290,15 +312,6 @@ def _buttons(progress: Progress) -> tuple[gr.Button, gr.Button, gr.Button]:
 
 def _view(session: Session) -> str:
     return panels.viewer(f"/viser/{session.viewer_token}/", "3D scene of your clip")
-
-
-def _why(model: LoadedModel) -> str:
-    if model.cameras_hold:
-        return ""
-    return (
-        "<p>The embedded weights’ cameras hardly follow yet (see the model card), so frames do "
-        "not line up: the newest frame is shown first.</p>"
-    )
 
 
 def _whole(value: float | None, low: int, high: int) -> int:

@@ -50,7 +50,10 @@ class Visitor:
         self.page.wait_for_selector("#start")
         self.page.wait_for_function("document.querySelector('#start').disabled === false")
 
-    def start(self) -> None:
+    def start(self, light: bool = True) -> None:
+        """Presses Start; `light` draws the newest frame only, for a browser without a GPU."""
+        if light:
+            self.page.click("#choices label:has-text('newest frame')")
         self.page.click("#start")
 
     def wait_frames(self, count: int) -> None:

@@ -50,7 +50,7 @@ def test_the_first_look_is_never_empty(arrive, size) -> None:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> None:
     visitor = arrive(size)
-    visitor.start()
+    visitor.start(light=False)
     visitor.wait_frames(1)
     session = only_session(site)
     visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
@@ -69,6 +69,28 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
     visitor.page.reload()
     visitor.page.wait_for_selector("#start")
     visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)  # the replay again
+
+
+def test_cameras_flip_without_sending_points(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.start(light=False)
+    visitor.wait_frames(15)
+    visitor.page.click("#stop")
+    visitor.page.wait_for_function("document.querySelector('#start').disabled === false")
+    assert "refined by tracking" in visitor.page.inner_text("#why")
+    assert "Tracking: tracked" in visitor.page.inner_text(".tracking")
+    visitor.page.wait_for_timeout(3000)
+    refined = visitor.canvas().astype(int)
+    recorder = only_session(site).scene.recorder()
+    before = sum(buffer.nbytes for buffer in recorder._binary_buffers)
+    visitor.page.click("#choices label:has-text('head')")
+    visitor.wait_canvas(lambda pixels: bool(np.abs(refined - pixels).mean() > 2))
+    assert "do not line up" in visitor.page.inner_text("#why")
+    visitor.page.click("#choices label:has-text('refined')")
+    visitor.wait_canvas(lambda pixels: bool(np.abs(refined - pixels).mean() < 1))
+    sent = sum(buffer.nbytes for buffer in recorder._binary_buffers) - before
+    assert sent < 20_000  # poses and the trajectory; the points are megabytes
+    recorder.serialize()
 
 
 def test_visers_panel_is_hidden(arrive) -> None:
@@ -94,8 +116,8 @@ def test_two_visitors_see_only_their_own_scenes(arrive, site: Site) -> None:
     two.wait_frames(3)
     first, second = (v.viewer().get_attribute("src") for v in (one, two))
     assert first != second and first.startswith("/viser/") and second.startswith("/viser/")
-    one.page.click("#stop")
-    two.page.click("#stop")
+    for session in site.sessions._by_token.values():
+        session.stop()
     for visitor in (one, two):
         visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
     totals = sorted(s.progress.total for s in site.sessions._by_token.values())

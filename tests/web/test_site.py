@@ -224,14 +224,14 @@ class Intruder:
         self.client = httpx.Client(base_url=address, timeout=30)
         self.session = secrets.token_hex(6)
         dependencies = self.client.get("/config").json()["dependencies"]
-        self.start = next(d for d in dependencies if len(d["inputs"]) == 11)
+        self.start = next(d for d in dependencies if len(d["inputs"]) == 12)
         kind = self.start["inputs"][1]
         _, upload_tab = (d for d in dependencies if d["outputs"] == [kind])
         self.call(upload_tab, [])  # what the browser says of the open tab stays with the server
 
     def press_start(self, files: list[dict]) -> str:
         """Everything that the server says to a Start of an upload, as text."""
-        data = [None, None, None, files, "all frames", 2, 2, "window", 2, False, "tiny"]
+        data = [None, None, None, files, "all frames", "refined", 2, 2, "window", 2, False, "tiny"]
         return self.call(self.start, data)
 
     def call(self, dependency: dict, data: list) -> str:

@@ -1,0 +1,69 @@
+"""Corners found in one picture and followed into the next (OpenCV, one thread)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Grey = NDArray[np.uint8]
+
+cv2.setNumThreads(1)  # the cores are the model's
+
+_FLOW = {
+    "winSize": (21, 21),
+    "maxLevel": 4,
+    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03),
+}
+_RETURN = 1.0  # pixels that a corner may miss its start by, tracked there and back
+
+
+def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: int) -> Array:
+    """New corners, at least 8 pixels from each other and from those taken.
+
+    Args:
+        grey: (H, W).
+        allowed: (H, W), where corners may lie.
+        taken: (N, 2) pixels (x, y) of corners already followed.
+        count: at most.
+
+    Returns:
+        (M, 2) float32 pixels (x, y), best first.
+    """
+    mask = allowed.astype(np.uint8)
+    for x, y in taken.astype(int).tolist():
+        cv2.circle(mask, (x, y), 8, 0, -1)
+    if count <= 0:
+        return np.zeros((0, 2), np.float32)
+    found = cv2.goodFeaturesToTrack(grey, count, qualityLevel=0.005, minDistance=8, mask=mask)
+    return np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
+
+
+def follow(before: Grey, after: Grey, corners: Array, guess: Array) -> tuple[Array, Array]:
+    """Follows corners by pyramidal Lucas-Kanade, forward and back.
+
+    Args:
+        before: (H, W), where the corners are.
+        after: (H, W).
+        corners: (N, 2) pixels (x, y).
+        guess: (N, 2), where they may be found.
+
+    Returns:
+        (N, 2) where they are, and (N,) whether they were found and returned to their start.
+    """
+    if len(corners) == 0:
+        return corners, np.zeros(0, bool)
+    start, there = corners.astype(np.float32), guess.astype(np.float32).copy()
+    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+    there, forward, _ = cv2.calcOpticalFlowPyrLK(before, after, start, there, flags=flags, **_FLOW)
+    back, backward, _ = cv2.calcOpticalFlowPyrLK(
+        after, before, there, start.copy(), flags=flags, **_FLOW
+    )
+    missed = np.linalg.norm(back - start, axis=1)
+    height, width = after.shape
+    inside = ((there >= 0) & (there < (width, height))).all(axis=1)
+    found = (forward[:, 0] == 1) & (backward[:, 0] == 1) & (missed < _RETURN) & inside
+    return there, found
