@@ -6,6 +6,7 @@ the last one, so that sessions share a device in turn, frame by frame.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess
 from svggt.stream import Stream
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,12 @@ class LocalWorker:
         prediction = self._device_thread.submit(running.stream.step, frame).result()
         if running.refiner is None:
             return Step(prediction, [])
-        return Step(prediction, running.refiner.add(frame.grey, prediction))
+        try:
+            return Step(prediction, running.refiner.add(frame.grey, prediction))
+        except Exception:  # OpenCV raises its own; the stream must not end by it
+            log.exception("refinement ended; the stream goes on with the camera head")
+            self._streams[stream_id] = _Running(running.stream, None)
+            return Step(prediction, [])
 
     def settle(self, stream_id: str) -> list[Correction]:
         """Corrections that are still on their way after the last frame; waits for them."""

@@ -302,3 +302,24 @@ def test_a_closed_stream_is_not_replaced_by_an_empty_one(
     worker.close(stream_id)
     with pytest.raises(KeyError):
         worker.step(stream_id, make_frames(1)[0])
+
+
+def test_refined_cameras_reach_the_scene(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(6), StreamSettings(model="tiny", refine=True))
+    wait(session, ended)
+    assert session.progress.state == "finished"
+    assert all(node.correction is not None for node in session.scene._nodes)
+    assert session.progress.tracking is not None
+
+
+def test_refinement_that_fails_does_not_end_the_run(worker: LocalWorker) -> None:
+    stream_id = worker.open(StreamSettings(model="tiny", refine=True))
+    frames = make_frames(3)
+    assert worker.step(stream_id, frames[0]).corrections
+    refiner = worker._streams[stream_id].refiner
+    assert refiner is not None
+    refiner.add = lambda grey, prediction: 1 / 0  # pyright: ignore
+    assert worker.step(stream_id, frames[1]).corrections == []
+    assert worker.step(stream_id, frames[2]).prediction.number == 2
+    assert worker.settle(stream_id) == []

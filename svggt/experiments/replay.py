@@ -11,8 +11,10 @@ from svggt.frames import InputLimits
 from svggt.model.policies import window
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
-from svggt.scene import Scene
+from svggt.scene import POINT_BUDGET, Scene
 from svggt.stream import Stream
+
+_POINTS = 200_000  # of a replay: it plays on any machine while the page loads
 
 
 def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames: int) -> int:
@@ -35,7 +37,7 @@ def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames
     try:
         with SolverProcess() as process:
             refiner = Refiner(WaitingSolver(process))
-            scene.reset(max_frames=frames)
+            scene.reset(max_frames=frames * POINT_BUDGET // _POINTS)
             scene.use("head" if loaded.cameras_hold else "refined")
             recorder = scene.recorder()
             for frame in clip.frames():

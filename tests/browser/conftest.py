@@ -46,6 +46,7 @@ class Visitor:
     foreign: list[str] = field(default_factory=list)
 
     def visit(self) -> None:
+        self.page.set_default_timeout(60_000)  # two cores draw, compute and serve
         self.page.goto(self.site.address)
         self.page.wait_for_selector("#start")
         self.page.wait_for_function("document.querySelector('#start').disabled === false")
