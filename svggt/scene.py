@@ -30,7 +30,12 @@ _EDGE = 0.04  # relative depth step between neighbouring pixels above which poin
 _RIM = 3  # pixels
 _UP = np.array([0.0, -1.0, 0.0])  # OpenCV: y points down
 _NEWEST, _OLDER = (220, 90, 30), (120, 130, 145)  # frustum colours
-_TRUST = {"tracked": (40, 150, 90), "weak": (230, 160, 30), "lost": (200, 40, 40)}
+_TRUST = {
+    "tracked": (40, 150, 90),
+    "recovered": (40, 120, 160),
+    "weak": (230, 160, 30),
+    "lost": (200, 40, 40),
+}
 _THUMBNAIL = 128  # pixels
 _LEVEL_STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
 
@@ -42,10 +47,12 @@ class _Node:
     frame: viser.FrameHandle
     points: viser.PointCloudHandle
     frustum: viser.CameraFrustumHandle
-    centre: NDArray[Any]  # of the points, in the camera head's own coordinates
+    centre: NDArray[Any]  # of the points as they were sent, in the camera's own coordinates
     head: NDArray[Any]  # world_from_cam
     focal: float  # the camera head's, over the picture's width
-    correction: Correction | None = None
+    prediction: FramePrediction | None  # until its depth is settled
+    sent: Correction | None  # by which the points were made
+    correction: Correction | None  # the newest
 
     def pose(self, cameras: Cameras) -> NDArray[Any]:
         """World_from_cam of the cameras wanted, the head's where nothing is refined."""
@@ -55,10 +62,11 @@ class _Node:
 
     def stretch(self, cameras: Cameras) -> NDArray[Any]:
         """(3,) what its points are multiplied by: depth's scale, and another focal length."""
-        if cameras == "head" or self.correction is None:
-            return np.ones(3)
-        across = self.focal / self.correction.focal
-        return np.exp(self.correction.log_scale) * np.array([across, across, 1.0])
+        shown = None if cameras == "head" else self.correction
+        focal, sent_focal = (self.focal if c is None else c.focal for c in (shown, self.sent))
+        log, sent_log = (0.0 if c is None else c.log_scale for c in (shown, self.sent))
+        across = sent_focal / focal
+        return np.exp(log - sent_log) * np.array([across, across, 1.0])
 
 
 class Scene:
@@ -89,8 +97,13 @@ class Scene:
         """Browsers connected."""
         return len(self._server.get_clients())
 
-    def add(self, prediction: FramePrediction) -> None:
-        """Draws one more frame. The first one decides the view, the size of points and frustums."""
+    def add(self, prediction: FramePrediction, correction: Correction | None = None) -> None:
+        """Draws one more frame. The first one decides the view, the size of points and frustums.
+
+        Args:
+            prediction: of the frame.
+            correction: of its camera and depth; its depth is corrected before a point is sent.
+        """
         with self._lock, self._server.atomic():
             if not self._nodes:
                 self._set_up_view(prediction)
@@ -99,18 +112,20 @@ class Scene:
             # The last frame stays until the one after it: a browser needs a moment to build
             # a cloud, and the view must not go blank meanwhile.
             self._set_visible(self._nodes[-2:-1], self._show == "all frames")
-            self._nodes.append(self._draw(prediction))
+            self._nodes.append(self._draw(prediction, correction))
             self._settle_world()
         self._server.flush()
 
     def correct(self, corrections: list[Correction]) -> None:
-        """Takes refined cameras in; nodes move, no point is sent."""
+        """Takes refined cameras in: nodes move. Points are sent once more, when depth settles."""
         if not corrections:
             return
         with self._lock, self._server.atomic():
             for correction in corrections:
                 node = self._nodes[correction.frame]
                 node.correction = correction
+                if correction.settled and node.prediction is not None:
+                    self._settle_points(node, node.prediction, correction)
                 if self._cameras == "refined":
                     self._place(node)
             self._settle_world()
@@ -182,14 +197,14 @@ class Scene:
         for client in self._server.get_clients().values():
             client.camera.position, client.camera.look_at = eye, look_at
 
-    def _draw(self, prediction: FramePrediction) -> _Node:
+    def _draw(self, prediction: FramePrediction, correction: Correction | None) -> _Node:
         number, scene = len(self._nodes), self._server.scene
         name, pose = f"/level/frames/{number}", _pose(prediction.world_from_cam)
         frame = scene.add_frame(
             name, show_axes=False, wxyz=pose.rotation().wxyz, position=pose.translation()
         )
-        points, colors = visible_points(prediction, self._stride)
-        centre = points.mean(axis=0) if len(points) else np.zeros(3)
+        points, colors = visible_points(prediction, self._stride, correction)
+        centre = _centre(points)
         cloud = scene.add_point_cloud(
             f"{name}/points",
             points=points - centre,  # float16 on the wire is finer near 0
@@ -214,7 +229,28 @@ class Scene:
             jpeg_quality=70,
         )
         focal = prediction.intrinsics[0, 0] / width
-        return _Node(frame, cloud, frustum, centre, prediction.world_from_cam, focal)
+        node = _Node(
+            frame,
+            cloud,
+            frustum,
+            centre,
+            prediction.world_from_cam,
+            focal,
+            prediction,
+            correction,
+            correction,
+        )
+        self._place(node)
+        return node
+
+    def _settle_points(
+        self, node: _Node, prediction: FramePrediction, correction: Correction
+    ) -> None:
+        """Sends a frame's points with the depth that stays."""
+        points, colors = visible_points(prediction, self._stride, correction)
+        node.centre, node.sent, node.prediction = _centre(points), correction, None
+        node.points.points, node.points.colors = points - node.centre, colors
+        self._place(node)
 
     def _place(self, node: _Node) -> None:
         """Puts a frame where the cameras shown say."""
@@ -249,22 +285,26 @@ class Scene:
 
 
 def visible_points(
-    prediction: FramePrediction, stride: int
+    prediction: FramePrediction, stride: int, correction: Correction | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Points worth drawing: the more confident half, without those that hang at depth edges.
+    """Points worth drawing: the more confident half, without depth edges and what moves.
 
     Args:
         prediction: of one frame.
         stride: take every so manieth row and column.
+        correction: of its depth and focal length.
 
     Returns:
         (N, 3) points in the camera's frame and their (N, 3) colours.
     """
     keep = prediction.depth_conf >= np.median(prediction.depth_conf)
     keep &= ~depth_edges(prediction.depth) & _inside(prediction.depth.shape)
+    points = prediction.camera_points
+    if correction is not None:
+        points, still = correction.lift(prediction)
+        keep &= still
     keep = keep[::stride, ::stride]
-    points = prediction.camera_points[::stride, ::stride][keep]
-    return points, prediction.image[::stride, ::stride][keep]
+    return points[::stride, ::stride][keep], prediction.image[::stride, ::stride][keep]
 
 
 def depth_edges(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -276,6 +316,10 @@ def depth_edges(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
         before[axis], after[axis] = (1, 0), (0, 1)
         edges |= np.pad(step, before) | np.pad(step, after)
     return edges
+
+
+def _centre(points: NDArray[Any]) -> NDArray[Any]:
+    return points.mean(axis=0) if len(points) else np.zeros(3)
 
 
 def _inside(shape: tuple[int, ...]) -> NDArray[np.bool_]:

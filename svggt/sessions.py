@@ -214,12 +214,13 @@ class Session:
                 break
             step = self._worker.step(stream_id, frame)
             prediction = step.prediction
-            self.scene.add(prediction)
+            tracking = step.corrections[-1] if step.corrections else None
+            self.scene.add(prediction, tracking)
             self.scene.correct(step.corrections)
             self._publish(
                 message="Working.",
                 latest=prediction,
-                tracking=step.corrections[-1] if step.corrections else None,
+                tracking=tracking,
                 step_seconds=(*self._progress.step_seconds, prediction.seconds),
                 elapsed_s=time.perf_counter() - started,
             )

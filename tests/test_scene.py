@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,9 +115,25 @@ def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
     assert np.degrees(np.arccos(-mean_up[1])) > 15  # it was not level before
 
 
-def correction(number: int, position, log_scale: float = 0.0, status="tracked") -> Correction:
+def correction(number: int, position, log_scale: float = 0.0, **changes) -> Correction:
     pose = np.concatenate([np.eye(3), np.array(position, float).reshape(3, 1)], axis=1)
-    return Correction(number, 0, pose, 80 / 84 / 1.25, log_scale, status, 0.9, 1)
+    made = Correction(
+        frame=number,
+        keyframe=0,
+        piece=0,
+        world_from_cam=pose,
+        focal=80 / 84 / 1.25,
+        radial=0.0,
+        aspect=56 / 84,
+        log_scale=log_scale,
+        field=None,
+        moving=None,
+        status="tracked",
+        settled=False,
+        inlier_share=0.9,
+        revision=1,
+    )
+    return replace(made, **changes)
 
 
 def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
@@ -133,6 +150,42 @@ def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
     assert np.allclose(node.points.position, np.array([2.5, 2.5, 2.0]) * node.centre)
     assert sum(b.nbytes for b in recorder._binary_buffers) - sent < 500  # the trajectory
     recorder.serialize()
+
+
+def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
+    scene.use("refined")
+    scene.add(prediction(0), correction(0, (0, 0, 0), np.log(2.0)))
+    corrected = scene._nodes[0].points.points + scene._nodes[0].centre
+    plain, _ = visible_points(prediction(0), scene._stride)
+    assert np.allclose(corrected[:, 2], 2 * plain[:, 2], rtol=1e-2)  # float16
+    assert np.allclose(scene._nodes[0].points.scale, 1)
+    scene.use("head")  # undoes scale and focal length
+    assert np.allclose(scene._nodes[0].points.scale, (0.4, 0.4, 0.5))
+
+
+def test_settled_depth_is_sent_once(scene: Scene) -> None:
+    scene.use("refined")
+    first = correction(0, (0, 0, 0))
+    scene.add(prediction(0), first)
+    bent = np.tile(np.linspace(-0.3, 0.3, 18, dtype=np.float32), (12, 1))
+    recorder = scene.recorder()
+
+    def sent(changed: Correction) -> int:
+        before = sum(b.nbytes for b in recorder._binary_buffers)
+        scene.correct([changed])
+        return sum(b.nbytes for b in recorder._binary_buffers) - before
+
+    assert sent(replace(first, field=bent)) < 500  # not settled: no point
+    assert sent(replace(first, field=bent, settled=True)) > 5000
+    assert sent(replace(first, field=-bent, settled=True)) < 500
+    recorder.serialize()
+
+
+def test_what_moves_is_left_out() -> None:
+    left = np.zeros((12, 18), bool)
+    left[:, :9] = True
+    points, _ = visible_points(prediction(0), 1, correction(0, (0, 0, 0), moving=left))
+    assert len(points) and points[:, 0].min() > -0.1
 
 
 def test_cameras_flip_and_come_back(scene: Scene) -> None:

@@ -69,7 +69,7 @@ def cameras(
         return 0
     for size, quotient in report["windows"].items():
         sys.stdout.write(f"{size:>4}  {quotient['rotation']:.3f} / {quotient['ate']:.3f}\n")
-    for name in ("absrel_frame", "absrel_clip", "log_scale_std", "lost"):
+    for name in ("absrel_frame", "absrel_clip", "log_scale_std", "lost", "pieces"):
         sys.stdout.write(f"{name:14} {report[name]:.3f}\n")
     return 0
 

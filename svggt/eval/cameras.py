@@ -78,10 +78,11 @@ class CameraFigures:
 
     Attributes:
         windows: "8", "32", "all" -> {"rotation": q, "ate": q}.
-        absrel_frame: depth with one scale a frame.
-        absrel_clip: depth with one scale for the clip, after the frames' own log scales.
+        absrel_frame: depth, as corrected, with one scale a frame.
+        absrel_clip: the same with one scale for the clip.
         log_scale_std: spread of the log scale between frames.
         lost: frames whose refined pose is the camera head's motion.
+        pieces: of the trajectory that nothing ties to each other.
     """
 
     windows: dict[str, dict[str, float]]
@@ -89,6 +90,7 @@ class CameraFigures:
     absrel_clip: float
     log_scale_std: float
     lost: int
+    pieces: int
 
 
 def camera_figures(
@@ -103,12 +105,15 @@ def camera_figures(
             for c, p in zip(corrections, predictions, strict=True)
         ]
     )
-    scales = np.array([c.log_scale if refined else 0.0 for c in corrections])
-    depths = [p.depth for p in predictions]
+    depths = [
+        c.correct(p.depth) if refined else p.depth
+        for c, p in zip(corrections, predictions, strict=True)
+    ]
     return CameraFigures(
         windows=_windows(poses, folder.world_from_cam),
-        **_depth_figures(depths, scales, folder),
+        **_depth_figures(depths, folder),
         lost=sum(c.status == "lost" for c in corrections) if refined else 0,
+        pieces=len({c.piece for c in corrections}) if refined else 1,
     )
 
 
@@ -145,13 +150,11 @@ def _windows(poses: NDArray[np.floating], truth: NDArray[np.floating]) -> dict:
     return found
 
 
-def _depth_figures(
-    depths: list[NDArray[np.float32]], scales: NDArray[np.floating], folder: PosedFolder
-) -> dict[str, float]:
+def _depth_figures(depths: list[NDArray[np.float32]], folder: PosedFolder) -> dict[str, float]:
     frame_errors, ratios, clip = [], [], []
     for number, depth in enumerate(depths):
         true = folder.depth(number)
-        predicted = metrics.resample(depth, true.shape) * np.exp(scales[number])
+        predicted = metrics.resample(depth, true.shape)
         valid = true > 0
         if valid.mean() < 0.1:
             continue

@@ -42,8 +42,9 @@ def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames
             recorder = scene.recorder()
             for frame in clip.frames():
                 prediction = stream.step(frame)
-                scene.add(prediction)
-                scene.correct(refiner.add(frame.grey, prediction))
+                corrections = refiner.add(frame.grey, prediction)
+                scene.add(prediction, corrections[-1])
+                scene.correct(corrections)
                 recorder.insert_sleep(1 / rate)
             scene.correct(refiner.settle())
             scene.settle()

@@ -3,36 +3,75 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Status = Literal["tracked", "weak", "lost"]
+from svggt import geometry
+from svggt.prediction import FramePrediction
+from svggt.refine.field import upsample
+
+Array = NDArray[Any]
+Status = Literal["tracked", "weak", "recovered", "lost"]
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """A frame's refined camera and the scale of its depth; a later one replaces it.
+    """A frame's refined camera and the correction of its depth; a later one replaces it.
 
     Attributes:
         frame: number in the stream.
         keyframe: number of the keyframe that it hangs on; its own where it is one.
+        piece: of the trajectory; frames of one piece are tied to each other by what was seen.
         world_from_cam: (3, 4) float64; the world is the first frame's camera, in the scale of
             the first frame's depth.
-        focal: focal length over the picture's width, one for the whole stream.
-        log_scale: what the logarithm of the frame's depth must be raised by to fit the world.
+        focal: focal length over the picture's width, one for the whole stream,
+        radial: and its distortion; see `Camera`.
+        aspect: height over width of the picture where pixels are square.
+        log_scale: what the logarithm of the frame's depth must be raised by to fit the world,
+        field: and what besides, smooth over the picture: (rows, columns) float32 at cell
+            centres; None where too few points say anything.
+        moving: (rows, columns) bool, cells where something moves by itself; None if none does.
         status: "weak" has few inliers; "lost" stands where the camera head's relative motion
-            puts it.
+            puts it and begins a piece; "recovered" joins it to an older one.
+        settled: whether scale and field stay, but for the scale of a piece that is joined.
         inlier_share: of the tracked points, 0 to 1.
         revision: grows with every correction of the stream.
     """
 
     frame: int
     keyframe: int
+    piece: int
     world_from_cam: NDArray[np.float64]
     focal: float
+    radial: float
+    aspect: float
     log_scale: float
+    field: NDArray[np.float32] | None
+    moving: NDArray[np.bool_] | None
     status: Status
+    settled: bool
     inlier_share: float
     revision: int
+
+    def correct(self, depth: Array) -> NDArray[np.float32]:
+        """A depth map (H, W) in the world's scale, bent to what was tracked."""
+        log = np.float32(self.log_scale)
+        if self.field is not None:
+            log = log + upsample(self.field, depth.shape)
+        return (depth * np.exp(log)).astype(np.float32)
+
+    def lift(self, prediction: FramePrediction) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Points (H, W, 3) in the camera's frame, and (H, W) whether they hold still."""
+        depth = self.correct(prediction.depth)
+        height, width = depth.shape
+        intrinsics = prediction.intrinsics.copy()
+        intrinsics[0, 0], intrinsics[1, 1] = self.focal * width, self.focal * height / self.aspect
+        points = geometry.unproject(depth, intrinsics)
+        square = (points[..., :2] ** 2).sum(axis=-1) / depth**2
+        points[..., :2] /= (1 + self.radial * square)[..., None]
+        points = points.astype(np.float32)
+        if self.moving is None:
+            return points, np.ones((height, width), bool)
+        return points, upsample(self.moving.astype(np.float32), (height, width)) < 0.5

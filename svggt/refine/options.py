@@ -11,16 +11,22 @@ class RefineOptions:
 
     Attributes:
         corners: followed at once.
-        window: keyframes adjusted together.
+        window: keyframes adjusted together,
+        held: and older ones, fixed, that hold them in place.
         distance_trust: the depth prior's sigma, in spreads of the model's depth about the
             landmarks: errors inside one map are alike, so it must be weaker than they look.
-        focal_sigma: relative, of the focal length's prior.
+        carry: of a landmark whose first keyframe has left: triangulation's spreads.
+        focal_trust: the focal length prior's sigma, in spreads of the camera head's values.
+        radial_sigma: of the distortion's prior, which is none.
+        turned: degrees within a window below which both are held as they are.
         baseline: a window whose cameras lie nearer together than this share of the landmarks'
             distance says nothing of depth and is left as tracking has it.
         pull: how much of a keyframe's log scale is forgotten: tracking keeps scale from frame
             to frame but drifts, the model's own scale is noisy but does not.
         alive: a keyframe is due when a smaller share of its corners lives on,
         parallax: or when they moved by this share of the width (median).
+        reach: the least that motion may differ from what it was, in depths of the picture.
+        followed: share of the visible landmarks below which they are also looked for by looks.
         weak: share of inliers below which a pose is called weak.
         lost: share of inliers below which a pose is refused.
         drop_pixels: landmarks with a larger error in the window are dropped.
@@ -29,13 +35,19 @@ class RefineOptions:
 
     corners: int = 200
     window: int = 7
-    distance_trust: float = 50.0
-    focal_sigma: float = 0.08
+    held: int = 4
+    distance_trust: float = 20.0
+    carry: float = 3.0
+    focal_trust: float = 3.0
+    radial_sigma: float = 0.05
+    turned: float = 6.0
     baseline: float = 0.02
-    pull: float = 0.1
+    pull: float = 0.02
     alive: float = 0.6
-    parallax: float = 0.025
+    parallax: float = 0.03
     weak: float = 0.5
     lost: float = 0.25
+    reach: float = 0.05
+    followed: float = 0.5
     drop_pixels: float = 4.0
     seed: int = 0

@@ -1,14 +1,13 @@
 """Cameras refined as frames arrive.
 
-Corners are tracked from frame to frame, a frame's pose is solved from the tracked points, and
-at keyframes a sliding window is adjusted with the model's depth as a prior. Later frames hang
-on their keyframe and move with it.
+Corners are tracked from frame to frame, a frame's pose is solved from the tracked points, and at
+keyframes a sliding window is adjusted with the model's depth as a prior. Later frames hang on
+their keyframe and move with it. Where tracking is lost a new piece of the trajectory begins; it
+is joined to the older one that it is recognised in.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import cv2
@@ -17,20 +16,31 @@ from numpy.typing import NDArray
 
 from svggt.geometry import compose, invert
 from svggt.prediction import FramePrediction
-from svggt.refine import descriptors
+from svggt.refine import adjusting, settling
 from svggt.refine.correction import Correction, Status
-from svggt.refine.keyframes import Keyframe, window_of
-from svggt.refine.landmarks import Landmarks
+from svggt.refine.field import sample, upsample
+from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
+from svggt.refine.motion import Suspects
 from svggt.refine.options import RefineOptions
-from svggt.refine.pose import MIN_INLIERS, Camera, Located, locate
-from svggt.refine.tracking import find_corners, follow
+from svggt.refine.pieces import Similarity, join
+from svggt.refine.pose import Camera, Expected
+from svggt.refine.recognition import NEWEST, Features, Remembered, remember
+from svggt.refine.search import Eye, Sighting, by_looks, by_motion, widen
+from svggt.refine.state import Placed, RefinerState
+from svggt.refine.tracking import Grey, Tracks, find_corners
 from svggt.refine.window import WindowProblem, WindowSolution
 
 Array = NDArray[Any]
-Grey = NDArray[np.uint8]
-
 
 _SETTLE_SECONDS = 1.0  # that the last window may take
+_FOCALS = 256
+_RIM = 8  # pixels of the picture without corners
+_UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the model says
+_UNSEEN_RANGE = (0.01, 0.3)
+_DISTANCE_SIGMA = (0.02, 2.0)
+_FOCAL_SIGMA = (0.005, 0.1)
+_RECOGNISED = 30  # inliers that an older place is recognised by
+_SEARCH_EVERY = 3  # keyframes of a piece that is not joined
 
 
 class Solver(Protocol):
@@ -43,52 +53,24 @@ class Solver(Protocol):
         """A finished window, once; None while there is none."""
 
 
-@dataclass
-class _Hanging:
-    """A frame on its keyframe."""
-
-    keyframe: int  # index
-    keyframe_from_cam: Array
-    log_scale: float
-    status: Status
-    share: float
-
-
-@dataclass
-class _Tracks:
-    """What is followed now."""
-
-    ids: NDArray[Any] = field(default_factory=lambda: np.zeros(0, int))
-    pixels: Array = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-
-    def keep(self, mask: NDArray[np.bool_]) -> None:
-        self.ids, self.pixels = self.ids[mask], self.pixels[mask]
-
-
 class Refiner:
-    """Refines the cameras of one stream. Its state is plain arrays.
+    """Refines the cameras of one stream.
 
     Args:
         solver: adjusts windows.
         options: tuning.
+        state: to go on from; a new stream's if left out.
     """
 
-    def __init__(self, solver: Solver, options: RefineOptions | None = None) -> None:
+    def __init__(
+        self,
+        solver: Solver,
+        options: RefineOptions | None = None,
+        state: RefinerState | None = None,
+    ) -> None:
         self.options = options or RefineOptions()
+        self.state = state or RefinerState()
         self._solver = solver
-        self._revision = 0
-        self._focals: deque[float] = deque(maxlen=256)  # of the camera head, over the width
-        self._focal = 0.0  # pixels of the tracking picture
-        self._landmarks = Landmarks()
-        self._keyframes: list[Keyframe] = []
-        self._frames: list[_Hanging] = []
-        self._tracks = _Tracks()
-        self._grey: Grey | None = None
-        self._head: Array | None = None  # the camera head's last world_from_cam
-        self._pose = np.eye(3, 4)
-        self._motion = np.eye(3, 4)  # last_from_newest, for the next guess
-        self._log_scale = 0.0
-        self._spreads: deque[float] = deque(maxlen=32)  # of log depth about the landmarks
 
     def add(self, grey: Grey, prediction: FramePrediction) -> list[Correction]:
         """Takes in the next frame and what the model said of it.
@@ -98,233 +80,238 @@ class Refiner:
             prediction: of the camera head and depth head.
 
         Returns:
-            Corrections of this frame, and of older ones that a finished window moved.
+            Corrections of this frame, the last of them, and of older ones that moved.
         """
-        moved = self._take_solution()
-        self._learn_focal(grey, prediction)
-        if self._grey is None:
-            self._hang("tracked", 1.0, keyframe=0, relative=np.eye(3, 4), log_scale=0.0)
+        s = self.state
+        self._take_solution()
+        s.size = (grey.shape[0], grey.shape[1])
+        self._learn_focal(prediction)
+        if not s.frames:
+            self._place("tracked", 1.0, prediction)
             self._make_keyframe(grey, prediction)
         else:
             self._advance(grey, prediction)
-        self._grey, self._head = grey, prediction.world_from_cam
-        changed = range(moved, len(self._frames)) if moved is not None else ()
-        return self._corrections(sorted({*changed, len(self._frames) - 1}))
+        s.grey, s.head, s.time_s = grey, prediction.world_from_cam, prediction.time_s
+        return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
-        """Corrections of a window that finished after the last frame."""
-        moved = self._take_solution(wait_s=_SETTLE_SECONDS)
-        return [] if moved is None else self._corrections(list(range(moved, len(self._frames))))
+        """What a window changes that finishes after the last frame; waits for it."""
+        self.settle_window()
+        self._settle_depth(len(self.state.frames))
+        return self._corrections(len(self.state.frames))
+
+    def settle_window(self) -> None:
+        """Waits for a window that is on its way; what it moves is told with the next frame."""
+        self._take_solution(wait_s=_SETTLE_SECONDS)
 
     @property
-    def num_keyframes(self) -> int:
-        """Keyframes so far."""
-        return len(self._keyframes)
+    def camera(self) -> Camera:
+        """Of the tracking picture."""
+        s = self.state
+        height, width = s.size
+        return Camera(s.focal * width, np.array([width / 2, height / 2]), s.radial)
 
-    def _camera(self, grey: Grey) -> Camera:
-        height, width = grey.shape
-        return Camera(self._focal, np.array([width / 2, height / 2]))
-
-    def _learn_focal(self, grey: Grey, prediction: FramePrediction) -> None:
+    def _learn_focal(self, prediction: FramePrediction) -> None:
         """Until windows take over: the median of what the head said, one for the stream."""
-        height, width = prediction.depth.shape
+        s, (height, width) = self.state, prediction.depth.shape
         across = prediction.intrinsics[0, 0] / width
-        down = prediction.intrinsics[1, 1] / height * grey.shape[0] / grey.shape[1]
-        self._focals.append((across + down) / 2)
-        if len(self._keyframes) < 3:
-            self._focal = float(np.median(self._focals)) * grey.shape[1]
+        down = prediction.intrinsics[1, 1] / height * s.size[0] / s.size[1]
+        s.focals = [*s.focals[1 - _FOCALS :], float(across + down) / 2]
+        if len(s.keyframes) < 3:
+            s.focal = float(np.median(s.focals))
 
     def _advance(self, grey: Grey, prediction: FramePrediction) -> None:
-        before, last_pose = self._grey, self._pose
-        assert before is not None
-        camera, share = self._camera(grey), 0.0
-        guess = compose(self._pose, self._motion)
-        located = self._follow(before, grey, camera, guess) or self._recognise(grey, camera)
-        if located is None:
-            self._pose = compose(last_pose, self._head_motion(prediction))
-            self._tracks = _Tracks()
+        s = self.state
+        unseen = float(np.clip(_UNSEEN * s.depth_error, *_UNSEEN_RANGE))
+        eye = Eye(grey, self.camera, s.landmarks, unseen, self.options)
+        last = s.pose
+        sighting = self._search(eye, prediction)
+        if sighting is None:
+            self._lose(prediction)
+            self._place("lost", 0.0, prediction)
         else:
-            share = float(located.inliers.mean())
-            self._pose = located.world_from_cam
-            self._tracks.keep(located.inliers)
-            self._log_scale = self._measure_scale(camera, prediction)
-        status: Status = "lost" if located is None else "tracked"
-        if located is not None and share < self.options.weak:
-            status = "weak"
-        self._motion = compose(invert(last_pose), self._pose)
-        anchor = self._keyframes[-1]
-        relative = compose(invert(anchor.pose), self._pose)
-        self._hang(status, share, len(self._keyframes) - 1, relative, self._log_scale)
-        if self._keyframe_is_due(anchor, grey):
-            self._log_scale *= 1 - self.options.pull
+            self._see(eye, sighting)
+            share = float(sighting.inliers.mean())
+            status: Status = "tracked" if share >= self.options.weak else "weak"
+            self._place(status, share, prediction)
+        s.motion = compose(invert(last), s.pose)
+        if sighting is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
+            s.log_scale *= 1 - self.options.pull
             self._make_keyframe(grey, prediction)
-            self._submit_window(grey)
+            self._join_older(eye, prediction)
+            self._submit_window()
 
-    def _follow(self, before: Grey, grey: Grey, camera: Camera, guess: Array) -> Located | None:
-        """Lucas-Kanade from the last frame, begun where the last motion leads."""
-        tracks = self._tracks
-        ahead, depth = camera.project(self._landmarks.positions[tracks.ids], guess)
-        ahead = np.where((depth > 0)[:, None], ahead, tracks.pixels)
-        there, found = follow(before, grey, tracks.pixels, ahead)
-        ids, pixels = tracks.ids[found], there[found]
-        located = self._locate(ids, pixels, camera)
-        if located is not None:
-            self._tracks = _Tracks(ids, pixels)
-        return located
+    def _search(self, eye: Eye, prediction: FramePrediction) -> Sighting | None:
+        """Known landmarks in the new picture: followed, or recognised where too few were."""
+        s = self.state
+        depth = float(np.median(prediction.depth)) * np.exp(s.log_scale)
+        reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * depth)
+        expected = Expected(compose(s.pose, s.motion), reach)
+        followed = by_motion(eye, s.grey, s.tracks, expected)
+        if followed is not None:
+            visible = eye.visible(s.tracks, followed.world_from_cam)
+            if followed.num_inliers >= self.options.followed * visible:
+                return followed
+        leapt = self._leap(eye, expected)
+        found = [each for each in (followed, leapt) if each is not None]
+        return max(found, key=lambda sighting: sighting.num_inliers, default=None)
 
-    def _recognise(self, grey: Grey, camera: Camera) -> Located | None:
-        """The newest keyframe's corners by their looks, after a leap."""
-        keyframe = self._keyframes[-1]
-        if keyframe.grey is None or len(keyframe.ids) < MIN_INLIERS:
-            return None
-        pixels, which = descriptors.match(keyframe.grey, keyframe.pixels, grey)
-        located = self._locate(keyframe.ids[which], pixels, camera)
-        if located is not None:
-            self._tracks = _Tracks(keyframe.ids[which], pixels.astype(np.float32))
-        return located
+    def _leap(self, eye: Eye, expected: Expected) -> Sighting | None:
+        """The newest keyframes by their looks, where tracking fails."""
+        s, features = self.state, Features.of(eye.grey)
+        for place in s.places[: -NEWEST - 1 : -1]:
+            if place.keyframe < s.tied:
+                break
+            sighting = by_looks(eye, features, place, s.keyframes[place.keyframe], expected)
+            if sighting is not None:
+                return widen(eye, sighting, s.grey, s.tracks, expected)
+        return None
 
-    def _locate(self, ids: NDArray[Any], pixels: Array, camera: Camera) -> Located | None:
-        points = self._landmarks.positions[ids]
-        located = locate(points, pixels, camera, self._pose, self.options.seed)
-        if located is None or located.inliers.mean() < self.options.lost:
-            return None
-        return located
+    def _see(self, eye: Eye, sighting: Sighting) -> None:
+        """The newest camera stands where the landmarks say."""
+        s = self.state
+        rejected = sighting.tracks.pixels[~sighting.inliers]
+        s.suspects = s.suspects.go_on(s.grey, eye.grey, rejected)
+        s.pose, s.tracks = sighting.world_from_cam, sighting.tracks.only(sighting.inliers)
+        s.landmarks.see(s.tracks.ids, s.pose[:, 3])
 
-    def _head_motion(self, prediction: FramePrediction) -> Array:
-        """last_from_newest by the camera head, in the refined world's scale."""
-        assert self._head is not None
-        motion = compose(invert(self._head), prediction.world_from_cam)
-        motion[:, 3] *= np.exp(self._log_scale)
-        return motion
+    def _lose(self, prediction: FramePrediction) -> None:
+        """A new piece begins where the camera head's relative motion puts it."""
+        s = self.state
+        motion = compose(invert(s.head), prediction.world_from_cam)
+        motion[:, 3] *= np.exp(s.log_scale)
+        s.pose, s.tracks, s.bend = compose(s.pose, motion), Tracks.none(), None
+        s.suspects = Suspects.none()
+        s.tied, s.piece, s.num_pieces = len(s.keyframes), s.num_pieces, s.num_pieces + 1
 
-    def _measure_scale(self, camera: Camera, prediction: FramePrediction) -> float:
-        """Median log ratio of the tracked points' depths to the model's; notes the spread."""
-        points = self._landmarks.positions[self._tracks.ids]
-        _, depth = camera.project(points, self._pose)
-        said = _at(prediction.depth, self._tracks.pixels, camera)
-        ratios = np.log(np.maximum(depth, 1e-6) / said)
-        scale = float(np.median(ratios))
-        self._spreads.append(1.4826 * float(np.median(np.abs(ratios - scale))))
-        return scale
+    def _join_older(self, eye: Eye, prediction: FramePrediction) -> None:
+        """Looks for an older piece in the newest keyframe, and joins this one to it."""
+        s = self.state
+        others = [p for p in s.places if s.keyframes[p.keyframe].piece != s.piece]
+        since = len(s.keyframes) - 1 - s.tied
+        if not others or since % _SEARCH_EVERY:
+            return
+        features, own = Features.of(eye.grey), s.places[-1]
+        depth = float(np.median(own.depth))
+        for place in reversed(others):
+            keyframe = s.keyframes[place.keyframe]
+            expected = Expected(keyframe.pose, depth)
+            sighting = by_looks(eye, features, place, keyframe, expected)
+            if sighting is None or sighting.num_inliers < _RECOGNISED:
+                continue
+            seen = sighting.tracks.only(sighting.inliers)
+            points = s.landmarks.positions[s.landmarks.rows(seen.ids)]
+            _, there = eye.camera.project(points, sighting.world_from_cam)
+            ratios = np.log(there / sample(own.depth, seen.pixels, s.size))
+            scale = float(np.exp(np.median(ratios)))
+            join(s, keyframe.piece, Similarity.of_camera(sighting.world_from_cam, s.pose, scale))
+            s.frames[-1].status = "recovered"
+            return
 
-    def _keyframe_is_due(self, anchor: Keyframe, grey: Grey) -> bool:
-        if len(self._tracks.ids) < self.options.alive * len(anchor.ids):
-            return True
-        _, here, there = np.intersect1d(
-            self._tracks.ids, anchor.ids, assume_unique=True, return_indices=True
-        )
-        moved = np.linalg.norm(self._tracks.pixels[here] - anchor.pixels[there], axis=1)
-        return len(moved) == 0 or np.median(moved) > self.options.parallax * grey.shape[1]
+    def _place(self, status: Status, share: float, prediction: FramePrediction) -> None:
+        """Hangs the newest frame on the newest keyframe, with its depth's correction."""
+        s = self.state
+        said = np.log(sample(prediction.depth, s.tracks.pixels, s.size))
+        newest = s.keyframes[-1].pose if s.keyframes else s.pose
+        relative = compose(invert(newest), s.pose)
+        moving = s.suspects.moving(s.tracks.pixels, s.size)
+        index = len(s.keyframes) - 1
+        placed = Placed(index, relative, s.log_scale, None, moving, status, share, s.tracks, said)
+        if settling.fit(s, placed, s.pose, self.camera):
+            s.log_scale, s.bend = placed.log_scale, placed.field
+        s.frames.append(placed)
 
     def _make_keyframe(self, grey: Grey, prediction: FramePrediction) -> None:
         """The newest frame becomes a keyframe; new corners are lifted by its depth."""
-        camera, index = self._camera(grey), len(self._keyframes)
-        wanted = self.options.corners - len(self._tracks.ids)
-        corners = find_corners(grey, _confident(prediction, grey), self._tracks.pixels, wanted)
-        depth = _at(prediction.depth, corners, camera) * np.exp(self._log_scale)
-        lifted = camera.lift(corners, depth)
-        positions = lifted @ self._pose[:, :3].T + self._pose[:, 3]
-        ids = self._landmarks.add(positions, index, np.linalg.norm(lifted, axis=1))
-        self._tracks = _Tracks(
-            np.concatenate([self._tracks.ids, ids]),
-            np.concatenate([self._tracks.pixels, corners]).astype(np.float32),
-        )
-        if self._keyframes:
-            self._keyframes[-1].grey = None
-        frame = len(self._frames) - 1
-        keyframe = Keyframe(frame, self._pose, self._tracks.ids, self._tracks.pixels, grey)
-        self._keyframes.append(keyframe)
-        hanging = self._frames[-1]
-        hanging.keyframe, hanging.keyframe_from_cam = index, np.eye(3, 4)
-        hanging.log_scale = self._log_scale
+        s, camera, index = self.state, self.camera, len(self.state.keyframes)
+        log = np.full(prediction.depth.shape, s.log_scale, np.float32)
+        if s.bend is not None:
+            log += upsample(s.bend, log.shape)
+        depth = prediction.depth * np.exp(log)
+        wanted = self.options.corners - len(s.tracks)
+        taken = s.tracks.pixels
+        allowed = _allowed(prediction, s.frames[-1].moving, s.size)
+        corners = find_corners(grey, allowed, taken, wanted)
+        lifted = camera.lift(corners, sample(depth, corners, s.size))
+        ids = s.landmarks.add(lifted @ s.pose[:, :3].T + s.pose[:, 3], s.pose[:, 3], index)
+        s.tracks = s.tracks.and_new(Tracks(ids, corners))
+        frame = len(s.frames) - 1
+        s.keyframes.append(Keyframe(frame, s.piece, s.pose, s.tracks.ids, s.tracks.pixels))
+        s.places = remember(s.places, Remembered(index, grey, depth.astype(np.float16)))
+        placed = s.frames[-1]
+        placed.keyframe, placed.keyframe_from_cam = index, np.eye(3, 4)
 
-    def _submit_window(self, grey: Grey) -> None:
+    def _submit_window(self) -> None:
         """Hands the newest keyframes to the solver, if they say anything of depth."""
-        camera, options = self._camera(grey), self.options
-        prior = float(np.median(self._focals)) * grey.shape[1]
-        sigma = options.distance_trust * float(np.median(self._spreads))
-        problem = window_of(self._keyframes, self._landmarks, camera, prior, sigma, options)
+        s = self.state
+        middle, spread = float(np.median(s.focals)), float(np.std(s.focals))
+        sure = float(np.clip(self.options.focal_trust * spread / middle, *_FOCAL_SIGMA))
+        prior = (middle * s.size[1], sure)
+        sigma = float(np.clip(self.options.distance_trust * s.depth_error, *_DISTANCE_SIGMA))
+        problem = window_of(
+            s.keyframes, s.tied, s.world, s.landmarks, self.camera, prior, sigma, self.options
+        )
         if problem is not None:
             self._solver.submit(problem)
 
-    def _take_solution(self, wait_s: float = 0.0) -> int | None:
-        """Moves what a finished window moved; the first frame concerned, None if none is."""
-        solution = self._solver.collect(wait_s)
-        if solution is None:
-            return None
-        problem, first = solution.problem, solution.problem.first_keyframe
-        self._focal = solution.focal
-        old_newest = self._keyframes[-1].pose
-        last = first + len(solution.world_from_cam)
-        # Keyframes made since then keep their place beside the window's newest.
-        carried = compose(solution.world_from_cam[-1], invert(self._keyframes[last - 1].pose))
-        for keyframe, pose in zip(
-            self._keyframes[first:last], solution.world_from_cam, strict=True
-        ):
-            keyframe.pose = pose
-        for keyframe in self._keyframes[last:]:
-            keyframe.pose = compose(carried, keyframe.pose)
-        self._landmarks.positions[problem.ids] = solution.points
-        newer = np.flatnonzero(self._landmarks.anchors >= last)
-        positions = self._landmarks.positions[newer]
-        self._landmarks.positions[newer] = positions @ carried[:, :3].T + carried[:, 3]
-        newest = compose(self._keyframes[-1].pose, invert(old_newest))
-        self._pose = compose(newest, self._pose)
-        self._drop(solution)
-        return self._keyframes[first].frame
+    def _take_solution(self, wait_s: float = 0.0) -> None:
+        """Moves what a finished window moved, and settles the depth of what has left it."""
+        s, solution = self.state, self._solver.collect(wait_s)
+        if solution is None or solution.problem.world != s.world:
+            return
+        adjusting.take(s, solution, self.options.drop_pixels)
+        first, held = solution.problem.first_keyframe, solution.problem.held
+        if held > 1 and held < len(solution.world_from_cam):
+            self._settle_depth(s.keyframes[first + held].frame)
+        adjusting.forget(s, first)
 
-    def _drop(self, solution: WindowSolution) -> None:
-        """Forgets landmarks that no pose explains."""
-        worst = np.zeros(len(solution.problem.ids))
-        np.maximum.at(worst, solution.problem.landmark, solution.errors)
-        bad = solution.problem.ids[worst > self.options.drop_pixels]
-        self._tracks.keep(~np.isin(self._tracks.ids, bad))
-        for keyframe in self._keyframes[solution.problem.first_keyframe :]:
-            good = ~np.isin(keyframe.ids, bad)
-            keyframe.ids, keyframe.pixels = keyframe.ids[good], keyframe.pixels[good]
+    def _settle_depth(self, before: int) -> None:
+        """Frames up to here get the depth that the landmarks ask for now, for good."""
+        s = self.state
+        for number in range(s.settled, before):
+            placed = s.frames[number]
+            pose = compose(s.keyframes[placed.keyframe].pose, placed.keyframe_from_cam)
+            if settling.fit(s, placed, pose, self.camera):
+                s.note_moved(number)
+            placed.seen, placed.said = Tracks.none(), np.zeros(0)
+        s.settled = max(s.settled, before)
 
-    def _hang(
-        self, status: Status, share: float, keyframe: int, relative: Array, log_scale: float
-    ) -> None:
-        self._frames.append(_Hanging(keyframe, relative, log_scale, status, share))
+    def _corrections(self, newest: int) -> list[Correction]:
+        """Of all frames that moved, and of those from `newest` on."""
+        s = self.state
+        first = newest if s.unsent < 0 else min(s.unsent, newest)
+        s.unsent, s.revision = -1, s.revision + 1
+        return [self._correction(number) for number in range(first, len(s.frames))]
 
-    def _corrections(self, numbers: list[int]) -> list[Correction]:
-        self._revision += 1
-        assert self._grey is not None
-        width = self._grey.shape[1]
-        made = []
-        for number in numbers:
-            hanging = self._frames[number]
-            keyframe = self._keyframes[hanging.keyframe]
-            made.append(
-                Correction(
-                    frame=number,
-                    keyframe=keyframe.frame,
-                    world_from_cam=compose(keyframe.pose, hanging.keyframe_from_cam),
-                    focal=self._focal / width,
-                    log_scale=hanging.log_scale,
-                    status=hanging.status,
-                    inlier_share=hanging.share,
-                    revision=self._revision,
-                )
-            )
-        return made
+    def _correction(self, number: int) -> Correction:
+        s, placed = self.state, self.state.frames[number]
+        keyframe = s.keyframes[placed.keyframe]
+        return Correction(
+            frame=number,
+            keyframe=keyframe.frame,
+            piece=keyframe.piece,
+            world_from_cam=compose(keyframe.pose, placed.keyframe_from_cam),
+            focal=s.focal,
+            radial=s.radial,
+            aspect=s.size[0] / s.size[1],
+            log_scale=placed.log_scale,
+            field=placed.field,
+            moving=placed.moving,
+            status=placed.status,
+            settled=number < s.settled,
+            inlier_share=placed.share,
+            revision=s.revision,
+        )
 
 
-def _at(depth: Array, pixels: Array, camera: Camera) -> Array:
-    """The model's depth at pixels of the tracking picture (nearest)."""
-    width, height = 2 * camera.centre
-    columns = (pixels[:, 0] * depth.shape[1] / width).astype(int).clip(0, depth.shape[1] - 1)
-    rows = (pixels[:, 1] * depth.shape[0] / height).astype(int).clip(0, depth.shape[0] - 1)
-    return depth[rows, columns].astype(np.float64)
-
-
-def _confident(prediction: FramePrediction, grey: Grey) -> NDArray[np.bool_]:
-    """Where corners may lie: not in the least confident 15 %, not at the rim."""
+def _allowed(
+    prediction: FramePrediction, moving: NDArray[np.bool_] | None, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Where corners may lie: not in the least confident 15 %, not at the rim nor on movers."""
     mask = prediction.depth_conf > np.percentile(prediction.depth_conf, 15)
-    size = (grey.shape[1], grey.shape[0])
-    allowed = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    rim = 8
-    allowed[:rim] = allowed[-rim:] = False
-    allowed[:, :rim] = allowed[:, -rim:] = False
-    return allowed
+    scaled = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    inside = np.zeros(size, bool)
+    inside[_RIM:-_RIM, _RIM:-_RIM] = True
+    if moving is not None:
+        inside &= upsample(moving.astype(np.float32), size) < 0.5
+    return scaled & inside

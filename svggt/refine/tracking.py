@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,7 +19,34 @@ _FLOW = {
     "maxLevel": 4,
     "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03),
 }
+_SHRINK = 4  # of the copies whose shift is looked for
 _RETURN = 1.0  # pixels that a corner may miss its start by, tracked there and back
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Landmarks that are followed: (N,) ids, and (N, 2) float32 pixels where they are now."""
+
+    ids: NDArray[Any]
+    pixels: Array
+
+    @classmethod
+    def none(cls) -> Tracks:
+        """Nothing is followed."""
+        return cls(np.zeros(0, int), np.zeros((0, 2), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def only(self, mask: NDArray[np.bool_]) -> Tracks:
+        """Some of them."""
+        return Tracks(self.ids[mask], self.pixels[mask])
+
+    def and_new(self, other: Tracks) -> Tracks:
+        """These, and those of others that are not among them."""
+        new = ~np.isin(other.ids, self.ids)
+        ids = np.concatenate([self.ids, other.ids[new]])
+        return Tracks(ids, np.concatenate([self.pixels, other.pixels[new]]).astype(np.float32))
 
 
 def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: int) -> Array:
@@ -38,7 +66,7 @@ def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: in
         cv2.circle(mask, (x, y), 8, 0, -1)
     if count <= 0:
         return np.zeros((0, 2), np.float32)
-    found = cv2.goodFeaturesToTrack(grey, count, qualityLevel=0.005, minDistance=8, mask=mask)
+    found = cv2.goodFeaturesToTrack(grey, count, qualityLevel=0.001, minDistance=8, mask=mask)
     return np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
 
 
@@ -67,3 +95,12 @@ def follow(before: Grey, after: Grey, corners: Array, guess: Array) -> tuple[Arr
     inside = ((there >= 0) & (there < (width, height))).all(axis=1)
     found = (forward[:, 0] == 1) & (backward[:, 0] == 1) & (missed < _RETURN) & inside
     return there, found
+
+
+def shift(before: Grey, after: Grey) -> Array:
+    """How far the whole picture moved, (2,) pixels: phase correlation of small copies."""
+    size = (before.shape[1] // _SHRINK, before.shape[0] // _SHRINK)
+    a, b = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (before, after))
+    window = cv2.createHanningWindow(size, cv2.CV_32F)
+    moved, _ = cv2.phaseCorrelate(a.astype(np.float32), b.astype(np.float32), window)
+    return _SHRINK * np.array(moved, np.float32)

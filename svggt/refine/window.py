@@ -6,6 +6,7 @@ graph is GTSAM's.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,17 @@ import numpy as np
 from gtsam.symbol_shorthand import K, L, X
 from numpy.typing import NDArray
 
+from svggt.refine.pose import Camera
+
 Array = NDArray[Any]
 Indices = NDArray[Any]
 
 PIXEL_SIGMA = 1.0  # of a tracked corner
 _HUBER = 1.5
 _HELD = 1e-4  # of a pose that fixes the gauge
+_FIXED = 1e-6  # of what is no variable
+_FAR = 0.12  # log focal length from its prior
+_BENT = 0.15  # distortion
 
 
 @dataclass(frozen=True)
@@ -27,38 +33,44 @@ class WindowProblem:
     """K keyframes, M landmarks and O observations.
 
     Attributes:
+        world: that the keyframes stand in; see `RefinerState`.
         first_keyframe: index of the oldest keyframe in its stream.
         ids: (M,) the landmarks' ids in their stream.
-        world_from_cam: (K, 3, 4) of the keyframes, oldest first; the oldest is held.
-        hold_second: hold the second oldest too: its baseline carries the scale.
+        world_from_cam: (K, 3, 4) of the keyframes, oldest first.
+        held: so many of the oldest are fixed.
         focal: in pixels of the tracking picture, whose pixels are square.
         focal_prior: what the camera head says of it, in the same pixels.
-        focal_sigma: relative, of that prior.
+        focal_sigma: relative, of that prior; 0 holds focal length and distortion as they are.
         centre: (2,) principal point in pixels.
+        radial: distortion found so far; see `Camera`.
+        radial_sigma: of its prior, which is 0.
         points: (M, 3) landmarks in the world.
         keyframe: (O,) keyframe of each observation.
         landmark: (O,) landmark of each observation.
         pixels: (O, 2) where it was seen.
-        anchor: (M,) keyframe that saw a landmark first, -1 if it has left the window.
-        distance: (M,) range from the anchor that the model's depth says.
-        distance_sigma: relative, of that range.
+        anchor: (M,) keyframe whose range to a landmark is known, -1 where there is none.
+        distance: (M,) that range: by the model's depth, or by what has left the window.
+        distance_sigma: (M,) relative, of that range.
     """
 
+    world: int
     first_keyframe: int
     ids: Indices
     world_from_cam: Array
-    hold_second: bool
+    held: int
     focal: float
     focal_prior: float
     focal_sigma: float
     centre: Array
+    radial: float
+    radial_sigma: float
     points: Array
     keyframe: Indices
     landmark: Indices
     pixels: Array
     anchor: Indices
     distance: Array
-    distance_sigma: float
+    distance_sigma: Array
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,7 @@ class WindowSolution:
         problem: what was asked.
         world_from_cam: (K, 3, 4).
         focal: pixels.
+        radial: distortion.
         points: (M, 3).
         errors: (O,) reprojection errors in pixels.
     """
@@ -76,30 +89,44 @@ class WindowSolution:
     problem: WindowProblem
     world_from_cam: Array
     focal: float
+    radial: float
     points: Array
     errors: Array
 
 
-def solve(problem: WindowProblem, iterations: int = 6) -> WindowSolution:
-    """Adjusts poses, landmarks and focal length (Levenberg-Marquardt, Huber noise).
+def solve(problem: WindowProblem, iterations: int = 8) -> WindowSolution:
+    """Adjusts poses, landmarks and calibration (Levenberg-Marquardt, Huber noise).
+
+    A focal length far from its prior is an artefact (of what moves, say): then the window is
+    adjusted with the calibration held.
 
     Raises:
         RuntimeError: the graph is singular; the caller keeps what it had.
     """
+    solution = _solve(problem, iterations)
+    far = abs(np.log(solution.focal / problem.focal_prior)) > _FAR
+    if problem.focal_sigma and (far or abs(solution.radial) > _BENT):
+        solution = _solve(dataclasses.replace(problem, focal_sigma=0.0), iterations)
+    return solution
+
+
+def _solve(problem: WindowProblem, iterations: int) -> WindowSolution:
     graph, values = _graph(problem), _initial(problem)
     parameters = gtsam.LevenbergMarquardtParams()
     parameters.setMaxIterations(iterations)
-    parameters.setRelativeErrorTol(1e-4)
+    parameters.setRelativeErrorTol(1e-3)
     result = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
     poses = np.stack(
         [result.atPose3(X(i)).matrix()[:3] for i in range(len(problem.world_from_cam))]
     )
     points = np.stack([result.atPoint3(L(i)) for i in range(len(problem.points))])
-    focal = result.atCal3_S2(K(0)).fx()
+    calibration = result.atCal3Bundler(K(0))
+    focal, radial = calibration.fx(), calibration.k1()
     if not (np.isfinite(poses).all() and np.isfinite(points).all() and focal > 0):
         raise RuntimeError("the window has no finite solution")
-    errors = _errors(problem, poses, focal, points)
-    return WindowSolution(problem, poses, focal, points, errors)
+    camera = Camera(focal, problem.centre, radial)
+    errors = _errors(problem, poses, camera, points)
+    return WindowSolution(problem, poses, focal, radial, points, errors)
 
 
 def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
@@ -109,22 +136,35 @@ def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
     for keyframe, landmark, at in zip(
         problem.keyframe.tolist(), problem.landmark.tolist(), problem.pixels, strict=True
     ):
-        graph.add(gtsam.GeneralSFMFactor2Cal3_S2(at, pixel, X(keyframe), L(landmark), K(0)))
+        graph.add(gtsam.GeneralSFMFactor2Cal3Bundler(at, pixel, X(keyframe), L(landmark), K(0)))
     robust = gtsam.noiseModel.mEstimator.Huber.Create(1.0)
-    for landmark, (anchor, distance) in enumerate(
-        zip(problem.anchor.tolist(), problem.distance.tolist(), strict=True)
+    sigmas = problem.distance_sigma * problem.distance
+    for landmark, (anchor, distance, sigma) in enumerate(
+        zip(problem.anchor.tolist(), problem.distance.tolist(), sigmas.tolist(), strict=True)
     ):
         if anchor >= 0:
-            sigma = gtsam.noiseModel.Isotropic.Sigma(1, problem.distance_sigma * distance)
-            noise = gtsam.noiseModel.Robust.Create(robust, sigma)
+            noise = gtsam.noiseModel.Robust.Create(
+                robust, gtsam.noiseModel.Isotropic.Sigma(1, sigma)
+            )
             graph.add(gtsam.RangeFactor3D(X(anchor), L(landmark), distance, noise))
     held = gtsam.noiseModel.Isotropic.Sigma(6, _HELD)
-    for index in range(2 if problem.hold_second else 1):
+    for index in range(problem.held):
         pose = gtsam.Pose3(_square(problem.world_from_cam[index]))
         graph.add(gtsam.PriorFactorPose3(X(index), pose, held))
-    prior = _calibration(problem.focal_prior, problem)
-    graph.add(gtsam.PriorFactorCal3_S2(K(0), prior, _focal_noise(problem)))
+    graph.add(_calibration_prior(problem))
     return graph
+
+
+def _calibration_prior(problem: WindowProblem) -> gtsam.PriorFactorCal3Bundler:
+    if problem.focal_sigma:
+        mean = _calibration(problem, problem.focal_prior, 0.0)
+        sigmas = [problem.focal_sigma * problem.focal_prior, problem.radial_sigma, _FIXED]
+    else:
+        mean = _calibration(problem, problem.focal, problem.radial)
+        sigmas = [_FIXED * problem.focal, _FIXED, _FIXED]
+    return gtsam.PriorFactorCal3Bundler(
+        K(0), mean, gtsam.noiseModel.Diagonal.Sigmas(np.array(sigmas))
+    )
 
 
 def _initial(problem: WindowProblem) -> gtsam.Values:
@@ -133,27 +173,22 @@ def _initial(problem: WindowProblem) -> gtsam.Values:
         values.insert(X(index), gtsam.Pose3(_square(pose)))
     for index, point in enumerate(problem.points):
         values.insert(L(index), point)
-    values.insert(K(0), _calibration(problem.focal, problem))
+    values.insert(K(0), _calibration(problem, problem.focal, problem.radial))
     return values
 
 
-def _calibration(focal: float, problem: WindowProblem) -> gtsam.Cal3_S2:
-    return gtsam.Cal3_S2(focal, focal, 0.0, *problem.centre)
+def _calibration(problem: WindowProblem, focal: float, radial: float) -> gtsam.Cal3Bundler:
+    return gtsam.Cal3Bundler(focal, radial, 0.0, *problem.centre)
 
 
-def _focal_noise(problem: WindowProblem) -> gtsam.noiseModel.Base:
-    """One number is free: fx and fy move together, all else is held."""
-    together = np.zeros((5, 5))
-    together[:2, :2] = (max(problem.focal_sigma, 1e-6) * problem.focal) ** 2
-    return gtsam.noiseModel.Gaussian.Covariance(together + 1e-6 * np.eye(5))
-
-
-def _errors(problem: WindowProblem, world_from_cam: Array, focal: float, points: Array) -> Array:
-    poses = world_from_cam[problem.keyframe]
-    seen = points[problem.landmark] - poses[:, :, 3]
-    camera = np.einsum("oji,oj->oi", poses[:, :, :3], seen)
-    pixels = focal * camera[:, :2] / np.maximum(camera[:, 2:], 1e-6) + problem.centre
-    return np.where(camera[:, 2] > 0, np.linalg.norm(pixels - problem.pixels, axis=1), np.inf)
+def _errors(problem: WindowProblem, poses: Array, camera: Camera, points: Array) -> Array:
+    errors = np.zeros(len(problem.pixels))
+    for number, pose in enumerate(poses):
+        mine = problem.keyframe == number
+        seen, depth = camera.project(points[problem.landmark[mine]], pose)
+        off = np.linalg.norm(seen - problem.pixels[mine], axis=1)
+        errors[mine] = np.where(depth > 0, off, np.inf)
+    return errors
 
 
 def _square(pose: Array) -> Array:

@@ -30,13 +30,13 @@ def look(yaw: float, position) -> NDArray[np.floating]:
     return np.concatenate([rotation, np.asarray(position, float).reshape(3, 1)], axis=1)
 
 
-def render(poses: list[NDArray[np.floating]], scales=None, mover: bool = False) -> Rendered:
+def render(poses: list[NDArray[np.floating]], scales=None, mover: float = 0.0) -> Rendered:
     """A clip along poses.
 
     Args:
         poses: world_from_cam, inside the room.
         scales: what each frame's depth is multiplied by before the refiner sees it.
-        mover: a textured panel crosses the picture, 15 % of it.
+        mover: the share of the picture that a textured panel covers, which crosses it.
     """
     texture = _texture()
     scales = np.ones(len(poses)) if scales is None else scales
@@ -44,7 +44,7 @@ def render(poses: list[NDArray[np.floating]], scales=None, mover: bool = False) 
     for number, pose in enumerate(poses):
         grey, depth = _trace(pose, texture)
         if mover:
-            grey, depth = _cover(grey, depth, texture, number)
+            grey, depth = _cover(grey, depth, texture, number, mover)
         greys.append(grey)
         predictions.append(_predict(number, (depth * scales[number]).astype(np.float32)))
     first = geometry.invert(poses[0])
@@ -91,8 +91,8 @@ def _lookup(texture, x, y) -> NDArray[np.uint8]:
     return (top * (1 - fy) + bottom * fy).astype(np.uint8)
 
 
-def _cover(grey, depth, texture, number):
-    width = int(0.15 * WIDTH)
+def _cover(grey, depth, texture, number, share):
+    width = int(share * WIDTH)
     left = (7 * number) % (WIDTH - width)
     grey, depth = grey.copy(), depth.copy()
     grey[:, left : left + width] = texture[500 : 500 + HEIGHT, 200 : 200 + width]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from svggt import geometry
 from svggt.refine.correction import Correction
 from svggt.refine.options import RefineOptions
 from svggt.refine.refiner import Refiner
+from svggt.refine.snapshot import from_arrays, to_arrays
 from svggt.refine.solver import InlineSolver
 from tests.refine.scenes import FOCAL, WIDTH, Rendered, look, render
 
@@ -43,7 +45,7 @@ def errors(clip: Rendered, corrections: dict[int, Correction]) -> tuple[float, f
 def test_a_walk_is_recovered() -> None:
     clip = render(walk())
     rotation, position = errors(clip, refine(clip))
-    assert rotation <= 0.2 and position <= 0.01
+    assert rotation <= 0.2 and position <= 0.005
 
 
 def test_depth_of_random_scale_is_fitted() -> None:
@@ -58,11 +60,13 @@ def test_depth_of_random_scale_is_fitted() -> None:
     assert np.std(told + np.log(scales)) <= 0.05
 
 
-def test_what_moves_carries_the_camera_a_little() -> None:
-    """A textured panel over 15 % of the picture, moving all the time. Known limit: 2 degrees."""
-    clip = render(walk(), mover=True)
-    rotation, _ = errors(clip, refine(clip))
-    assert rotation <= 3.0
+def test_what_moves_does_not_carry_the_camera() -> None:
+    """A textured panel over 30 % of the picture, moving all the time."""
+    clip = render(walk(), mover=0.3)
+    corrections = refine(clip)
+    assert errors(clip, corrections)[0] <= 1.0
+    panel = [c.moving for c in corrections.values() if c.moving is not None]
+    assert len(panel) > FRAMES / 4  # it is seen to move
 
 
 def test_a_standing_camera_stays() -> None:
@@ -94,7 +98,7 @@ def test_a_cut_is_lost_and_goes_on() -> None:
     """Nothing is recognised behind a cut: the frame says so, and tracking begins anew."""
     poses = walk()[:8] + [look(180.0 + i, (0, 0, 2)) for i in range(8)]
     corrections = refine(render(poses))
-    assert corrections[8].status == "lost"
+    assert corrections[8].status == "lost" and corrections[8].piece != corrections[7].piece
     assert [corrections[i].status for i in range(10, 16)] == ["tracked"] * 6
     # It stands where the camera head's motion (none, here) puts it: no pose jumps.
     step = corrections[8].world_from_cam[:, 3] - corrections[7].world_from_cam[:, 3]
@@ -136,3 +140,48 @@ def test_a_blank_wall_is_lost_without_an_error() -> None:
     refiner = Refiner(InlineSolver(), EXACT)
     statuses = [refiner.add(g, p)[-1].status for g, p in zip(blank, clip.predictions, strict=True)]
     assert statuses[1:] == ["lost"] * 3
+
+
+def test_a_resumed_stream_equals_an_uninterrupted_one() -> None:
+    clip = render(walk()[:20])
+    whole, resumed = Refiner(InlineSolver(), EXACT), Refiner(InlineSolver(), EXACT)
+    for number, (grey, prediction) in enumerate(zip(clip.greys, clip.predictions, strict=True)):
+        if number == 11:
+            resumed.settle_window()
+            state = from_arrays(to_arrays(resumed.state))
+            resumed = Refiner(InlineSolver(), EXACT, state)
+        ours, theirs = whole.add(grey, prediction), resumed.add(grey, prediction)
+        assert [c.frame for c in ours] == [c.frame for c in theirs]
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.allclose(a.world_from_cam, b.world_from_cam, rtol=0, atol=1e-9)
+            assert abs(a.log_scale - b.log_scale) < 1e-9 and abs(a.focal - b.focal) < 1e-9
+
+
+def test_other_arrays_are_no_snapshot() -> None:
+    with pytest.raises(ValueError, match="no snapshot"):
+        from_arrays({"a": np.zeros(3)})
+
+
+def test_a_lost_stretch_is_joined_when_its_place_is_recognised() -> None:
+    """Two blank pictures, then another part of the room in the dark, then back."""
+    there = walk()[:10]
+    away = [look(150.0 + i, (0.5, 0, 1 + 0.05 * i)) for i in range(6)]
+    back = [look(160.0 - 15.0 * i, (0.4 - 0.1 * i, 0, 1 - 0.25 * i)) for i in range(1, 11)]
+    clip = render(there + away + back)
+    corrections = refine(clip)
+    statuses = [c.status for c in corrections.values()]
+    assert "lost" in statuses and "recovered" in statuses
+    assert len({c.piece for c in corrections.values()}) == 1
+    assert errors(clip, corrections)[0] <= 3.0
+
+
+def test_a_long_stream_keeps_no_more_than_a_short_one() -> None:
+    """Landmarks, observations and pictures are given back; frames leave a pose and a field."""
+    poses = [look(3.0 * i, (np.sin(i / 9), 0, np.cos(i / 9))) for i in range(60)]
+    clip, refiner, kept = render(poses), Refiner(InlineSolver(), EXACT), []
+    for grey, prediction in zip(clip.greys, clip.predictions, strict=True):
+        refiner.add(grey, prediction)
+        s = refiner.state
+        observations = sum(len(k.ids) for k in s.keyframes)
+        kept.append((len(s.landmarks.positions), observations, len(s.places)))
+    assert np.all(np.max(kept[40:], axis=0) <= 1.3 * np.max(kept[20:40], axis=0))

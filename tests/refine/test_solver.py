@@ -24,21 +24,24 @@ def problem(seed: int = 0, noise: float = 0.0) -> WindowProblem:
     disturbed = poses.copy()
     disturbed[2:, :, 3] += rng.normal(0, noise, (2, 3))
     return WindowProblem(
+        world=0,
         first_keyframe=0,
         ids=np.arange(60),
         world_from_cam=disturbed,
-        hold_second=True,
+        held=1,
         focal=400.0,
         focal_prior=400.0,
         focal_sigma=0.1,
         centre=np.array([240.0, 160.0]),
+        radial=0.0,
+        radial_sigma=0.05,
         points=points + rng.normal(0, noise, points.shape),
         keyframe=keyframe,
         landmark=landmark,
         pixels=pixels,
         anchor=np.zeros(60, int),
         distance=np.linalg.norm(points, axis=1),
-        distance_sigma=0.8,
+        distance_sigma=np.full(60, 0.8),
     )
 
 

@@ -1,0 +1,58 @@
+"""What an adjusted window changes in a refiner's state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from svggt.geometry import compose, invert
+from svggt.refine.state import RefinerState
+from svggt.refine.window import WindowSolution
+
+
+def take(state: RefinerState, solution: WindowSolution, drop_pixels: float) -> None:
+    """Moves keyframes and landmarks; what came since keeps its place beside the newest.
+
+    Args:
+        state: of the stream, in the world that the window was asked in.
+        solution: the adjusted window.
+        drop_pixels: landmarks with a larger error are forgotten.
+    """
+    problem, first = solution.problem, solution.problem.first_keyframe
+    state.focal, state.radial = solution.focal / state.size[1], solution.radial
+    last = first + len(solution.world_from_cam)
+    newest, window = state.keyframes[-1], state.keyframes[last - 1]
+    carried = compose(solution.world_from_cam[-1], invert(window.pose))
+    for keyframe, pose in zip(state.keyframes[first:last], solution.world_from_cam, strict=True):
+        keyframe.pose = pose
+    if newest.piece == window.piece:
+        for keyframe in state.keyframes[last:]:
+            keyframe.pose = compose(carried, keyframe.pose)
+        state.landmarks.move(carried, since=last)
+        state.pose = compose(carried, state.pose)
+    rows = state.landmarks.rows(problem.ids)
+    state.landmarks.positions[rows[rows >= 0]] = solution.points[rows >= 0]
+    state.landmarks.stand([keyframe.pose[:, 3] for keyframe in state.keyframes])
+    _drop(state, solution, drop_pixels)
+    state.note_moved(state.keyframes[first + problem.held - 1].frame)
+
+
+def forget(state: RefinerState, first: int) -> None:
+    """Gives back what only keyframes before index `first` have seen."""
+    for keyframe in state.keyframes[:first][::-1]:
+        if not len(keyframe.ids):
+            break
+        keyframe.ids, keyframe.pixels = keyframe.ids[:0], keyframe.pixels[:0]
+    kept = [state.tracks.ids, *(k.ids for k in state.keyframes[first:])]
+    kept += [placed.seen.ids for placed in state.frames[state.settled :]]
+    state.landmarks.forget(min((int(ids.min()) for ids in kept if len(ids)), default=0))
+
+
+def _drop(state: RefinerState, solution: WindowSolution, drop_pixels: float) -> None:
+    """Forgets landmarks that no pose explains."""
+    worst = np.zeros(len(solution.problem.ids))
+    np.maximum.at(worst, solution.problem.landmark, solution.errors)
+    bad = solution.problem.ids[worst > drop_pixels]
+    state.tracks = state.tracks.only(~np.isin(state.tracks.ids, bad))
+    for keyframe in state.keyframes[solution.problem.first_keyframe :]:
+        good = ~np.isin(keyframe.ids, bad)
+        keyframe.ids, keyframe.pixels = keyframe.ids[good], keyframe.pixels[good]

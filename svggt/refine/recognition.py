@@ -1,0 +1,88 @@
+"""Places recognised by what they look like (SIFT), where tracking had to leap or was lost.
+
+A bounded set of keyframes is remembered, each with its picture and its corrected depth, so that
+any point of it can be lifted: what is matched need not have been tracked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.refine.field import sample
+
+Array = NDArray[Any]
+Grey = NDArray[np.uint8]
+
+NEWEST = 3
+"""Keyframes that a leap is compared with before older ones are."""
+
+_REMEMBERED = 12
+_FEATURES = 800
+_CONTRAST = 0.02
+_RATIO = 0.8  # of the best match to the second best (Lowe 2004, section 7.1)
+
+
+@dataclass
+class Features:
+    """Points of a picture, described: (N, 2) pixels and (N, 128) descriptors."""
+
+    pixels: Array
+    descriptors: Array
+
+    @classmethod
+    def of(cls, grey: Grey) -> Features:
+        """Finds and describes them."""
+        sift = cv2.SIFT.create(_FEATURES, contrastThreshold=_CONTRAST)
+        points, descriptors = sift.detectAndCompute(grey, None)
+        if descriptors is None:
+            return cls(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        return cls(np.array([point.pt for point in points]), descriptors)
+
+
+@dataclass
+class Remembered:
+    """A keyframe that can be recognised.
+
+    Attributes:
+        keyframe: its index.
+        grey: its tracking picture.
+        depth: (H, W) float16, its depth in the world's scale.
+    """
+
+    keyframe: int
+    grey: Grey
+    depth: NDArray[np.float16]
+    _features: Features | None = field(default=None, repr=False)
+
+    def match(self, features: Features) -> tuple[Array, Array, Array]:
+        """Points of this keyframe found in another picture.
+
+        Returns:
+            (M, 2) their pixels here, (M, 2) there, and (M,) their z-depths here.
+        """
+        self._features = self._features or Features.of(self.grey)
+        ours = self._features
+        if len(features.pixels) < 2 or not len(ours.pixels):
+            return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0)
+        pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(ours.descriptors, features.descriptors, k=2)
+        good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
+        here = ours.pixels[[m.queryIdx for m in good]].reshape(-1, 2)
+        there = features.pixels[[m.trainIdx for m in good]].reshape(-1, 2)
+        _, first = np.unique(there, axis=0, return_index=True)  # one of each
+        here, there = here[first], there[first]
+        return here, there, sample(self.depth, here, self.grey.shape)
+
+
+def remember(places: list[Remembered], new: Remembered) -> list[Remembered]:
+    """The set with one more; the one whose neighbours in time stand nearest makes room."""
+    places = [*places, new]
+    if len(places) <= _REMEMBERED:
+        return places
+    numbers = np.array([place.keyframe for place in places[:-NEWEST]])
+    crowded = int(np.argmin(numbers[2:] - numbers[:-2])) + 1
+    return places[:crowded] + places[crowded + 1 :]

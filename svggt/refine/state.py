@@ -1,0 +1,111 @@
+"""What a refiner knows of its stream: plain arrays and numbers, so that it can be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.refine.correction import Status
+from svggt.refine.keyframes import Keyframe
+from svggt.refine.landmarks import Landmarks
+from svggt.refine.motion import Suspects
+from svggt.refine.recognition import Remembered
+from svggt.refine.tracking import Tracks
+
+Array = NDArray[Any]
+
+_DEPTH_ERROR = 0.12  # of a model of which nothing is known yet
+
+
+@dataclass
+class Placed:
+    """A frame on its keyframe.
+
+    Attributes:
+        keyframe: index of the keyframe.
+        keyframe_from_cam: (3, 4).
+        log_scale: see `Correction`; likewise field, moving, status and share.
+        seen: landmarks in it, until its depth is settled.
+        said: (N,) log of the model's depth at them.
+    """
+
+    keyframe: int
+    keyframe_from_cam: Array
+    log_scale: float
+    field: NDArray[np.float32] | None
+    moving: NDArray[np.bool_] | None
+    status: Status
+    share: float
+    seen: Tracks
+    said: Array
+
+
+@dataclass
+class RefinerState:
+    """Everything that changes while frames come.
+
+    Attributes:
+        revision: of the newest correction.
+        unsent: the first frame that moved without a correction; -1 if none did.
+        size: (height, width) of the tracking picture.
+        focals: the camera head's focal lengths so far, over the width, the newest 256.
+        focal: the stream's, over the width.
+        radial: the stream's distortion.
+        errors: spreads of the model's log depth about landmarks of known depth, the newest 32.
+        landmarks: points of the world.
+        keyframes: all; those that left the window keep no observations.
+        frames: all.
+        settled: frames whose depth is not corrected any more.
+        places: keyframes that can be recognised.
+        tied: index of the oldest keyframe that is tied to the newest by tracks.
+        tracks: what is followed.
+        suspects: points that seem to move by themselves.
+        grey: the newest tracking picture.
+        time_s: of the newest frame.
+        head: the camera head's newest world_from_cam.
+        pose: the newest refined world_from_cam.
+        motion: last_from_newest, for the next guess.
+        log_scale: of the newest tracked frame.
+        bend: its field.
+        piece: that the newest frame belongs to.
+        num_pieces: begun so far.
+        world: grows when a piece is joined; windows of an older one are void.
+    """
+
+    revision: int = 0
+    unsent: int = -1
+    size: tuple[int, int] = (0, 0)
+    focals: list[float] = field(default_factory=list)
+    focal: float = 0.0
+    radial: float = 0.0
+    errors: list[float] = field(default_factory=list)
+    landmarks: Landmarks = field(default_factory=Landmarks)
+    keyframes: list[Keyframe] = field(default_factory=list)
+    frames: list[Placed] = field(default_factory=list)
+    settled: int = 0
+    places: list[Remembered] = field(default_factory=list)
+    tied: int = 0
+    tracks: Tracks = field(default_factory=Tracks.none)
+    suspects: Suspects = field(default_factory=Suspects.none)
+    grey: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    time_s: float = 0.0
+    head: Array = field(default_factory=lambda: np.eye(3, 4))
+    pose: Array = field(default_factory=lambda: np.eye(3, 4))
+    motion: Array = field(default_factory=lambda: np.eye(3, 4))
+    log_scale: float = 0.0
+    bend: NDArray[np.float32] | None = None
+    piece: int = 0
+    num_pieces: int = 1
+    world: int = 0
+
+    @property
+    def depth_error(self) -> float:
+        """Spread of the model's log depth, as far as it is known."""
+        return float(np.median(self.errors)) if self.errors else _DEPTH_ERROR
+
+    def note_moved(self, frame: int) -> None:
+        """A frame's correction changed and is to be sent."""
+        self.unsent = frame if self.unsent < 0 else min(frame, self.unsent)
