@@ -20,6 +20,7 @@ from svggt.checkpoints import HUB_FILES, CheckpointError, automatic_model, load_
 from svggt.devices import Precision, choose_device
 from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
+from svggt.scene import CamerasChoice
 from svggt.sessions import SessionLimits, Sessions
 from svggt.workers import LocalWorker
 
@@ -33,6 +34,8 @@ class Settings:
         host: address to listen on; 0.0.0.0 for all.
         port: port to listen on.
         cache_bytes: for the cached token memories of all streams together.
+        cameras: that a scene is shown by at first: the camera head's, or refined by tracking;
+            auto is refined where the weights' head does not hold.
         precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
         input: limits on what a visitor may send.
         session: limits on how many sessions there are and how long they last.
@@ -43,6 +46,7 @@ class Settings:
     model: str = "auto"
     host: str = "127.0.0.1"
     port: int = 7860
+    cameras: CamerasChoice = "auto"
     precision: Precision = "auto"
     cache_bytes: int = 8_000_000_000
     input: InputLimits = field(default_factory=InputLimits)
@@ -71,7 +75,13 @@ def main(settings: Settings) -> None:
             worker.add_model(load_model(wanted, device))
         sessions = Sessions(worker, settings.session)
         try:
-            site = build_site(sessions, settings.input, load, frozenset(settings.allow_origin))
+            site = build_site(
+                sessions,
+                settings.input,
+                load,
+                frozenset(settings.allow_origin),
+                settings.cameras,
+            )
             uvicorn.run(
                 site,
                 host=settings.host,

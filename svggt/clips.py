@@ -11,6 +11,7 @@ from natsort import natsorted
 
 from svggt import video
 from svggt.frames import BadInput, Fitter, Frame, InputLimits, check_picture, open_picture
+from svggt.selection import AtRate, ByMotion
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
@@ -24,7 +25,8 @@ class Clip:
         paths: one video, or pictures in order.
         names: what people call the files, for messages.
         width: of the frames, pixels, a multiple of the patch.
-        frames_per_second: taken from a video; pictures are all taken.
+        frames_per_second: taken from a video, None for a choice by motion; pictures are all
+            taken.
         total: frames that will come; None if nobody knows.
         cut: whether the limit on frames leaves some out.
         limits: what is accepted.
@@ -33,7 +35,7 @@ class Clip:
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     width: int
-    frames_per_second: float
+    frames_per_second: float | None
     total: int | None
     cut: bool
     limits: InputLimits
@@ -45,9 +47,14 @@ class Clip:
             BadInput: a file turns out damaged or too large.
         """
         if _is_video(self.paths[0]):
-            rate, limits = self.frames_per_second, self.limits
-            return video.frames_of(self.paths[0], self.width, rate, limits, cancelled)
+            rate = self.frames_per_second
+            selection = ByMotion() if rate is None else AtRate(rate)
+            return video.frames_of(self.paths[0], self.width, selection, self.limits, cancelled)
         return self._pictures()
+
+    def is_cut(self, taken: int) -> bool:
+        """Whether the limit on frames left some out, after so many were taken."""
+        return self.cut or (self.total is None and taken == self.limits.max_frames)
 
     def _pictures(self) -> Iterator[Frame]:
         fitter = Fitter(self.width)
@@ -56,25 +63,27 @@ class Clip:
 
 
 def open_clip(
-    paths: Sequence[Path], width: int, frames_per_second: float, limits: InputLimits
+    paths: Sequence[Path], width: int, frames_per_second: float | None, limits: InputLimits
 ) -> Clip:
     """Checks kind, bytes and every header; pictures are put in natural order (2 before 10).
 
     Args:
         paths: one video, or pictures.
         width: of the frames, pixels, a multiple of the patch.
-        frames_per_second: to take from a video.
+        frames_per_second: to take from a video; None chooses them by motion.
         limits: what is accepted; a longer clip is cut at `max_frames`.
 
     Raises:
         BadInput: the files cannot be used; the message says why, and what to do instead.
     """
-    if not frames_per_second > 0:
-        raise BadInput("Frames a second must be more than 0. The default is 2.")
+    if frames_per_second is not None and not frames_per_second > 0:
+        raise BadInput("Frames a second must be more than 0. Leave it empty to choose by motion.")
     _check_files(paths, limits)
     if _is_video(paths[0]):
         chosen, seconds = list(paths), video.probe(paths[0], limits).seconds
-        there = None if seconds is None else max(1, math.ceil(seconds * frames_per_second - 0.1))
+        there = None
+        if seconds is not None and frames_per_second is not None:
+            there = max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
         chosen = natsorted(paths, key=lambda path: path.name)[: limits.max_frames]
         there = len(paths)

@@ -22,6 +22,7 @@ from svggt.refine.correction import Correction
 
 Show = Literal["all frames", "newest frame"]
 Cameras = Literal["refined", "head"]
+CamerasChoice = Literal["auto", "refined", "head"]
 
 POINT_BUDGET = 3_000_000
 """Points that a browser is sent in one scene."""

@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -159,7 +159,7 @@ class Session:
                 step_seconds=(),
                 elapsed_s=0.0,
             )
-            arguments = (stream_id, itertools.chain([first], frames), clip.cut)
+            arguments = (stream_id, itertools.chain([first], frames), clip.is_cut)
             self._thread = threading.Thread(target=self._run, args=arguments, name="run")
             self._thread.start()
 
@@ -190,12 +190,12 @@ class Session:
             self._thread.join()
             self._thread = None
 
-    def _run(self, stream_id: str, frames: Iterator[Frame], cut: bool) -> None:
+    def _run(self, stream_id: str, frames: Iterator[Frame], cut: Callable[[int], bool]) -> None:
         started = time.perf_counter()
         state: State = "failed"
         try:
             state, message = self._steps(stream_id, frames, started)
-            if state == "finished" and cut:
+            if state == "finished" and cut(self._progress.frames_done):
                 message += " The rest of the clip was left out (Advanced, Frames at most)."
             self.scene.settle()
         except BadInput as error:

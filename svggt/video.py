@@ -7,12 +7,12 @@ prints what the header says, under limits on memory and time, with no protocol b
 from __future__ import annotations
 
 import json
-import math
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -21,6 +21,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from PIL import Image
 
 from svggt.frames import BadInput, Fitter, Frame, InputLimits, check_size
+from svggt.selection import LOOK_WIDTH, Selection
 
 _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not reach the network,
@@ -83,19 +84,16 @@ def probe(path: Path, limits: InputLimits) -> VideoInfo:
 def frames_of(
     path: Path,
     width: int,
-    frames_per_second: float,
+    selection: Selection,
     limits: InputLimits,
     cancelled: Callable[[], bool],
 ) -> Iterator[Frame]:
-    """Frames of a video at a chosen rate, upright, decoded lazily.
-
-    A frame is taken when its time stamp reaches the next tick, so that a variable rate keeps
-    its real pace.
+    """Chosen frames of a video, upright, decoded lazily.
 
     Args:
         path: a file that `probe` accepted.
         width: of the frames, pixels, a multiple of the patch.
-        frames_per_second: the rate wanted, more than 0; a video never yields more than it has.
+        selection: chooses them.
         limits: what is accepted; frames after `max_seconds` are left out.
         cancelled: asked after every decoded frame, also of those that are not taken.
 
@@ -103,15 +101,13 @@ def frames_of(
         BadInput: the video turns out damaged before its first frame, or changes to a size
             above the limit.
     """
-    fitter, number, due = Fitter(width), 0, 0
+    fitter, number = Fitter(width), 0
     reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame
     for time_s, picture in _decode(path, limits):
         if cancelled() or time_s > limits.max_seconds:
             return
-        tick = time_s * frames_per_second + 0.1  # time stamps are rounded
-        if tick < due:
+        if not selection.takes(time_s, partial(_small_grey, picture)):
             continue
-        due = math.floor(tick) + 1
         yield fitter.frame(number, time_s, _upright(picture, reformatter))
         number += 1
         if number == limits.max_frames:
@@ -148,6 +144,12 @@ def _upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> Image.Image
     rgb = reformatter.reformat(frame, format="rgb24", **mapped if frame.color_trc in _HDR else {})
     turned = np.rot90(rgb.to_ndarray(), k=frame.rotation // 90)
     return Image.fromarray(np.ascontiguousarray(turned))
+
+
+def _small_grey(frame: av.VideoFrame) -> np.ndarray:
+    """(h, 240) uint8, for looking at motion; cheap beside a whole picture."""
+    height = max(1, round(LOOK_WIDTH * frame.height / frame.width))
+    return frame.reformat(LOOK_WIDTH, height, "gray").to_ndarray()
 
 
 def _read_header(path: str) -> VideoInfo:

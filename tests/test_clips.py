@@ -14,6 +14,7 @@ from PIL import Image
 
 from svggt.clips import open_clip
 from svggt.frames import BadInput, InputLimits
+from svggt.selection import AtRate
 from svggt.video import frames_of
 from svggt.web.gallery import EXAMPLES
 
@@ -104,7 +105,7 @@ def test_the_probe_works_from_any_folder(tmp_path: Path, monkeypatch) -> None:
 
 def test_frames_beyond_the_longest_time_are_left_out(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", count=30)  # one second
-    taken = frames_of(path, 28, 30.0, InputLimits(max_seconds=0.5), lambda: False)
+    taken = frames_of(path, 28, AtRate(30.0), InputLimits(max_seconds=0.5), lambda: False)
     assert len(list(taken)) == 16
 
 
@@ -119,6 +120,9 @@ def test_a_clip_says_whether_it_is_cut(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4")
     assert open_clip([path], 28, 30.0, InputLimits(max_frames=4)).cut
     assert not open_clip([path], 28, 2.0, LIMITS).cut
+    by_motion = open_clip([path], 28, None, InputLimits(max_frames=2))
+    taken = len(list(by_motion.frames()))
+    assert by_motion.total is None and by_motion.is_cut(taken) == (taken == 2)
 
 
 def rotate(path: Path) -> None:

@@ -40,6 +40,9 @@ class Made:
     def total(self) -> int:
         return self.count
 
+    def is_cut(self, taken: int) -> bool:
+        return self.cut
+
     def frames(self, cancelled=lambda: False) -> Iterator[Frame]:
         for frame in make_frames(self.count):
             if frame.number == self.fail_at:

@@ -9,7 +9,7 @@ import gradio as gr
 from svggt.checkpoints import LoadedModel
 from svggt.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from svggt.frames import InputLimits
-from svggt.scene import Cameras
+from svggt.scene import Cameras, CamerasChoice
 from svggt.sessions import Progress
 from svggt.web import panels
 from svggt.web.gallery import EXAMPLES, REPLAYED
@@ -69,7 +69,9 @@ class Controls:
     advanced: Advanced
 
 
-def lay_out(models: list[LoadedModel], limits: InputLimits) -> Controls:
+def lay_out(
+    models: list[LoadedModel], limits: InputLimits, cameras_choice: CamerasChoice
+) -> Controls:
     """Lays the page out inside an open `gr.Blocks`; the first model is the default."""
     model = models[0]
     token = gr.State(None)
@@ -89,7 +91,9 @@ def lay_out(models: list[LoadedModel], limits: InputLimits) -> Controls:
                 show = gr.Radio(
                     ["all frames", "newest frame"], value="all frames", label="Points of"
                 )
-                cameras = gr.Radio(["refined", "head"], value=first_cameras(model), label="Cameras")
+                cameras = gr.Radio(
+                    ["refined", "head"], value=first_cameras(model, cameras_choice), label="Cameras"
+                )
             why = gr.HTML(f"<p>{title}.</p>", elem_id="why")
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
@@ -116,8 +120,10 @@ def header_of(model: LoadedModel) -> str:
     return panels.header(model.name, model.device.name, model.note)
 
 
-def first_cameras(model: LoadedModel) -> Cameras:
-    """By which cameras these weights' frames line up: `auto` of the command line."""
+def first_cameras(model: LoadedModel, choice: CamerasChoice) -> Cameras:
+    """By which cameras a scene is shown at first; `auto`: those that frames line up by."""
+    if choice != "auto":
+        return choice
     return "head" if model.cameras_hold else "refined"
 
 
@@ -146,7 +152,7 @@ def _lay_out_source(limits: InputLimits) -> Source:
             files = gr.File(
                 label=(
                     f"Video or pictures · ≤ {limits.max_bytes / 1e6:.0f} MB · "
-                    f"2 frames/s · ≤ {limits.max_frames} frames"
+                    f"≤ {limits.max_frames} frames"
                 ),
                 file_count="multiple",
                 file_types=[*VIDEO_SUFFIXES, *PICTURE_SUFFIXES],
@@ -162,7 +168,10 @@ def _lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advance
     with gr.Accordion("Advanced", open=False, elem_id="advanced"), gr.Row():
         return Advanced(
             rate=gr.Number(
-                2.0, label="Frames a second", info="taken from an uploaded video", minimum=0.1
+                None,
+                label="Frames a second",
+                info="of an uploaded video; empty: chosen by motion",
+                placeholder="by motion",
             ),
             max_frames=gr.Number(
                 limits.max_frames,

@@ -103,7 +103,7 @@ def _tracking(progress: Progress) -> str:
     if tracking is None:
         return '<p class="tracking">Tracking: –</p>'
     share = f" · {tracking.inlier_share:.0%} of the tracked points agree"
-    hint = " · move back to what was seen" if tracking.status != "tracked" else ""
+    hint = " · move back to what was seen" if tracking.status in ("weak", "lost") else ""
     return (
         f'<p class="tracking {tracking.status}">Tracking: <b>{tracking.status}</b>'
         f"{share if tracking.status != 'lost' else ''}{hint}</p>"

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
+from svggt.scene import CamerasChoice
 from svggt.sessions import Sessions
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import LimitMiddleware, RequestLimits
@@ -26,6 +27,7 @@ def build_site(
     limits: InputLimits,
     load: BackgroundLoad | None = None,
     allowed_origins: frozenset[str] = frozenset(),
+    cameras: CamerasChoice = "auto",
 ) -> FastAPI:
     """Everything that is served on the one port.
 
@@ -34,6 +36,7 @@ def build_site(
         limits: what a visitor may send.
         load: weights that are still on their way.
         allowed_origins: scheme://host of pages besides our own that may open sockets.
+        cameras: that scenes are shown by at first.
     """
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(viewer_routes(sessions.viser_port, allowed_origins))
@@ -43,7 +46,7 @@ def build_site(
     uploads = UploadFolder.of_gradio(UPLOADS_TOGETHER * limits.max_bytes)
     gr.mount_gradio_app(
         site,
-        Page(sessions, limits, uploads, load).build(),
+        Page(sessions, limits, uploads, load, cameras).build(),
         path="/",
         theme=THEME,
         css=STYLE,

@@ -20,7 +20,7 @@ from svggt.checkpoints import LoadedModel
 from svggt.clips import Clip, open_clip
 from svggt.frames import BadInput, InputLimits
 from svggt.loading import BackgroundLoad
-from svggt.scene import Cameras, Show
+from svggt.scene import Cameras, CamerasChoice, Show
 from svggt.sessions import Progress, Session, Sessions
 from svggt.web import layout, panels
 from svggt.web.gallery import EXAMPLES
@@ -52,6 +52,7 @@ class Page:
         limits: what a visitor may send.
         uploads: where uploaded files lie.
         load: weights that are still on their way; None if there are none.
+        cameras: that scenes are shown by at first.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class Page:
         limits: InputLimits,
         uploads: UploadFolder,
         load: BackgroundLoad | None,
+        cameras: CamerasChoice,
     ) -> None:
         self._sessions = sessions
         self._limits = limits
         self._uploads = uploads
         self._load = load
+        self._first_cameras: CamerasChoice = cameras
         self._tabs: dict[str, str] = {}  # Gradio's name of a browser tab -> owner token
         self._left: deque[str] = deque(maxlen=1000)  # tabs that were closed
         self._beginnings = asyncio.Semaphore(_BEGINNINGS)
@@ -76,7 +79,9 @@ class Page:
             analytics_enabled=False,
             fill_width=True,
         ) as blocks:
-            controls = layout.lay_out(list(self._models.values()), self._limits)
+            controls = layout.lay_out(
+                list(self._models.values()), self._limits, self._first_cameras
+            )
             self._wire_source(controls.source)
             self._wire_run(controls)
             self._wire_settings(controls)
@@ -150,7 +155,7 @@ class Page:
         files: list[str] | None,
         show: Show,
         cameras: Cameras,
-        rate: float,
+        rate: float | None,
         max_frames: float,
         memory: str,
         window: float,
@@ -173,7 +178,7 @@ class Page:
                 chosen = EXAMPLES[example]
                 return open_clip([chosen.clip], width, chosen.frames_per_second, limits)
             uploads = [self._uploads.check(file) for file in files or []]
-            return open_clip(uploads, width, rate or 0.0, limits)
+            return open_clip(uploads, width, rate, limits)
 
         try:
             async with self._beginnings:
@@ -271,7 +276,7 @@ class Page:
 
     def _choose_model(self, name: str) -> tuple[Any, ...]:
         model = self._model(name)
-        return layout.header_of(model), layout.first_cameras(model)
+        return layout.header_of(model), layout.first_cameras(model, self._first_cameras)
 
     def _refresh_models(self) -> gr.Dropdown:
         return gr.Dropdown(choices=list(self._models))

@@ -218,7 +218,7 @@ def test_a_video_can_be_uploaded_and_cancelled(arrive, site: Site) -> None:
     visitor.page.wait_for_selector("#files >> text=drive")
     visitor.start()
     visitor.wait_frames(2)
-    assert only_session(site).progress.total == 18  # 8.84 s at 2 frames a second
+    assert only_session(site).progress.total is None  # frames are chosen by motion
     visitor.page.click("#stop")
     visitor.page.wait_for_selector("text=Stopped after")
 
