@@ -1,14 +1,17 @@
-"""What refined cameras cost a running stream: time to a correction, and throughput.
+"""What refined cameras cost a running stream: time to a correction, throughput, and growth.
 
 `python -m benchmarks.refine` streams the office clip twice in one run, without and with
-refinement, as a worker does it; windows are adjusted in their own process meanwhile.
+refinement, as a worker does it; windows are adjusted in their own process meanwhile. With
+`--frames 1000` the clip is walked to and fro: time and memory should not grow.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import sys
 import time
+from dataclasses import dataclass, field
 
 import tyro
 
@@ -18,47 +21,65 @@ from svggt.devices import choose_device
 from svggt.frames import Frame, InputLimits
 from svggt.model.policies import window
 from svggt.refine.refiner import Refiner
+from svggt.refine.snapshot import to_arrays
 from svggt.refine.solver import ProcessSolver, SolverProcess
 from svggt.stream import Stream
 from svggt.web.gallery import EXAMPLES
 
+_EVERY = 100  # frames between two looks at what is kept
+
+
+@dataclass
+class Run:
+    """Seconds for all frames, milliseconds of each correction, megabytes of state now and then."""
+
+    seconds: float = 0.0
+    corrections: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+
 
 def main(model: str = "embedded", frames: int = 120) -> None:
-    """Prints milliseconds to a correction, and the throughput ratio.
+    """Prints milliseconds to a correction, the throughput ratio, and how both go on.
 
     Args:
         model: a preset or a path to weights.
-        frames: of the office clip.
+        frames: of the office clip, walked to and fro if there are more than it has.
     """
     loaded = load_model(model, choose_device())
-    limits = InputLimits(max_frames=frames)
-    taken = list(open_clip([EXAMPLES[0].clip], loaded.input_width, 10.0, limits).frames())
+    there = list(open_clip([EXAMPLES[0].clip], loaded.input_width, 10.0, InputLimits()).frames())
+    taken = list(itertools.islice(itertools.cycle(there + there[::-1]), frames))
     _stream(Stream(loaded, window(8)), taken[:5], None)  # warm-up
-    plain, _ = _stream(Stream(loaded, window(8)), taken, None)
+    plain = _stream(Stream(loaded, window(8)), taken, None)
     with SolverProcess() as process:
         refiner = Refiner(ProcessSolver(process))
-        refined, corrections = _stream(Stream(loaded, window(8)), taken, refiner)
-    late = sorted(corrections)[int(0.95 * len(corrections))]
+        refined = _stream(Stream(loaded, window(8)), taken, refiner)
+    ms, megabytes = refined.corrections, refined.megabytes
+    late = sorted(ms)[int(0.95 * len(ms))]
     sys.stdout.write(
         f"{model} on {loaded.device.name}, {len(taken)} frames\n"
-        f"a correction after its prediction  {statistics.median(corrections):6.1f} ms median"
+        f"a correction after its prediction  {statistics.median(ms):6.1f} ms median"
         f"  {late:6.1f} ms p95\n"
-        f"throughput with over without       {plain / refined:6.2f} x\n"
+        f"of the first and last hundred      {statistics.median(ms[:100]):6.1f} ms"
+        f"  {statistics.median(ms[-100:]):6.1f} ms\n"
+        f"state after every hundred          {', '.join(f'{mb:.1f}' for mb in megabytes)} MB\n"
+        f"throughput with over without       {plain.seconds / refined.seconds:6.2f} x\n"
     )
 
 
-def _stream(
-    stream: Stream, frames: list[Frame], refiner: Refiner | None
-) -> tuple[float, list[float]]:
-    """Seconds for all frames, and milliseconds of each correction."""
-    started, corrections = time.perf_counter(), []
-    for frame in frames:
+def _stream(stream: Stream, frames: list[Frame], refiner: Refiner | None) -> Run:
+    run = Run()
+    for number, frame in enumerate(frames, start=1):
+        started = time.perf_counter()
         prediction = stream.step(frame)
-        before = time.perf_counter()
+        predicted = time.perf_counter()
         if refiner is not None:
             refiner.add(frame.grey, prediction)
-            corrections.append(1000 * (time.perf_counter() - before))
-    return time.perf_counter() - started, corrections
+            run.corrections.append(1000 * (time.perf_counter() - predicted))
+        run.seconds += time.perf_counter() - started
+        if refiner is not None and number % _EVERY == 0:
+            arrays = to_arrays(refiner.state)
+            run.megabytes.append(sum(array.nbytes for array in arrays.values()) / 1e6)
+    return run
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Suspects:
 
     def go_on(self, before: Grey, after: Grey, rejected: Array) -> Suspects:
         """Follows them into the next picture, where some (M, 2) points were rejected anew."""
-        pixels, found = follow(before, after, self.pixels, self.pixels)
+        pixels, found = follow(before, after, self.pixels, self.pixels, check=False)
         found &= self.ages < _AGE
         pixels = np.concatenate([rejected, pixels[found]]).astype(np.float32)
         ages = np.concatenate([np.zeros(len(rejected), int), self.ages[found] + 1])

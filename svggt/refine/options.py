@@ -10,7 +10,8 @@ class RefineOptions:
     """What refinement is tuned by; found on the office and kitchen clips (docs/refine.md).
 
     Attributes:
-        corners: followed at once.
+        corners: followed at once,
+        corners_after_leap: and where less than half of them lived on: the next leap is likely.
         window: keyframes adjusted together,
         held: and older ones, fixed, that hold them in place.
         distance_trust: the depth prior's sigma, in spreads of the model's depth about the
@@ -33,7 +34,8 @@ class RefineOptions:
         seed: of RANSAC.
     """
 
-    corners: int = 200
+    corners: int = 250
+    corners_after_leap: int = 400
     window: int = 7
     held: int = 4
     distance_trust: float = 20.0

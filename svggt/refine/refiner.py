@@ -91,7 +91,7 @@ class Refiner:
             self._make_keyframe(grey, prediction)
         else:
             self._advance(grey, prediction)
-        s.grey, s.head, s.time_s = grey, prediction.world_from_cam, prediction.time_s
+        s.grey, s.head = grey, prediction.world_from_cam
         return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
@@ -228,10 +228,11 @@ class Refiner:
         if s.bend is not None:
             log += upsample(s.bend, log.shape)
         depth = prediction.depth * np.exp(log)
-        wanted = self.options.corners - len(s.tracks)
+        leapt = bool(s.keyframes) and len(s.tracks) < 0.5 * len(s.keyframes[-1].ids)
+        wanted = self.options.corners_after_leap if leapt else self.options.corners
         taken = s.tracks.pixels
         allowed = _allowed(prediction, s.frames[-1].moving, s.size)
-        corners = find_corners(grey, allowed, taken, wanted)
+        corners = find_corners(grey, allowed, taken, wanted - len(s.tracks))
         lifted = camera.lift(corners, sample(depth, corners, s.size))
         ids = s.landmarks.add(lifted @ s.pose[:, :3].T + s.pose[:, 3], s.pose[:, 3], index)
         s.tracks = s.tracks.and_new(Tracks(ids, corners))

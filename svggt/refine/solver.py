@@ -36,6 +36,7 @@ class InlineSolver:
 
 
 _PATIENCE_SECONDS = 60.0
+_NICE = 10  # of the child: the model goes first
 _Answers = queue.SimpleQueue  # of WindowSolution, or None for a failed window
 
 
@@ -183,6 +184,7 @@ def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(_NICE)
     # GTSAM prints to standard output: it gets none, ours goes on under another number.
     own = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

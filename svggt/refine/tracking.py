@@ -15,7 +15,7 @@ Grey = NDArray[np.uint8]
 cv2.setNumThreads(1)  # the cores are the model's
 
 _FLOW = {
-    "winSize": (21, 21),
+    "winSize": (15, 15),
     "maxLevel": 4,
     "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03),
 }
@@ -70,7 +70,9 @@ def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: in
     return np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
 
 
-def follow(before: Grey, after: Grey, corners: Array, guess: Array) -> tuple[Array, Array]:
+def follow(
+    before: Grey, after: Grey, corners: Array, guess: Array, check: bool = True
+) -> tuple[Array, Array]:
     """Follows corners by pyramidal Lucas-Kanade, forward and back.
 
     Args:
@@ -78,6 +80,7 @@ def follow(before: Grey, after: Grey, corners: Array, guess: Array) -> tuple[Arr
         after: (H, W).
         corners: (N, 2) pixels (x, y).
         guess: (N, 2), where they may be found.
+        check: follow them back too; half of the cost, and most of the certainty.
 
     Returns:
         (N, 2) where they are, and (N,) whether they were found and returned to their start.
@@ -86,14 +89,14 @@ def follow(before: Grey, after: Grey, corners: Array, guess: Array) -> tuple[Arr
         return corners, np.zeros(0, bool)
     start, there = corners.astype(np.float32), guess.astype(np.float32).copy()
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW
-    there, forward, _ = cv2.calcOpticalFlowPyrLK(before, after, start, there, flags=flags, **_FLOW)
-    back, backward, _ = cv2.calcOpticalFlowPyrLK(
-        after, before, there, start.copy(), flags=flags, **_FLOW
-    )
-    missed = np.linalg.norm(back - start, axis=1)
+    there, status, _ = cv2.calcOpticalFlowPyrLK(before, after, start, there, flags=flags, **_FLOW)
     height, width = after.shape
-    inside = ((there >= 0) & (there < (width, height))).all(axis=1)
-    found = (forward[:, 0] == 1) & (backward[:, 0] == 1) & (missed < _RETURN) & inside
+    found = (status[:, 0] == 1) & ((there >= 0) & (there < (width, height))).all(axis=1)
+    if check:
+        back, status, _ = cv2.calcOpticalFlowPyrLK(
+            after, before, there, start.copy(), flags=flags, **_FLOW
+        )
+        found &= (status[:, 0] == 1) & (np.linalg.norm(back - start, axis=1) < _RETURN)
     return there, found
 
 
