@@ -38,10 +38,9 @@ def take(state: RefinerState, solution: WindowSolution, drop_pixels: float) -> N
 
 def forget(state: RefinerState, first: int) -> None:
     """Gives back what only keyframes before index `first` have seen."""
-    for keyframe in state.keyframes[:first][::-1]:
-        if not len(keyframe.ids):
-            break
-        keyframe.ids, keyframe.pixels = keyframe.ids[:0], keyframe.pixels[:0]
+    for keyframe in state.keyframes[:first]:
+        if len(keyframe.ids):  # recognised ones gain observations behind the window
+            keyframe.ids, keyframe.pixels = keyframe.ids[:0], keyframe.pixels[:0]
     kept = [state.tracks.ids, *(k.ids for k in state.keyframes[first:])]
     kept += [placed.seen.ids for placed in state.frames[state.settled :]]
     state.landmarks.forget(min((int(ids.min()) for ids in kept if len(ids)), default=0))

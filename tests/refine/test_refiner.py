@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from svggt import geometry
+from svggt.refine.adjusting import forget
 from svggt.refine.correction import Correction
+from svggt.refine.keyframes import Keyframe
 from svggt.refine.options import RefineOptions
 from svggt.refine.refiner import Refiner
 from svggt.refine.snapshot import from_arrays, to_arrays
 from svggt.refine.solver import InlineSolver
+from svggt.refine.state import RefinerState
 from tests.refine.scenes import FOCAL, WIDTH, Rendered, look, render
 
 FRAMES = 32
@@ -185,3 +188,15 @@ def test_a_long_stream_keeps_no_more_than_a_short_one() -> None:
         observations = sum(len(k.ids) for k in s.keyframes)
         kept.append((len(s.landmarks.positions), observations, len(s.places)))
     assert np.all(np.max(kept[40:], axis=0) <= 1.3 * np.max(kept[20:40], axis=0))
+
+
+def test_no_keyframe_keeps_what_the_landmarks_forgot() -> None:
+    """Also an old one that was recognised, and so gained observations behind the window."""
+    state = RefinerState()
+    for number, count in enumerate((3, 0, 5)):
+        ids = state.landmarks.add(np.ones((count, 3)), np.zeros(3), number)
+        pixels = np.zeros((count, 2), np.float32)
+        state.keyframes.append(Keyframe(number, 0, np.eye(3, 4), ids, pixels))
+    forget(state, first=2)
+    assert state.landmarks.first == 3
+    assert all((keyframe.ids >= state.landmarks.first).all() for keyframe in state.keyframes)
