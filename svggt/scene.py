@@ -230,17 +230,8 @@ class Scene:
             jpeg_quality=70,
         )
         focal = prediction.intrinsics[0, 0] / width
-        node = _Node(
-            frame,
-            cloud,
-            frustum,
-            centre,
-            prediction.world_from_cam,
-            focal,
-            prediction,
-            correction,
-            correction,
-        )
+        head = prediction.world_from_cam
+        node = _Node(frame, cloud, frustum, centre, head, focal, prediction, correction, correction)
         self._place(node)
         return node
 
@@ -300,8 +291,9 @@ def visible_points(
     """
     keep = prediction.depth_conf >= np.median(prediction.depth_conf)
     keep &= ~depth_edges(prediction.depth) & _inside(prediction.depth.shape)
-    points = prediction.camera_points
-    if correction is not None:
+    if correction is None:
+        points = prediction.camera_points
+    else:
         points, still = correction.lift(prediction)
         keep &= still
     keep = keep[::stride, ::stride]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svggt import geometry
 from svggt.prediction import FramePrediction
-from svggt.refine.field import upsample
+from svggt.refine.field import correct, still
 
 Array = NDArray[Any]
 Status = Literal["tracked", "weak", "recovered", "lost"]
@@ -57,10 +57,7 @@ class Correction:
 
     def correct(self, depth: Array) -> NDArray[np.float32]:
         """A depth map (H, W) in the world's scale, bent to what was tracked."""
-        log = np.float32(self.log_scale)
-        if self.field is not None:
-            log = log + upsample(self.field, depth.shape)
-        return (depth * np.exp(log)).astype(np.float32)
+        return correct(depth, self.log_scale, self.field)
 
     def lift(self, prediction: FramePrediction) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Points (H, W, 3) in the camera's frame, and (H, W) whether they hold still."""
@@ -71,7 +68,4 @@ class Correction:
         points = geometry.unproject(depth, intrinsics)
         square = (points[..., :2] ** 2).sum(axis=-1) / depth**2
         points[..., :2] /= (1 + self.radial * square)[..., None]
-        points = points.astype(np.float32)
-        if self.moving is None:
-            return points, np.ones((height, width), bool)
-        return points, upsample(self.moving.astype(np.float32), (height, width)) < 0.5
+        return points.astype(np.float32), still(self.moving, depth.shape)

@@ -54,12 +54,31 @@ def fit_field(
     return scale, field.reshape(-1, CELLS).astype(np.float32)
 
 
+def grid_rows(size: tuple[int, int]) -> int:
+    """Of the grid over a picture (height, width)."""
+    return max(1, round(CELLS * size[0] / size[1]))
+
+
 def cells(size: tuple[int, int]) -> Array:
     """(rows * columns, 2) pixels (x, y) of the grid's cell centres in a picture (height, width)."""
-    height, width = size
-    rows = max(1, round(CELLS * height / width))
+    (height, width), rows = size, grid_rows(size)
     y, x = np.mgrid[:rows, :CELLS] + 0.5
     return np.stack([x.ravel() * width / CELLS, y.ravel() * height / rows], axis=1)
+
+
+def correct(depth: Array, log_scale: float, field: Array | None) -> NDArray[np.float32]:
+    """A depth map (H, W) raised by a log scale and bent by a field."""
+    log = np.float32(log_scale)
+    if field is not None:
+        log = log + upsample(field, depth.shape)
+    return (depth * np.exp(log)).astype(np.float32)
+
+
+def still(moving: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(H, W), pixels that hold still, of the grid's cells that move."""
+    if moving is None:
+        return np.ones(shape, bool)
+    return upsample(moving.astype(np.float32), shape) < 0.5
 
 
 def upsample(field: Array, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.refine.field import CELLS, cells
+from svggt.refine.field import CELLS, grid_rows
 from svggt.refine.tracking import Grey, follow
 
 Array = NDArray[Any]
@@ -51,7 +51,7 @@ class Suspects:
 
 
 def _density(pixels: Array, size: tuple[int, int]) -> Array:
-    rows = len(cells(size)) // CELLS
+    rows = grid_rows(size)
     at = (pixels * (CELLS / size[1], rows / size[0])).astype(int).clip(0, (CELLS - 1, rows - 1))
     count = np.bincount(at[:, 1] * CELLS + at[:, 0], minlength=rows * CELLS)
     return cv2.GaussianBlur(count.reshape(rows, CELLS).astype(np.float32), (0, 0), _REACH)

@@ -74,9 +74,10 @@ class Camera:
             rays = seen / (1 + self.radial * (rays**2).sum(1, keepdims=True))
         return rays
 
-    def lift(self, pixels: Array, depth: Array) -> Array:
-        """Points (N, 3) in the camera's frame of pixels (N, 2) at z-depths (N,)."""
-        return np.concatenate([self.rays(pixels), np.ones((len(pixels), 1))], 1) * depth[:, None]
+    def lift(self, pixels: Array, depth: Array, world_from_cam: Array) -> Array:
+        """World points (N, 3) of pixels (N, 2) at z-depths (N,)."""
+        rays = np.concatenate([self.rays(pixels), np.ones((len(pixels), 1))], axis=1)
+        return (rays * depth[:, None]) @ world_from_cam[:, :3].T + world_from_cam[:, 3]
 
 
 @dataclass(frozen=True)

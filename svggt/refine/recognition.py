@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt.refine.field import sample
+from svggt.refine.tracking import Grey
 
 Array = NDArray[Any]
-Grey = NDArray[np.uint8]
 
 NEWEST = 3
 """Keyframes that a leap is compared with before older ones are."""

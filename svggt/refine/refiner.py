@@ -18,7 +18,7 @@ from svggt.geometry import compose, invert
 from svggt.prediction import FramePrediction
 from svggt.refine import adjusting, settling
 from svggt.refine.correction import Correction, Status
-from svggt.refine.field import sample, upsample
+from svggt.refine.field import correct, sample, still
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.motion import Suspects
 from svggt.refine.options import RefineOptions
@@ -138,7 +138,7 @@ class Refiner:
         if sighting is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
             s.log_scale *= 1 - self.options.pull
             self._make_keyframe(grey, prediction)
-            self._join_older(eye, prediction)
+            self._join_older(eye)
             self._submit_window()
 
     def _search(self, eye: Eye, prediction: FramePrediction) -> Sighting | None:
@@ -184,7 +184,7 @@ class Refiner:
         s.suspects = Suspects.none()
         s.tied, s.piece, s.num_pieces = len(s.keyframes), s.num_pieces, s.num_pieces + 1
 
-    def _join_older(self, eye: Eye, prediction: FramePrediction) -> None:
+    def _join_older(self, eye: Eye) -> None:
         """Looks for an older piece in the newest keyframe, and joins this one to it."""
         s = self.state
         others = [p for p in s.places if s.keyframes[p.keyframe].piece != s.piece]
@@ -224,17 +224,13 @@ class Refiner:
     def _make_keyframe(self, grey: Grey, prediction: FramePrediction) -> None:
         """The newest frame becomes a keyframe; new corners are lifted by its depth."""
         s, camera, index = self.state, self.camera, len(self.state.keyframes)
-        log = np.full(prediction.depth.shape, s.log_scale, np.float32)
-        if s.bend is not None:
-            log += upsample(s.bend, log.shape)
-        depth = prediction.depth * np.exp(log)
+        depth = correct(prediction.depth, s.log_scale, s.bend)
         leapt = bool(s.keyframes) and len(s.tracks) < 0.5 * len(s.keyframes[-1].ids)
         wanted = self.options.corners_after_leap if leapt else self.options.corners
-        taken = s.tracks.pixels
         allowed = _allowed(prediction, s.frames[-1].moving, s.size)
-        corners = find_corners(grey, allowed, taken, wanted - len(s.tracks))
-        lifted = camera.lift(corners, sample(depth, corners, s.size))
-        ids = s.landmarks.add(lifted @ s.pose[:, :3].T + s.pose[:, 3], s.pose[:, 3], index)
+        corners = find_corners(grey, allowed, s.tracks.pixels, wanted - len(s.tracks))
+        points = camera.lift(corners, sample(depth, corners, s.size), s.pose)
+        ids = s.landmarks.add(points, s.pose[:, 3], index)
         s.tracks = s.tracks.and_new(Tracks(ids, corners))
         frame = len(s.frames) - 1
         s.keyframes.append(Keyframe(frame, s.piece, s.pose, s.tracks.ids, s.tracks.pixels))
@@ -313,6 +309,4 @@ def _allowed(
     scaled = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
     inside = np.zeros(size, bool)
     inside[_RIM:-_RIM, _RIM:-_RIM] = True
-    if moving is not None:
-        inside &= upsample(moving.astype(np.float32), size) < 0.5
-    return scaled & inside
+    return scaled & inside & still(moving, size)

@@ -80,17 +80,19 @@ class Eye:
 
     def visible(self, tracks: Tracks, world_from_cam: Array) -> int:
         """How many landmarks a pose has in the picture."""
-        points = self.landmarks.positions[self.landmarks.rows(tracks.ids)]
-        pixels, depth = self.camera.project(points, world_from_cam)
-        inside = (pixels > 0).all(1) & (pixels < 2 * self.camera.centre).all(1)
-        return int((inside & (depth > 0)).sum())
+        return int(self._look(tracks, world_from_cam, beside=0.0)[1].sum())
 
     def ahead(self, tracks: Tracks, pose: Array) -> Array:
         """Where landmarks should be, seen from a pose; where they were if that is nowhere."""
+        pixels, inside = self._look(tracks, pose, _BESIDE)
+        return np.where(inside[:, None], pixels, tracks.pixels)
+
+    def _look(self, tracks: Tracks, pose: Array, beside: float) -> tuple[Array, Array]:
+        """Pixels (N, 2), and whether they lie in the picture or at most so far beside it."""
         points = self.landmarks.positions[self.landmarks.rows(tracks.ids)]
         pixels, depth = self.camera.project(points, pose)
-        inside = (pixels > -_BESIDE).all(1) & (pixels < 2 * self.camera.centre + _BESIDE).all(1)
-        return np.where((inside & (depth > 0))[:, None], pixels, tracks.pixels)
+        inside = (pixels > -beside).all(1) & (pixels < 2 * self.camera.centre + beside).all(1)
+        return pixels, inside & (depth > 0)
 
     def follow(self, before: Grey, tracks: Tracks, ahead: Array) -> Tracks:
         """Those that Lucas-Kanade finds."""
@@ -145,7 +147,7 @@ def by_looks(
         return None
     ids = _landmark_at(keyframe, here)
     pose, known = keyframe.pose, ids >= 0
-    points = eye.camera.lift(here, depth) @ pose[:, :3].T + pose[:, 3]
+    points = eye.camera.lift(here, depth, pose)
     points[known] = eye.landmarks.positions[eye.landmarks.rows(ids[known])]
     spreads = np.full(len(points), eye.unseen)
     spreads[known] = eye.landmarks.spreads(ids[known], 1 / eye.camera.focal, eye.unseen)

@@ -48,7 +48,7 @@ class WindowProblem:
         keyframe: (O,) keyframe of each observation.
         landmark: (O,) landmark of each observation.
         pixels: (O, 2) where it was seen.
-        anchor: (M,) keyframe whose range to a landmark is known, -1 where there is none.
+        anchor: (M,) keyframe whose range to each landmark is known.
         distance: (M,) that range: by the model's depth, or by what has left the window.
         distance_sigma: (M,) relative, of that range.
     """
@@ -142,11 +142,8 @@ def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
     for landmark, (anchor, distance, sigma) in enumerate(
         zip(problem.anchor.tolist(), problem.distance.tolist(), sigmas.tolist(), strict=True)
     ):
-        if anchor >= 0:
-            noise = gtsam.noiseModel.Robust.Create(
-                robust, gtsam.noiseModel.Isotropic.Sigma(1, sigma)
-            )
-            graph.add(gtsam.RangeFactor3D(X(anchor), L(landmark), distance, noise))
+        noise = gtsam.noiseModel.Robust.Create(robust, gtsam.noiseModel.Isotropic.Sigma(1, sigma))
+        graph.add(gtsam.RangeFactor3D(X(anchor), L(landmark), distance, noise))
     held = gtsam.noiseModel.Isotropic.Sigma(6, _HELD)
     for index in range(problem.held):
         pose = gtsam.Pose3(_square(problem.world_from_cam[index]))
