@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svggt.geometry import compose, invert
+from svggt.refine.pieces import Similarity, carry, grow
 from svggt.refine.state import RefinerState
 from svggt.refine.window import WindowSolution
 
@@ -21,19 +21,29 @@ def take(state: RefinerState, solution: WindowSolution, drop_pixels: float) -> N
     state.focal, state.radial = solution.focal / state.size[1], solution.radial
     last = first + len(solution.world_from_cam)
     newest, window = state.keyframes[-1], state.keyframes[last - 1]
-    carried = compose(solution.world_from_cam[-1], invert(window.pose))
+    growth = [_growth(solution, number) for number in range(len(solution.world_from_cam))]
+    moved = first + problem.held - 1
+    grow(state, dict(enumerate(growth[problem.held - 1 :], moved)))
+    if newest.piece == window.piece:
+        moves = Similarity.of_camera(solution.world_from_cam[-1], window.pose, growth[-1])
+        carry(state, list(range(last, len(state.keyframes))), moves)
     for keyframe, pose in zip(state.keyframes[first:last], solution.world_from_cam, strict=True):
         keyframe.pose = pose
-    if newest.piece == window.piece:
-        for keyframe in state.keyframes[last:]:
-            keyframe.pose = compose(carried, keyframe.pose)
-        state.landmarks.move(carried, since=last)
-        state.pose = compose(carried, state.pose)
     rows = state.landmarks.rows(problem.ids)
     state.landmarks.positions[rows[rows >= 0]] = solution.points[rows >= 0]
     state.landmarks.stand([keyframe.pose[:, 3] for keyframe in state.keyframes])
     _drop(state, solution, drop_pixels)
-    state.note_moved(state.keyframes[first + problem.held - 1].frame)
+    state.note_moved(state.keyframes[moved].frame)
+
+
+def _growth(solution: WindowSolution, number: int) -> float:
+    """How much further what a keyframe sees is from it than before."""
+    problem = solution.problem
+    seen = problem.landmark[problem.keyframe == number]
+    before = problem.points[seen] - problem.world_from_cam[number, :, 3]
+    after = solution.points[seen] - solution.world_from_cam[number, :, 3]
+    ratios = np.linalg.norm(after, axis=1) / (np.linalg.norm(before, axis=1) + 1e-12)
+    return float(np.median(ratios)) if len(ratios) else 1.0
 
 
 def forget(state: RefinerState, first: int) -> None:

@@ -83,11 +83,6 @@ class Landmarks:
         spreads = self.spreads(ids, pixel, unseen)
         return Uncertain(self.positions[rows], self.origins[rows], spreads)
 
-    def move(self, carried: Array, since: int) -> None:
-        """Moves what keyframes from `since` on saw first by a rigid (3, 4)."""
-        newer = self.anchors >= since
-        self.positions[newer] = self.positions[newer] @ carried[:, :3].T + carried[:, 3]
-
     def stand(self, places: list[Array]) -> None:
         """Keyframes stand at other places now."""
         self.origins = np.array(places)[self.anchors]

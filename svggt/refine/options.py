@@ -27,6 +27,8 @@ class RefineOptions:
         alive: a keyframe is due when a smaller share of its corners lives on,
         parallax: or when they moved by this share of the width (median).
         reach: the least that motion may differ from what it was, in depths of the picture.
+        fastest: depths of the picture a second; a faster camera is refused. However fast it turns
+            it is not.
         followed: share of the visible landmarks below which they are also looked for by looks.
         weak: share of inliers below which a pose is called weak.
         lost: share of inliers below which a pose is refused.
@@ -50,6 +52,7 @@ class RefineOptions:
     weak: float = 0.5
     lost: float = 0.25
     reach: float = 0.05
+    fastest: float = 20.0
     followed: float = 0.5
     drop_pixels: float = 4.0
     seed: int = 0

@@ -40,29 +40,51 @@ class Similarity:
 
 def join(state: RefinerState, into: int, old_from_new: Similarity) -> None:
     """Moves the piece in hand into an older one's world, and makes it a part of it."""
-    moved = [i for i, k in enumerate(state.keyframes) if k.piece == state.piece]
+    moved = [i for i, keyframe in enumerate(state.keyframes) if keyframe.piece == state.piece]
+    carry(state, moved, old_from_new)
+    state.landmarks.distances[np.isin(state.landmarks.anchors, moved)] *= old_from_new.scale
     for index in moved:
-        keyframe = state.keyframes[index]
-        keyframe.pose, keyframe.piece = old_from_new.pose(keyframe.pose), into
-    log = float(np.log(old_from_new.scale))
-    for number, placed in enumerate(state.frames):
-        if placed.keyframe in moved:
-            placed.keyframe_from_cam = _scaled(placed.keyframe_from_cam, old_from_new.scale)
-            placed.log_scale += log
-            state.note_moved(number)
-    for place in state.places:
-        if place.keyframe in moved:
-            place.depth = (place.depth * old_from_new.scale).astype(np.float16)
-    landmarks = state.landmarks
-    own = np.isin(landmarks.anchors, moved)
-    landmarks.positions[own] = old_from_new.points(landmarks.positions[own])
-    landmarks.origins[own] = old_from_new.points(landmarks.origins[own])
-    landmarks.distances[own] *= old_from_new.scale
-    state.pose = old_from_new.pose(state.pose)
-    state.motion = _scaled(state.motion, old_from_new.scale)
-    state.log_scale += log
+        state.keyframes[index].piece = into
+        state.note_moved(state.keyframes[index].frame)
     state.piece = into
     state.world += 1
+
+
+def carry(state: RefinerState, keyframes: list[int], new_from_old: Similarity) -> None:
+    """Moves the newest keyframes, with what hangs on them or was first seen from them.
+
+    Args:
+        state: of the stream.
+        keyframes: indices; the newest frame goes with them.
+        new_from_old: where to.
+    """
+    scale, landmarks = new_from_old.scale, state.landmarks
+    grow(state, dict.fromkeys(keyframes, scale))
+    for index in keyframes:
+        state.keyframes[index].pose = new_from_old.pose(state.keyframes[index].pose)
+    own = np.isin(landmarks.anchors, keyframes)
+    landmarks.positions[own] = new_from_old.points(landmarks.positions[own])
+    landmarks.stand([keyframe.pose[:, 3] for keyframe in state.keyframes])
+    state.pose = new_from_old.pose(state.pose)
+    state.motion = _scaled(state.motion, scale)
+    state.log_scale += float(np.log(scale))
+
+
+def grow(state: RefinerState, scales: dict[int, float]) -> None:
+    """The world grows about keyframes: frames on them move, and their depths grow.
+
+    Args:
+        state: of the stream.
+        scales: of keyframes, by index.
+    """
+    first = min((state.keyframes[index].frame for index in scales), default=len(state.frames))
+    for placed in state.frames[first:]:
+        scale = scales.get(placed.keyframe, 1.0)
+        placed.keyframe_from_cam = _scaled(placed.keyframe_from_cam, scale)
+        placed.log_scale += float(np.log(scale))
+    for place in state.places:
+        if place.keyframe in scales:
+            place.depth = (place.depth * scales[place.keyframe]).astype(np.float16)
 
 
 def _scaled(transform: Array, scale: float) -> Array:

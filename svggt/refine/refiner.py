@@ -33,6 +33,7 @@ from svggt.refine.window import WindowProblem, WindowSolution
 Array = NDArray[Any]
 
 _SETTLE_SECONDS = 1.0  # that the last window may take
+_SHORTEST_SECONDS = 1 / 240  # between frames
 _FOCALS = 256
 _RIM = 8  # pixels of the picture without corners
 _UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the model says
@@ -91,7 +92,7 @@ class Refiner:
             self._make_keyframe(grey, prediction)
         else:
             self._advance(grey, prediction)
-        s.grey, s.head = grey, prediction.world_from_cam
+        s.grey, s.time_s, s.head = grey, prediction.time_s, prediction.world_from_cam
         return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
@@ -147,13 +148,15 @@ class Refiner:
         depth = float(np.median(prediction.depth)) * np.exp(s.log_scale)
         reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * depth)
         expected = Expected(compose(s.pose, s.motion), reach)
+        seconds = max(prediction.time_s - s.time_s, _SHORTEST_SECONDS)
+        furthest = self.options.fastest * depth * seconds
         followed = by_motion(eye, s.grey, s.tracks, expected)
-        if followed is not None:
+        if followed is not None and followed.away(s.pose) <= furthest:
             visible = eye.visible(s.tracks, followed.world_from_cam)
             if followed.num_inliers >= self.options.followed * visible:
                 return followed
         leapt = self._leap(eye, expected)
-        found = [each for each in (followed, leapt) if each is not None]
+        found = [each for each in (followed, leapt) if each and each.away(s.pose) <= furthest]
         return max(found, key=lambda sighting: sighting.num_inliers, default=None)
 
     def _leap(self, eye: Eye, expected: Expected) -> Sighting | None:

@@ -42,6 +42,10 @@ class Sighting:
         """How many agree."""
         return int(self.inliers.sum())
 
+    def away(self, world_from_cam: Array) -> float:
+        """How far the camera is from another (3, 4)."""
+        return float(np.linalg.norm(self.world_from_cam[:, 3] - world_from_cam[:, 3]))
+
 
 @dataclass(frozen=True)
 class Eye:

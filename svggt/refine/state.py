@@ -64,6 +64,7 @@ class RefinerState:
         tracks: what is followed.
         suspects: points that seem to move by themselves.
         grey: the newest tracking picture.
+        time_s: when it was taken.
         head: the camera head's newest world_from_cam.
         pose: the newest refined world_from_cam.
         motion: last_from_newest, for the next guess.
@@ -90,6 +91,7 @@ class RefinerState:
     tracks: Tracks = field(default_factory=Tracks.none)
     suspects: Suspects = field(default_factory=Suspects.none)
     grey: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    time_s: float = 0.0
     head: Array = field(default_factory=lambda: np.eye(3, 4))
     pose: Array = field(default_factory=lambda: np.eye(3, 4))
     motion: Array = field(default_factory=lambda: np.eye(3, 4))

@@ -98,7 +98,8 @@ def solve(problem: WindowProblem, iterations: int = 8) -> WindowSolution:
     """Adjusts poses, landmarks and calibration (Levenberg-Marquardt, Huber noise).
 
     A focal length far from its prior is an artefact (of what moves, say): then the window is
-    adjusted with the calibration held.
+    adjusted with the calibration held. Where one pose alone is held the pictures say nothing of
+    scale, and it is the one that the depth prior asks for.
 
     Raises:
         RuntimeError: the graph is singular; the caller keeps what it had.
@@ -107,7 +108,23 @@ def solve(problem: WindowProblem, iterations: int = 8) -> WindowSolution:
     far = abs(np.log(solution.focal / problem.focal_prior)) > _FAR
     if problem.focal_sigma and (far or abs(solution.radial) > _BENT):
         solution = _solve(dataclasses.replace(problem, focal_sigma=0.0), iterations)
-    return solution
+    return _in_scale(solution) if problem.held == 1 else solution
+
+
+def _in_scale(solution: WindowSolution) -> WindowSolution:
+    """Grown or shrunk about the held camera until half of the ranges are short of their priors.
+
+    The priors' own pull cannot do it: they are robust, and a world a hundred times too small
+    costs them little.
+    """
+    problem, poses = solution.problem, solution.world_from_cam
+    now = np.linalg.norm(solution.points - poses[problem.anchor, :, 3], axis=1)
+    before = np.linalg.norm(problem.points - problem.world_from_cam[problem.anchor, :, 3], axis=1)
+    scale = float(np.exp(np.median(np.log((before + 1e-12) / (now + 1e-12)))))
+    held, grown = poses[0, :, 3], poses.copy()
+    grown[:, :, 3] = held + scale * (poses[:, :, 3] - held)
+    points = held + scale * (solution.points - held)
+    return dataclasses.replace(solution, world_from_cam=grown, points=points)
 
 
 def _solve(problem: WindowProblem, iterations: int) -> WindowSolution:

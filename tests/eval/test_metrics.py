@@ -13,10 +13,16 @@ import pytest
 from PIL import Image
 
 from svggt import geometry
-from svggt.checkpoints import LoadedModel
+from svggt.checkpoints import ASSETS, LoadedModel
+from svggt.clips import open_clip
 from svggt.eval import metrics
 from svggt.eval.cameras import PosedFolder
 from svggt.eval.smoke import BOUNDS, OfficeTruth, SmokeFigures, office_frames, smoke_figures
+from svggt.frames import InputLimits
+from svggt.model.policies import window
+from svggt.refine.refiner import Refiner
+from svggt.refine.solver import SolverProcess, WaitingSolver
+from svggt.stream import Stream
 
 RNG = np.random.default_rng(0)
 
@@ -122,3 +128,25 @@ def test_refined_cameras_beat_the_head(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         rotation[cameras] = json.loads(done.stdout)["windows"]["all"]["rotation"]
     assert rotation["refined"] < 0.3 < rotation["head"]
+
+
+@pytest.mark.slow
+def test_a_highway_is_driven_straight(embedded: LoadedModel) -> None:
+    """Far trees, little structure, other cars: the scale of the beginning must last."""
+    frames = open_clip(
+        [ASSETS / "clips" / "drive.mp4"], embedded.input_width, 5.0, InputLimits()
+    ).frames()
+    stream, newest = Stream(embedded, window(8)), {}
+    with SolverProcess() as process:
+        refiner = Refiner(WaitingSolver(process))
+        for frame in frames:
+            newest |= {c.frame: c for c in refiner.add(frame.grey, stream.step(frame))}
+        newest |= {c.frame: c for c in refiner.settle()}
+    poses = np.stack([newest[n].world_from_cam for n in sorted(newest)])
+    status = [newest[n].status for n in sorted(newest)]
+    whole = poses[-1, :, 3] - poses[0, :, 3]
+    path = np.linalg.norm(np.diff(poses[:, :, 3], axis=0), axis=1).sum()
+    assert status.count("tracked") >= 0.95 * len(status)
+    assert geometry.rotation_angle(poses[-1, :, :3]) < 10
+    assert np.linalg.norm(whole) >= 0.9 * path
+    assert whole @ poses[0, :, 2] >= np.cos(np.radians(15)) * np.linalg.norm(whole)

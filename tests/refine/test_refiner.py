@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from svggt import geometry
-from svggt.refine.adjusting import forget
+from svggt.refine.adjusting import forget, take
 from svggt.refine.correction import Correction
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.options import RefineOptions
@@ -14,6 +16,7 @@ from svggt.refine.refiner import Refiner
 from svggt.refine.snapshot import from_arrays, to_arrays
 from svggt.refine.solver import InlineSolver
 from svggt.refine.state import RefinerState
+from svggt.refine.window import WindowSolution
 from tests.refine.scenes import FOCAL, WIDTH, Rendered, look, render
 
 FRAMES = 32
@@ -95,6 +98,20 @@ def test_a_leap_is_recognised_by_what_is_seen() -> None:
     corrections = refine(clip)
     assert errors(clip, corrections)[0] <= 1.0
     assert all(c.status != "lost" for c in corrections.values())
+
+
+def test_an_impossible_speed_is_refused_and_a_fast_turn_is_not() -> None:
+    """The same pictures, 1 and 1 / 1 000 of a second apart: a new piece begins, and is joined
+    where its place is recognised."""
+    far = [look(0, (0, 0, -3))] * 3 + [look(0, (0.4, 0, -2.0 + 0.1 * i)) for i in range(3)]
+    fast = [look(4.0 * i, (0, 0, -2)) for i in range(6)]
+    for poses, refused in ((far, True), (fast, False)):
+        for apart in (1.0, 0.001):
+            clip, refiner = render(poses), Refiner(InlineSolver(), EXACT)
+            timed = [dataclasses.replace(p, time_s=apart * p.number) for p in clip.predictions]
+            told = [refiner.add(g, p)[-1] for g, p in zip(clip.greys, timed, strict=True)]
+            goes_on = all(c.status in ("tracked", "weak") for c in told)
+            assert goes_on == (not refused or apart == 1)
 
 
 def test_a_cut_is_lost_and_goes_on() -> None:
@@ -188,6 +205,35 @@ def test_a_long_stream_keeps_no_more_than_a_short_one() -> None:
         observations = sum(len(k.ids) for k in s.keyframes)
         kept.append((len(s.landmarks.positions), observations, len(s.places)))
     assert np.all(np.max(kept[40:], axis=0) <= 1.3 * np.max(kept[20:40], axis=0))
+
+
+def test_frames_grow_with_their_keyframe() -> None:
+    """A window that doubles its world about the first camera doubles all of the trajectory."""
+
+    class Recording(InlineSolver):
+        def submit(self, problem) -> None:
+            self.problem = problem
+
+    clip, solver = render(walk()[:16]), Recording()
+    refiner = Refiner(solver, EXACT)
+    for grey, prediction in zip(clip.greys, clip.predictions, strict=True):
+        refiner.add(grey, prediction)
+    state, problem = refiner.state, solver.problem
+    assert problem.held == 1 and len(state.frames) > len(state.keyframes)
+
+    def places() -> np.ndarray:
+        frames = [(state.keyframes[p.keyframe].pose, p.keyframe_from_cam) for p in state.frames]
+        return np.stack([geometry.compose(*frame)[:, 3] for frame in frames])
+
+    before, depth = places(), np.array([placed.log_scale for placed in state.frames])
+    grown = problem.world_from_cam.copy()
+    grown[:, :, 3] *= 2
+    errors = np.zeros(len(problem.pixels))
+    found = WindowSolution(problem, grown, problem.focal, 0.0, 2 * problem.points, errors)
+    take(state, found, drop_pixels=4.0)
+    assert np.allclose(places(), 2 * before, atol=1e-9)
+    after = np.array([placed.log_scale for placed in state.frames])
+    assert np.allclose(after, depth + np.log(2), atol=1e-6)
 
 
 def test_no_keyframe_keeps_what_the_landmarks_forgot() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from svggt.refine.solver import InlineSolver, ProcessSolver, SolverProcess, WaitingSolver
-from svggt.refine.window import WindowProblem, WindowSolution
+from svggt.refine.window import WindowProblem, WindowSolution, solve
 
 
 def problem(seed: int = 0, noise: float = 0.0) -> WindowProblem:
@@ -63,6 +64,18 @@ def test_a_disturbed_window_is_put_right() -> None:
     assert solution is not None and solver.collect() is None
     assert np.allclose(solution.world_from_cam[:, 0, 3], [0, 0.3, 0.6, 0.9], atol=1e-3)
     assert abs(solution.focal - 400) < 2 and np.median(solution.errors) < 0.05
+
+
+def test_a_window_keeps_its_scale_where_nothing_tells_it() -> None:
+    """One pose alone is held, and the depth prior is weak and far too small."""
+    asked = problem()
+    tiny = dataclasses.replace(
+        asked, distance=asked.distance / 100, distance_sigma=np.full(60, 2.0)
+    )
+    solution = solve(tiny)
+    ranges = np.linalg.norm(solution.points, axis=1) / np.linalg.norm(asked.points, axis=1)
+    assert abs(np.median(ranges) - 1) < 1e-6
+    assert np.allclose(solution.world_from_cam[:, 0, 3], [0, 0.3, 0.6, 0.9], atol=0.02)
 
 
 def test_a_process_answers_as_this_one_does(process: SolverProcess) -> None:
