@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import rich
 import tyro
@@ -34,6 +35,8 @@ class Settings:
         host: address to listen on; 0.0.0.0 for all.
         port: port to listen on.
         cache_bytes: for the cached token memories of all streams together.
+        ssl_certfile: certificate (PEM) to serve https by; other hosts' cameras need it.
+        ssl_keyfile: its key.
         cameras: that a scene is shown by at first: the camera head's, or refined by tracking;
             auto is refined where the weights' head does not hold.
         precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
@@ -46,6 +49,8 @@ class Settings:
     model: str = "auto"
     host: str = "127.0.0.1"
     port: int = 7860
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
     cameras: CamerasChoice = "auto"
     precision: Precision = "auto"
     cache_bytes: int = 8_000_000_000
@@ -86,6 +91,8 @@ def main(settings: Settings) -> None:
                 site,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.ssl_certfile,
+                ssl_keyfile=settings.ssl_keyfile,
                 ws_per_message_deflate=False,  # points do not compress; it only costs time
                 forwarded_allow_ips=settings.trust_proxy,
                 log_level="warning",

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
+from svggt.archive import FrameArchive
 from svggt.checkpoints import LoadedModel, load_model
 from svggt.clips import open_clip
 from svggt.devices import choose_device
@@ -20,8 +23,8 @@ from svggt.frames import Frame, InputLimits
 from svggt.model.memory import CachePolicy
 from svggt.model.policies import full, window
 from svggt.prediction import FramePrediction
+from svggt.progress import Progress
 from svggt.scene import Scene
-from svggt.sessions import Progress
 from svggt.stream import Stream
 from svggt.web.gallery import EXAMPLES
 from svggt.web.panels import live
@@ -56,15 +59,18 @@ def steps(
 
 
 def drawn(predictions: list[FramePrediction]) -> Iterator[bool]:
-    """A scene that takes the predictions, without a browser."""
-    scene = Scene()
+    """A scene and an archive that take the predictions, without a browser."""
+    archive = FrameArchive(Path(tempfile.mkdtemp(prefix="svggt-benchmark-")))
+    scene = Scene(archive)
     scene.reset(max_frames=len(predictions))
     try:
         for prediction in predictions:
+            archive.add(prediction)
             scene.add(prediction)
             yield True
     finally:
         scene.close()
+        archive.close()
 
 
 def shown(predictions: list[FramePrediction]) -> Iterator[str]:

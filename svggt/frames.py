@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +129,7 @@ def check_picture(path: Path, name: str, limits: InputLimits) -> None:
     _open(path, name, limits, lambda picture: None)
 
 
-def open_picture(path: Path, name: str, limits: InputLimits) -> Image.Image:
+def open_picture(path: Path | BinaryIO, name: str, limits: InputLimits) -> Image.Image:
     """Decodes one picture upright, its header checked first.
 
     Raises:
@@ -138,7 +138,9 @@ def open_picture(path: Path, name: str, limits: InputLimits) -> Image.Image:
     return _open(path, name, limits, ImageOps.exif_transpose)
 
 
-def _open(path: Path, name: str, limits: InputLimits, use: Callable[[Image.Image], Used]) -> Used:
+def _open(
+    path: Path | BinaryIO, name: str, limits: InputLimits, use: Callable[[Image.Image], Used]
+) -> Used:
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
             check_size(*picture.size, name, limits)

@@ -51,3 +51,11 @@ class FramePrediction:
     def camera_points(self) -> NDArray[np.float32]:
         """(H, W, 3) points from depth and intrinsics, in this camera's own frame."""
         return geometry.unproject(self.depth, self.intrinsics).astype(np.float32)
+
+    @cached_property
+    def head_points(self) -> NDArray[np.float32] | None:
+        """(H, W, 3) points of the point head in this camera's own frame; None if not run."""
+        if self.world_points is None:
+            return None
+        points = self.world_points @ self.cam_from_world[:, :3].T + self.cam_from_world[:, 3]
+        return points.astype(np.float32)

@@ -11,24 +11,23 @@ import hashlib
 import itertools
 import logging
 import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from svggt.archive import FrameArchive
 from svggt.clips import Clip
 from svggt.frames import BadInput, Frame
-from svggt.prediction import FramePrediction
-from svggt.refine.correction import Correction
-from svggt.scene import Cameras, Scene, Show
+from svggt.live import Camera, LiveClip
+from svggt.progress import Progress, State
+from svggt.scene import Look, Scene
 from svggt.stream import ModelOverflow
 from svggt.workers import LocalWorker, MemoryFull, StreamSettings
 
 log = logging.getLogger(__name__)
-
-State = Literal["empty", "running", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -48,51 +47,27 @@ class SessionLimits:
     max_seconds: float = 7200.0
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a session can say of its run at one moment.
-
-    Attributes:
-        version: grows with every change.
-        state: of the run.
-        message: one sentence for people; a remedy where something failed.
-        total: frames expected; None if nobody knows.
-        latest: the newest prediction.
-        tracking: of the newest frame's refined camera; None where nothing is refined.
-        step_seconds: model time of every frame so far.
-        elapsed_s: since the run began, until now or until it ended.
-    """
-
-    version: int = 0
-    state: State = "empty"
-    message: str = "Choose an example or upload a clip, then press Start."
-    total: int | None = None
-    latest: FramePrediction | None = None
-    tracking: Correction | None = None
-    step_seconds: tuple[float, ...] = ()
-    elapsed_s: float = 0.0
-
-    @property
-    def frames_done(self) -> int:
-        """Frames in the scene."""
-        return len(self.step_seconds)
-
-
 class Session:
     """One visitor's stream, scene and files.
 
     Attributes:
         token: the owner's; whoever has it drives the session.
         viewer_token: opens the scene's socket and nothing else.
+        capture_token: lets a camera send pictures and nothing else.
         address: of the visitor who opened it.
         scene: its viser server.
+        archive: the run's frames on disk.
+        camera: whose pictures the run takes; None if it takes files.
     """
 
     def __init__(self, worker: LocalWorker, address: str) -> None:
         self.token = secrets.token_urlsafe(24)
         self.viewer_token = secrets.token_urlsafe(24)
+        self.capture_token = secrets.token_urlsafe(24)
         self.address = address
-        self.scene = Scene()
+        self.archive = FrameArchive(Path(tempfile.mkdtemp(prefix="svggt-session-")))
+        self.scene = Scene(self.archive)
+        self.camera: Camera | None = None
         self.opened = self.touched = time.monotonic()
         self._worker = worker
         self._progress = Progress()
@@ -121,17 +96,17 @@ class Session:
         self._uploads.update(uploads)
 
     def start(
-        self, clip: Clip, settings: StreamSettings, show: Show, cameras: Cameras = "head"
+        self, clip: Clip | LiveClip, settings: StreamSettings, look: Look | None = None
     ) -> None:
         """Begins a run in a thread of its own. Where this fails, all that was there stays.
 
-        The first frame is decoded before anything is cleared.
+        The first frame is decoded before anything is cleared, but for a camera's, which is
+        waited for.
 
         Args:
             clip: where frames come from.
             settings: of the stream.
-            show: what the scene shows first.
-            cameras: by which cameras.
+            look: how the scene looks at first; as before if left out.
 
         Raises:
             BadInput: a run is under way, or the clip cannot be used.
@@ -143,23 +118,31 @@ class Session:
                 raise BadInput("A run is under way. Stop it first, then start the next one.")
             self._stop.clear()
             frames = clip.frames(cancelled=self._stop.is_set)
-            first = next(frames, None)
-            if first is None:
-                raise BadInput("The clip holds no frame. Choose another one.")
+            message = "Waiting for the camera."
+            self.camera = None
+            if isinstance(clip, LiveClip):
+                self.camera = clip.camera
+            else:
+                first, message = next(frames, None), "Working on the first frame."
+                if first is None:
+                    raise BadInput("The clip holds no frame. Choose another one.")
+                frames = itertools.chain([first], frames)
             self.scene.reset(clip.total or clip.limits.max_frames)
-            self.scene.show(show)
-            self.scene.use(cameras)
+            self.archive.clear()
+            if look is not None:
+                self.scene.look(look)
             stream_id = self._worker.open(settings)
             self._publish(
                 state="running",
-                message="Working on the first frame.",
+                message=message,
+                note="",
                 total=clip.total,
                 latest=None,
                 tracking=None,
                 step_seconds=(),
                 elapsed_s=0.0,
             )
-            arguments = (stream_id, itertools.chain([first], frames), clip.is_cut)
+            arguments = (stream_id, frames, clip.is_cut)
             self._thread = threading.Thread(target=self._run, args=arguments, name="run")
             self._thread.start()
 
@@ -173,6 +156,7 @@ class Session:
         with self._lock:
             self._end_run()
             self.scene.reset(max_frames=1)
+            self.archive.clear()
             self._progress = Progress(version=self._progress.version + 1)
 
     def close(self) -> None:
@@ -181,6 +165,7 @@ class Session:
             self._closed = True
             self._end_run()
         self.scene.close()
+        self.archive.close()
         for path in self._uploads:
             path.unlink(missing_ok=True)
 
@@ -205,6 +190,8 @@ class Session:
             state, message = "failed", _sentence(error)
         finally:
             self._worker.close(stream_id)
+            if self.camera is not None:
+                self.camera.end()
         self._publish(state=state, message=message, elapsed_s=time.perf_counter() - started)
 
     def _steps(self, stream_id: str, frames: Iterator[Frame], started: float) -> tuple[State, str]:
@@ -215,10 +202,12 @@ class Session:
             step = self._worker.step(stream_id, frame)
             prediction = step.prediction
             tracking = step.corrections[-1] if step.corrections else None
+            self.archive.add(prediction)
             self.scene.add(prediction, tracking)
             self.scene.correct(step.corrections)
             self._publish(
                 message="Working.",
+                note=self._note(),
                 latest=prediction,
                 tracking=tracking,
                 step_seconds=(*self._progress.step_seconds, prediction.seconds),
@@ -228,6 +217,12 @@ class Session:
         if self._stop.is_set():
             return "stopped", f"Stopped after {self._count()}."
         return "finished", f"Finished: {self._count()}."
+
+    def _note(self) -> str:
+        if self.camera is None:
+            return ""
+        received = self.camera.received
+        return f"{received.arrived} pictures from the camera, {received.dropped} dropped"
 
     def _count(self) -> str:
         done = self._progress.frames_done
@@ -253,6 +248,7 @@ class Sessions:
         self._limits = limits
         self._by_token: dict[str, Session] = {}
         self._by_viewer_token: dict[str, Session] = {}
+        self._by_capture_token: dict[str, Session] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
@@ -279,6 +275,7 @@ class Sessions:
             session = Session(self.worker, address)
             self._by_token[_hash(session.token)] = session
             self._by_viewer_token[_hash(session.viewer_token)] = session
+            self._by_capture_token[_hash(session.capture_token)] = session
             return session
 
     def get(self, token: str | None) -> Session | None:
@@ -293,6 +290,10 @@ class Sessions:
         session = self._by_viewer_token.get(_hash(viewer_token))
         return session.scene.port if session else None
 
+    def capturing(self, capture_token: str) -> Session | None:
+        """The session that a camera's token sends pictures to."""
+        return self._by_capture_token.get(_hash(capture_token))
+
     def close(self, token: str) -> None:
         """Ends a session; closing twice is harmless."""
         with self._lock:
@@ -300,6 +301,7 @@ class Sessions:
             if session is None:
                 return
             del self._by_viewer_token[_hash(session.viewer_token)]
+            del self._by_capture_token[_hash(session.capture_token)]
         session.close()
 
     def shutdown(self) -> None:

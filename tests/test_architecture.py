@@ -14,6 +14,7 @@ SOURCES = [ROOT / "app.py", *sorted((ROOT / "svggt").rglob("*.py"))]
 ALLOWED = {
     "geometry": set(),
     "prediction": {"geometry"},
+    "archive": {"prediction"},
     "frames": set(),
     "selection": {"refine"},
     "video": {"frames", "selection"},
@@ -25,22 +26,30 @@ ALLOWED = {
     "stream": {"checkpoints", "frames", "geometry", "model", "prediction"},
     "offline": {"checkpoints", "frames", "prediction", "stream"},
     "refine": {"geometry", "prediction"},
-    "scene": {"prediction", "refine"},
+    "scene": {"archive", "prediction", "refine"},
     "workers": {"checkpoints", "frames", "model", "prediction", "refine", "stream"},
     "loading": {"checkpoints", "workers"},
-    "sessions": {"clips", "frames", "prediction", "refine", "scene", "stream", "workers"},
+    "live": {"frames", "selection"},
+    "progress": {"prediction", "refine"},
+    "sessions": {
+        "archive", "clips", "frames", "live", "progress", "scene", "stream", "workers",
+    },
     "web": {
-        "checkpoints", "clips", "frames", "loading", "prediction", "scene", "sessions", "workers",
+        "checkpoints", "clips", "frames", "live", "loading", "prediction", "progress", "scene",
+        "sessions", "workers",
     },
 }  # fmt: skip
 WINGS = {"experiments", "eval"}  # they import anything; nobody imports them
 TORCH_FREE = {
     "geometry",
     "prediction",
+    "archive",
     "frames",
     "selection",
     "video",
     "clips",
+    "live",
+    "progress",
     "refine",
     "scene",
     "sessions",

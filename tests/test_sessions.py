@@ -60,7 +60,7 @@ def sessions(worker: LocalWorker) -> Iterator[Sessions]:
 
 
 def run(session: Session, clip, settings: StreamSettings = SETTINGS) -> None:
-    session.start(clip, settings, show="all frames")
+    session.start(clip, settings)
 
 
 def wait(session: Session, until, seconds: float = 20) -> None:
@@ -273,8 +273,10 @@ def test_an_ended_session_leaves_nothing(sessions: Sessions, tmp_path: Path, end
         run(session, Made(500))
         wait(session, lambda p: p.frames_done >= 2)
         assert snapshot(sessions.worker) != before
+        kept = session.archive._folder
+        assert len(list(kept.iterdir())) == session.scene.num_frames
         end(sessions, session)
-        assert not upload.exists()
+        assert not upload.exists() and not kept.exists()
     deadline = time.monotonic() + 10
     while snapshot(sessions.worker) != before and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -312,7 +314,7 @@ def test_refined_cameras_reach_the_scene(sessions: Sessions) -> None:
     run(session, Made(6), StreamSettings(model="tiny", refine=True))
     wait(session, ended)
     assert session.progress.state == "finished"
-    assert all(node.correction is not None for node in session.scene._nodes)
+    assert all(placing.correction is not None for placing in session.scene._placings)
     assert session.progress.tracking is not None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+from svggt.archive import FrameArchive
 from svggt.checkpoints import load_model
 from svggt.clips import open_clip
 from svggt.devices import choose_device
@@ -11,7 +13,7 @@ from svggt.frames import InputLimits
 from svggt.model.policies import window
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
-from svggt.scene import POINT_BUDGET, Scene
+from svggt.scene import POINT_BUDGET, Look, Scene
 from svggt.stream import Stream
 
 _POINTS = 200_000  # of a replay: it plays on any machine while the page loads
@@ -33,16 +35,19 @@ def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames
     loaded = load_model(model, choose_device())
     limits = InputLimits(max_frames=frames)
     clip = open_clip([clip_path], loaded.input_width, rate, limits)
-    stream, scene = Stream(loaded, window(8)), Scene()
+    stream = Stream(loaded, window(8))
+    archive = FrameArchive(Path(tempfile.mkdtemp(prefix="svggt-replay-")))
+    scene = Scene(archive)
     try:
         with SolverProcess() as process:
             refiner = Refiner(WaitingSolver(process))
             scene.reset(max_frames=frames * POINT_BUDGET // _POINTS)
-            scene.use("head" if loaded.cameras_hold else "refined")
+            scene.look(Look(cameras="head" if loaded.cameras_hold else "refined"))
             recorder = scene.recorder()
             for frame in clip.frames():
                 prediction = stream.step(frame)
                 corrections = refiner.add(frame.grey, prediction)
+                archive.add(prediction)
                 scene.add(prediction, corrections[-1])
                 scene.correct(corrections)
                 recorder.insert_sleep(1 / rate)
@@ -52,3 +57,4 @@ def record_replay(clip_path: Path, target: Path, model: str, rate: float, frames
         return target.write_bytes(recorder.serialize())
     finally:
         scene.close()
+        archive.close()

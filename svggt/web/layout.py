@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
 from svggt.checkpoints import LoadedModel
 from svggt.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from svggt.frames import InputLimits
+from svggt.progress import Progress
 from svggt.scene import Cameras, CamerasChoice
-from svggt.sessions import Progress
 from svggt.web import panels
 from svggt.web.gallery import EXAMPLES, REPLAYED
 from svggt.web.replay import replay_address
 from svggt.web.uploads import take_as_uploaded
 
 MAX_WINDOW = 64
+FOLLOW = "follow the camera"
+PARTS = ("far points", "trajectory", "frustums", FOLLOW)
+PLAY_SECONDS = 0.1  # between two steps of the timeline
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,11 @@ class Source:
     """Where frames come from.
 
     Attributes:
-        kind: "example" or "upload", as the open tab says.
+        kind: "example", "upload" or "camera", as the open tab says.
         example: index into `EXAMPLES`.
         pictures: the examples to choose from.
         files: an upload.
+        camera: the camera's page, once a run waits for it.
         tabs: by kind.
     """
 
@@ -35,7 +40,49 @@ class Source:
     example: gr.State
     pictures: gr.Gallery
     files: gr.File
+    camera: gr.HTML
     tabs: dict[str, gr.Tab]
+
+
+@dataclass(frozen=True)
+class View:
+    """What drives the 3D view: its flags, its moment, its eye.
+
+    Attributes:
+        moment: number of the frame shown, from 1.
+        clock: ticks while the timeline plays.
+        playing: where it began, or None.
+        closer: the frame shown as a picture, to measure in.
+        marks: points clicked in it.
+        ruler: length of the scene's unit, and the unit's name; None until one length is known.
+    """
+
+    frame: gr.HTML
+    play: gr.Button
+    moment: gr.Slider
+    speed: gr.Dropdown
+    clock: gr.Timer
+    playing: gr.State
+    show: gr.Radio
+    cameras: gr.Radio
+    confidence: gr.Slider
+    point_size: gr.Slider
+    parts: gr.CheckboxGroup
+    through: gr.Button
+    reset: gr.Button
+    why: gr.HTML
+    what: gr.Radio
+    closer: gr.Image
+    marks: gr.State
+    known: gr.Number
+    unit: gr.Textbox
+    ruler: gr.State
+    measured: gr.HTML
+
+    @property
+    def look(self) -> list[gr.Radio | gr.Slider | gr.CheckboxGroup]:
+        """What `Look` is made of; see `svggt.web.view.look_of`."""
+        return [self.show, self.cameras, self.confidence, self.point_size, self.parts]
 
 
 @dataclass(frozen=True)
@@ -47,6 +94,7 @@ class Advanced:
     memory: gr.Radio
     window: gr.Number
     published: gr.Checkbox
+    points: gr.Radio
     model: gr.Dropdown
 
 
@@ -61,10 +109,7 @@ class Controls:
     stop: gr.Button
     clear: gr.Button
     status: gr.HTML
-    viewer: gr.HTML
-    show: gr.Radio
-    cameras: gr.Radio
-    why: gr.HTML
+    view: View
     live: gr.HTML
     advanced: Advanced
 
@@ -85,16 +130,7 @@ def lay_out(
                 clear = gr.Button("Clear", interactive=False, elem_id="clear")
             status = gr.HTML(panels.status(Progress()), elem_id="status")
         with gr.Column(elem_id="view"):
-            title = f"Recorded replay of “{REPLAYED.title}”, made with the embedded weights"
-            viewer = gr.HTML(panels.viewer(replay_address(REPLAYED.name), title))
-            with gr.Row(elem_id="choices"):
-                show = gr.Radio(
-                    ["all frames", "newest frame"], value="all frames", label="Points of"
-                )
-                cameras = gr.Radio(
-                    ["refined", "head"], value=first_cameras(model, cameras_choice), label="Cameras"
-                )
-            why = gr.HTML(f"<p>{title}.</p>", elem_id="why")
+            view = _lay_out_view(first_cameras(model, cameras_choice))
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
     advanced = _lay_out_advanced(models, limits)
@@ -106,10 +142,7 @@ def lay_out(
         stop,
         clear,
         status,
-        viewer,
-        show,
-        cameras,
-        why,
+        view,
         live,
         advanced,
     )
@@ -160,8 +193,76 @@ def _lay_out_source(limits: InputLimits) -> Source:
                 elem_id="files",
             )
             take_as_uploaded(files)
-    tabs = {"example": examples, "upload": upload}
-    return Source(gr.State("example"), gr.State(0), pictures, files, tabs)
+        with gr.Tab("Camera") as live:
+            camera = gr.HTML(
+                "<p>Press Start, then allow the camera. Move slowly; a frame is taken when the "
+                "picture has moved. Your phone can be the camera too.</p>",
+                elem_id="camera",
+            )
+    tabs = {"example": examples, "upload": upload, "camera": live}
+    return Source(gr.State("example"), gr.State(0), pictures, files, camera, tabs)
+
+
+def _lay_out_view(cameras: Cameras) -> View:
+    title = f"Recorded replay of “{REPLAYED.title}”, made with the embedded weights"
+    frame = gr.HTML(panels.viewer(replay_address(REPLAYED.name), title))
+    with gr.Row(elem_id="timeline"):
+        play = gr.Button("Play", interactive=False, elem_id="play", min_width=64)
+        moment = gr.Slider(
+            1, 2, value=1, step=1, label="Frame", interactive=False, elem_id="moment", buttons=[]
+        )
+        speed = gr.Dropdown(
+            [("½ ×", 0.5), ("1 ×", 1.0), ("2 ×", 2.0), ("4 ×", 4.0)],
+            value=1.0,
+            label="Speed",
+            min_width=84,
+            filterable=False,
+            elem_id="speed",
+        )
+    with gr.Row(elem_id="choices"):
+        show = gr.Radio(["all frames", "one frame"], value="all frames", label="Points of")
+        camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
+        through = gr.Button("Look through", elem_id="through", size="sm", min_width=110)
+        reset = gr.Button("Reset view", elem_id="reset", size="sm", min_width=110)
+    why = gr.HTML(f"<p>{title}.</p>", elem_id="why")
+    with gr.Accordion("View", open=False, elem_id="flags"), gr.Row():
+        confidence = gr.Slider(
+            25, 75, value=50, step=25, label="Points shown, the most confident %", buttons=[]
+        )
+        size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
+        parts = gr.CheckboxGroup(
+            list(PARTS), value=[p for p in PARTS if p != FOLLOW], label="Also shown"
+        )
+    closer = _lay_out_closer()
+    clock, playing = gr.Timer(PLAY_SECONDS, active=False), gr.State(None)
+    return View(
+        frame, play, moment, speed, clock, playing,
+        show, camera, confidence, size, parts, through, reset, why, *closer,
+    )  # fmt: skip
+
+
+def _lay_out_closer() -> tuple[Any, ...]:
+    """The frame shown, as a picture; two clicks in it measure."""
+    with gr.Accordion("Look closer and measure", open=False, elem_id="closer"), gr.Row():
+        with gr.Column(scale=2):
+            what = gr.Radio(
+                ["RGB", "depth", "confidence"], value="RGB", show_label=False, elem_id="what"
+            )
+            picture = gr.Image(
+                type="pil",
+                interactive=False,
+                show_label=False,
+                buttons=[],
+                elem_id="picture",
+                height=300,
+            )
+        with gr.Column(scale=1, min_width=200):
+            measured = gr.HTML(panels.measured(0, None, None), elem_id="measured")
+            known = gr.Number(
+                None, label="Known length", info="of what you clicked last; sets the scale"
+            )
+            unit = gr.Textbox("m", label="Unit", max_length=8)
+    return what, picture, gr.State(()), known, unit, gr.State(None), measured
 
 
 def _lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced:
@@ -197,6 +298,12 @@ def _lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advance
             ),
             published=gr.Checkbox(
                 False, label="Published camera memory", info="as in the published tables"
+            ),
+            points=gr.Radio(
+                ["depth + camera", "point head"],
+                value="depth + camera",
+                label="Points from",
+                info="of a run; the point head costs time",
             ),
             model=gr.Dropdown(
                 [m.name for m in models], value=models[0].name, label="Model", info="weights"

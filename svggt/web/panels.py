@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.prediction import FramePrediction
-from svggt.sessions import Progress
+from svggt.progress import Progress
 
 _DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
 _PLOT = (300, 56)  # pixels of the latency plot
@@ -40,7 +40,8 @@ def status(progress: Progress) -> str:
     text = progress.message
     if progress.state == "running" and progress.frames_done:
         of = f" of {progress.total}" if progress.total else ""
-        text = f"Frame {progress.frames_done}{of}"
+        note = f" · {progress.note}" if progress.note else ""
+        text = f"Frame {progress.frames_done}{of}{note}"
     bar = ""
     if progress.state == "running" and progress.total:
         bar = f'<progress value="{progress.frames_done}" max="{progress.total}"></progress>'
@@ -63,16 +64,41 @@ def live(progress: Progress) -> str:
     return f'<div class="live">{"".join(parts)}</div>'
 
 
-def _strip(latest: FramePrediction | None) -> str:
-    if latest is None:
-        pictures = dict.fromkeys(("RGB", "Depth", "Confidence"))
+def picture(shown: FramePrediction, what: str) -> Image.Image:
+    """One frame's RGB, depth or confidence, in colours."""
+    return Image.fromarray(_pictures(shown)["RGB" if what == "RGB" else what.capitalize()])
+
+
+def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:
+    """How long is what was clicked, and what to do next.
+
+    Args:
+        clicks: 0 to 2.
+        distance: in the scene's unit.
+        ruler: length of that unit, and the name of the visitor's.
+    """
+    if distance is None:
+        hint = "Click the other end." if clicks else "Click two points in the picture."
+        return f'<p role="status">{hint}</p>'
+    if ruler is None:
+        text = f"{distance:.3f} <small>of the scene’s own unit. Enter a length you know.</small>"
     else:
-        inverse = 1 / latest.depth  # near things get most of the colours
-        pictures = {
-            "RGB": latest.image,
-            "Depth": _colours(inverse, _DEPTH),
-            "Confidence": _colours(np.log(latest.depth_conf), _CONFIDENCE),
-        }
+        text = f"{distance * ruler[0]:.3g} {escape(ruler[1])}"
+    return f'<p role="status">Distance: <b>{text}</b></p>'
+
+
+def _pictures(shown: FramePrediction) -> dict[str, NDArray[np.uint8]]:
+    inverse = 1 / shown.depth  # near things get most of the colours
+    return {
+        "RGB": shown.image,
+        "Depth": _colours(inverse, _DEPTH),
+        "Confidence": _colours(np.log(shown.depth_conf), _CONFIDENCE),
+    }
+
+
+def _strip(latest: FramePrediction | None) -> str:
+    empty = dict.fromkeys(("RGB", "Depth", "Confidence"))
+    pictures = empty if latest is None else _pictures(latest)
     return '<div class="strip">' + "".join(map(_figure, pictures, pictures.values())) + "</div>"
 
 

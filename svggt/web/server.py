@@ -11,6 +11,7 @@ from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
 from svggt.scene import CamerasChoice
 from svggt.sessions import Sessions
+from svggt.web.capture import capture_routes
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, viewer_routes
@@ -40,6 +41,7 @@ def build_site(
     """
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(viewer_routes(sessions.viser_port, allowed_origins))
+    site.include_router(capture_routes(sessions.capturing, allowed_origins))
     recorded = frozenset(e.name for e in EXAMPLES if replay_file(e.name).is_file())
     site.include_router(replay_routes(recorded))
     gr.set_static_paths([example.picture for example in EXAMPLES])

@@ -19,13 +19,18 @@ import gradio as gr
 from svggt.checkpoints import LoadedModel
 from svggt.clips import Clip, open_clip
 from svggt.frames import BadInput, InputLimits
+from svggt.live import Camera, LiveClip
 from svggt.loading import BackgroundLoad
-from svggt.scene import Cameras, CamerasChoice, Show
-from svggt.sessions import Progress, Session, Sessions
+from svggt.progress import Progress
+from svggt.scene import Cameras, CamerasChoice, Look
+from svggt.sessions import Session, Sessions
 from svggt.web import layout, panels
+from svggt.web.capture import panel
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import network_of
+from svggt.web.updates import BEFORE_WATCHED, refused, watched
 from svggt.web.uploads import UploadFolder
+from svggt.web.view import ViewEvents, look_of
 from svggt.workers import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -84,6 +89,8 @@ class Page:
             )
             self._wire_source(controls.source)
             self._wire_run(controls)
+            view = ViewEvents(self._sessions.get, self._why)
+            view.wire(controls.token, controls.view, controls.advanced.model)
             self._wire_settings(controls)
             blocks.load(self._refresh_models, None, [controls.advanced.model], **_PRIVATE)
             blocks.unload(self._unload)
@@ -109,25 +116,23 @@ class Page:
         source.pictures.select(choose, None, source.example, **_PRIVATE)
 
     def _wire_run(self, c: layout.Controls) -> None:
-        a = c.advanced
-        watched = [c.status, c.live, c.start, c.stop, c.clear]
+        a, v = c.advanced, c.view
+        outputs = [c.status, c.live, c.start, c.stop, c.clear, v.moment, v.play, v.closer]
         c.start.click(
             self._start,
             [
-                c.token, c.source.kind, c.source.example, c.source.files, c.show, c.cameras,
-                a.rate, a.max_frames, a.memory, a.window, a.published, a.model,
+                c.token, c.source.kind, c.source.example, c.source.files,
+                a.rate, a.max_frames, a.memory, a.window, a.published, a.points, a.model, *v.look,
             ],
-            [c.token, c.viewer, c.why, *watched],
+            [c.token, v.frame, v.why, c.source.camera, *outputs],
             **_PRIVATE,
         )  # fmt: skip
         c.stop.click(self._stop, [c.token], None, **_PRIVATE)
-        c.clear.click(self._clear, [c.token], watched, **_PRIVATE)
-        c.show.input(self._show, [c.token, c.show], None, **_PRIVATE)
-        c.cameras.input(self._use, [c.token, c.cameras, a.model], [c.why], **_PRIVATE)
+        c.clear.click(self._clear, [c.token], outputs, **_PRIVATE)
 
     def _wire_settings(self, c: layout.Controls) -> None:
         model = c.advanced.model
-        model.change(self._choose_model, [model], [c.header, c.cameras], **_PRIVATE)
+        model.change(self._choose_model, [model], [c.header, c.view.cameras], **_PRIVATE)
         if self._load is not None:
             self._wire_load(self._load, model)
 
@@ -153,14 +158,18 @@ class Page:
         kind: str,
         example: int,
         files: list[str] | None,
-        show: Show,
-        cameras: Cameras,
         rate: float | None,
         max_frames: float,
         memory: str,
         window: float,
         published: bool,
+        points: str,
         model_name: str,
+        show: str,
+        cameras: Cameras,
+        confidence: float,
+        point_size: float,
+        parts: list[str],
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Begins a run and follows it. A refusal is one sentence, and nothing else changes."""
@@ -170,10 +179,13 @@ class Page:
             memory="full" if memory == "full" else "window",
             window=_whole(window, 1, layout.MAX_WINDOW),
             published_camera_memory=published,
+            points=points == "point head",
             refine=True,
         )
 
-        def clip(width: int) -> Clip:
+        def clip(width: int) -> Clip | LiveClip:
+            if kind == "camera":
+                return LiveClip(Camera(), width, limits)
             if kind == "example":
                 chosen = EXAMPLES[example]
                 return open_clip([chosen.clip], width, chosen.frames_per_second, limits)
@@ -181,42 +193,43 @@ class Page:
             return open_clip(uploads, width, rate, limits)
 
         try:
+            look = look_of(show, cameras, confidence, point_size, parts)
             async with self._beginnings:
                 known = self._sessions.get(token)
-                session = await asyncio.to_thread(
-                    self._begin, known, clip, settings, (show, cameras), request
-                )
+                session = await asyncio.to_thread(self._begin, known, clip, settings, look, request)
         except BadInput as error:
-            yield _refused(str(error))
+            yield refused(str(error))
             return
         except Exception:  # the last line before a visitor
             log.exception("start failed")
-            yield _refused("This could not be started: an error of ours. Press Start once more.")
+            yield refused("This could not be started: an error of ours. Press Start once more.")
             return
         # The view of a known session stays: a new address would reload it.
         view = gr.skip() if session is known else _view(session)
-        yield session.token, view, self._why(cameras, model_name), *_watched(session.progress)
-        async for watched in self._watch(session.token):
-            yield *[gr.skip()] * 3, *watched
+        why = self._why(cameras, model_name)
+        camera = gr.skip() if session.camera is None else _camera(session, request)
+        yield session.token, view, why, camera, *watched(session, session.progress)
+        async for changes in self._watch(session.token):
+            yield *[gr.skip()] * BEFORE_WATCHED, *changes
 
     def _begin(
         self,
         known: Session | None,
-        clip: Callable[[int], Clip],
+        clip: Callable[[int], Clip | LiveClip],
         settings: StreamSettings,
-        look: tuple[Show, Cameras],
+        look: Look,
         request: gr.Request,
     ) -> Session:
         """Starts a run in a known session or a new one; a new one does not outlive a failure."""
         opened = clip(self._model(settings.model).input_width)
         if known is not None:
-            known.start(opened, settings, *look)
+            known.start(opened, settings, look)
             known.own(self._uploads.among(opened.paths))
             return known
         tab = request.session_hash or ""
         session = self._sessions.open(network_of(request.client.host if request.client else ""))
         try:
-            session.start(opened, settings, *look)
+            session.start(opened, settings, look)
             session.own(self._uploads.among(opened.paths))
             self._tabs[tab] = session.token
             if tab in self._left:  # the tab was closed meanwhile
@@ -233,12 +246,12 @@ class Page:
             progress = session.progress
             if progress.version != version:
                 version = progress.version
-                yield await asyncio.to_thread(_watched, progress)  # encodes pictures
+                yield await asyncio.to_thread(watched, session, progress)  # encodes pictures
             if progress.state != "running":
                 return
             await asyncio.sleep(_WATCH_SECONDS)
         ended = "This scene has ended: it was idle or too old. Press Start for a new one."
-        yield _watched(Progress(message=ended))
+        yield watched(None, Progress(message=ended))
 
     def _stop(self, token: str | None) -> None:
         session = self._sessions.get(token)
@@ -248,20 +261,9 @@ class Page:
     def _clear(self, token: str | None) -> tuple[Any, ...]:
         session = self._sessions.get(token)
         if session is None:
-            return _watched(Progress())
+            return watched(None, Progress())
         session.clear()
-        return _watched(session.progress)
-
-    def _show(self, token: str | None, which: Show) -> None:
-        session = self._sessions.get(token)
-        if session is not None:
-            session.scene.show(which)
-
-    def _use(self, token: str | None, cameras: Cameras, model_name: str) -> str:
-        session = self._sessions.get(token)
-        if session is not None:
-            session.scene.use(cameras)
-        return self._why(cameras, model_name)
+        return watched(session, session.progress)
 
     def _why(self, cameras: Cameras, model_name: str) -> str:
         """What the cameras shown are, and why frames may not line up."""
@@ -296,27 +298,13 @@ class Page:
         return model
 
 
-def _refused(sentence: str) -> tuple[Any, ...]:
-    """Of `_start`'s outputs only the status changes."""
-    return (*[gr.skip()] * 3, panels.failure(sentence), *[gr.skip()] * 4)
-
-
-def _watched(progress: Progress) -> tuple[Any, ...]:
-    return panels.status(progress), panels.live(progress), *_buttons(progress)
-
-
-def _buttons(progress: Progress) -> tuple[gr.Button, gr.Button, gr.Button]:
-    """Start, Stop, Clear: what makes sense now can be pressed."""
-    running, empty = progress.state == "running", progress.state == "empty"
-    return (
-        gr.Button(interactive=not running),
-        gr.Button(interactive=running),
-        gr.Button(interactive=not empty),
-    )
-
-
 def _view(session: Session) -> str:
     return panels.viewer(f"/viser/{session.viewer_token}/", "3D scene of your clip")
+
+
+def _camera(session: Session, request: gr.Request) -> str:
+    """The camera's page. A browser says by itself what address it opened this one by."""
+    return panel(session.capture_token, request.headers.get("origin", ""))
 
 
 def _whole(value: float | None, low: int, high: int) -> int:

@@ -54,7 +54,7 @@ class Visitor:
     def start(self, light: bool = True) -> None:
         """Presses Start; `light` draws the newest frame only, for a browser without a GPU."""
         if light:
-            self.page.click("#choices label:has-text('newest frame')")
+            self.page.click("#choices label:has-text('one frame')")
         self.page.click("#start")
 
     def wait_frames(self, count: int) -> None:
@@ -101,7 +101,13 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=shutil.which("chromium"),  # None: playwright's own
-            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+            args=[
+                "--no-sandbox",
+                "--use-angle=swiftshader",
+                "--enable-unsafe-swiftshader",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+            ],
         )
 
 

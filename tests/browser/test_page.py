@@ -62,8 +62,8 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
     assert "Stopped after" in visitor.status()
     visitor.page.wait_for_timeout(1500)
     with_points = drawn(visitor.canvas())
-    for node in session.scene._nodes:
-        node.points.visible = False
+    for bands in session.scene._all_bands():
+        bands.show(False)
     # What was seen were points, not only a frustum.
     visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.7 * with_points)
     visitor.page.reload()
@@ -126,8 +126,7 @@ def test_two_visitors_see_only_their_own_scenes(arrive, site: Site) -> None:
     assert sorted(s.progress.total for s in sessions) == [45, 120]  # highway and office
     before = drawn(two.canvas())
     highway = next(s for s in sessions if s.progress.total == 45)
-    for node in highway.scene._nodes:
-        node.points.visible = node.frustum.visible = False
+    highway.scene.reset(max_frames=1)
     two.wait_canvas(lambda pixels: drawn(pixels) < 0.3 * before)
     assert drawn(one.canvas()) > 0.004  # emptying one leaves the other
 

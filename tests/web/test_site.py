@@ -9,7 +9,6 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,22 +21,12 @@ import websockets
 import zstandard
 from PIL import Image
 
-from svggt.frames import InputLimits
-from svggt.sessions import Sessions
 from svggt.web.limits import network_of
 from svggt.web.proxy import MAX_SOCKETS
 from svggt.web.uploads import UploadFolder
-from svggt.workers import LocalWorker
-from tests.conftest import serve
-from tests.test_scene import prediction
+from tests.scene.frames import prediction
 
 SUBPROTOCOL = f"viser-v{viser.__version__}"
-
-
-@pytest.fixture
-def site(worker: LocalWorker) -> Iterator[tuple[str, Sessions]]:
-    with serve(worker, InputLimits(max_bytes=1_000_000)) as served:
-        yield served
 
 
 def connect(address: str, token: str, **options):
@@ -135,9 +124,9 @@ def test_frames_reach_a_browser_and_a_late_one(site) -> None:
         async with connect(address, session.viewer_token) as early:
             assert early.subprotocol == SUBPROTOCOL
             session.scene.add(prediction())
-            assert await read_until(early, b"/level/frames/0/points")
+            assert await read_until(early, b"/level/frames/0/1")
         async with connect(address, session.viewer_token) as late:
-            assert await read_until(late, b"/level/frames/0/points")
+            assert await read_until(late, b"/level/frames/0/1")
 
     asyncio.run(watch())
 
@@ -149,7 +138,7 @@ def test_a_visitors_socket_shows_no_other_scene(site) -> None:
 
     async def watch() -> None:
         async with connect(address, one.viewer_token) as socket:
-            assert not await read_until(socket, b"/level/frames/0/points", 1.5)
+            assert not await read_until(socket, b"/level/frames/0/1", 1.5)
 
     asyncio.run(watch())
 
@@ -224,15 +213,16 @@ class Intruder:
         self.client = httpx.Client(base_url=address, timeout=30)
         self.session = secrets.token_hex(6)
         dependencies = self.client.get("/config").json()["dependencies"]
-        self.start = next(d for d in dependencies if len(d["inputs"]) == 12)
+        self.start = next(d for d in dependencies if len(d["inputs"]) == 16)
         kind = self.start["inputs"][1]
-        _, upload_tab = (d for d in dependencies if d["outputs"] == [kind])
+        _, upload_tab, _ = (d for d in dependencies if d["outputs"] == [kind])
         self.call(upload_tab, [])  # what the browser says of the open tab stays with the server
 
     def press_start(self, files: list[dict]) -> str:
         """Everything that the server says to a Start of an upload, as text."""
-        data = [None, None, None, files, "all frames", "refined", 2, 2, "window", 2, False, "tiny"]
-        return self.call(self.start, data)
+        run = [2, 2, "window", 2, False, "depth + camera", "tiny"]
+        look = ["all frames", "refined", 50, 1.0, ["trajectory"]]
+        return self.call(self.start, [None, None, None, files, *run, *look])
 
     def call(self, dependency: dict, data: list) -> str:
         event = {"data": data, "fn_index": dependency["id"], "session_hash": self.session}

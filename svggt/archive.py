@@ -1,0 +1,101 @@
+"""Predictions of a run on disk, a file a frame, so that any moment can be shown exactly again.
+
+Depth is kept as float16, the confidence's logarithm in 8 bits. A file is whole or not there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.prediction import FramePrediction
+
+_AS_THEY_ARE = (
+    "number",
+    "time_s",
+    "image",
+    "cam_from_world",
+    "intrinsics",
+    "seconds",
+    "memory_bytes",
+)
+
+
+class FrameArchive:
+    """The frames of one run.
+
+    Args:
+        folder: for the files; made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, prediction: FramePrediction) -> None:
+        """Keeps a frame under its number, in place of an older one."""
+        arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _AS_THEY_ARE}
+        arrays["depth"] = prediction.depth.astype(np.float16)
+        arrays |= _packed("depth_conf", prediction.depth_conf)
+        if prediction.world_points is not None and prediction.world_points_conf is not None:
+            arrays["world_points"] = prediction.world_points.astype(np.float16)
+            arrays |= _packed("world_points_conf", prediction.world_points_conf)
+        path = self._path(prediction.number)
+        begun = path.with_suffix(".part")
+        with begun.open("wb") as file:
+            np.savez(file, **arrays)
+        begun.replace(path)
+
+    def load(self, number: int) -> FramePrediction:
+        """A frame that was kept.
+
+        Raises:
+            KeyError: there is none of that number.
+        """
+        try:
+            with np.load(self._path(number), allow_pickle=False) as arrays:
+                return _prediction(arrays)
+        except FileNotFoundError:
+            raise KeyError(number) from None
+
+    def clear(self) -> None:
+        """Forgets all frames."""
+        for path in self._folder.iterdir():
+            path.unlink()
+
+    def close(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06}.npz"
+
+
+def _packed(name: str, confidence: NDArray[np.float32]) -> dict[str, Any]:
+    logarithm = np.log(confidence)
+    low, high = float(logarithm.min()), float(logarithm.max())
+    steps = np.round((logarithm - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+    return {name: steps, f"{name}_range": np.array([low, high])}
+
+
+def _unpacked(name: str, arrays: Any) -> NDArray[np.float32]:
+    low, high = arrays[f"{name}_range"]
+    return np.exp(low + arrays[name].astype(np.float32) / 255 * (high - low)).astype(np.float32)
+
+
+def _prediction(arrays: Any) -> FramePrediction:
+    found: dict[str, Any] = {name: arrays[name] for name in _AS_THEY_ARE}
+    for name in ("number", "time_s", "seconds", "memory_bytes"):
+        found[name] = found[name].item()
+    has_points = "world_points" in arrays
+    return FramePrediction(
+        **found,
+        depth=arrays["depth"].astype(np.float32),
+        depth_conf=_unpacked("depth_conf", arrays),
+        world_points=arrays["world_points"].astype(np.float32) if has_points else None,
+        world_points_conf=_unpacked("world_points_conf", arrays) if has_points else None,
+    )

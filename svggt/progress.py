@@ -1,0 +1,43 @@
+"""What is known of a run at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
+
+State = Literal["empty", "running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a session can say of its run at one moment.
+
+    Attributes:
+        version: grows with every change.
+        state: of the run.
+        message: one sentence for people; a remedy where something failed.
+        note: what else there is to say while it runs.
+        total: frames expected; None if nobody knows.
+        latest: the newest prediction.
+        tracking: of the newest frame's refined camera; None where nothing is refined.
+        step_seconds: model time of every frame so far.
+        elapsed_s: since the run began, until now or until it ended.
+    """
+
+    version: int = 0
+    state: State = "empty"
+    message: str = "Choose an example or upload a clip, then press Start."
+    note: str = ""
+    total: int | None = None
+    latest: FramePrediction | None = None
+    tracking: Correction | None = None
+    step_seconds: tuple[float, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def frames_done(self) -> int:
+        """Frames in the scene."""
+        return len(self.step_seconds)

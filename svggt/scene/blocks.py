@@ -1,0 +1,125 @@
+"""Older frames, merged by voxels into few nodes.
+
+Frames become blocks of `FEW`; as many blocks of a size become one of the next, as the digits of
+a number do, so that the nodes of a scene grow with the logarithm of its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.refine.correction import Correction
+from svggt.scene.bands import Bands
+from svggt.scene.clouds import Cloud, merge
+from svggt.scene.look import Cameras
+from svggt.scene.placing import Placing
+
+Array = NDArray[Any]
+Make = Callable[[str, list[Cloud]], Bands]
+Placed = dict[Cameras, list[list[Cloud]]]  # for each part one cloud a band, in the world
+
+FEW = 8
+
+
+@dataclass
+class Block:
+    """Consecutive frames in one node for each kind of cameras.
+
+    Attributes:
+        frames: their numbers.
+        level: 0 for frames merged, one more for blocks merged.
+        bands: by cameras; "refined" only where frames were corrected.
+        anchor: the first frame's correction when it was merged; where that moves, the block does.
+    """
+
+    frames: range
+    level: int
+    bands: dict[Cameras, Bands]
+    anchor: Correction | None
+
+    @property
+    def num_nodes(self) -> int:
+        """Of viser."""
+        return sum(bands.num_nodes for bands in self.bands.values())
+
+    def version(self, cameras: Cameras) -> Bands:
+        """What is shown by the cameras wanted."""
+        return self.bands.get(cameras, self.bands["head"])
+
+    def show(self, cameras: Cameras, visible: bool) -> None:
+        """Flips one version; the other is hidden."""
+        for bands in self.bands.values():
+            bands.show(visible and bands is self.version(cameras))
+
+    def follow(self, correction: Correction) -> None:
+        """Goes where the first frame's camera went, also after a piece was joined."""
+        if self.anchor is not None and "refined" in self.bands:
+            self.bands["refined"].place(*_moved(self.anchor, correction))
+
+    def remove(self) -> None:
+        """Takes it out of the scene."""
+        for bands in self.bands.values():
+            bands.remove()
+
+
+def merge_frames(
+    oldest: dict[int, Bands], placings: list[Placing], voxel: float, make: Make
+) -> Block:
+    """Consecutive frames as a block.
+
+    Args:
+        oldest: their nodes, by number.
+        placings: of all frames.
+        voxel: edge, in the scene's unit.
+        make: draws bands under a name.
+    """
+    frames = range(min(oldest), max(oldest) + 1)
+    anchor = placings[frames.start].correction
+    kinds: tuple[Cameras, ...] = ("head",) if anchor is None else ("head", "refined")
+    placed: Placed = {
+        cameras: [
+            oldest[number].placed(placings[number].pose(cameras), placings[number].stretch(cameras))
+            for number in frames
+        ]
+        for cameras in kinds
+    }
+    return Block(frames, 0, _drawn(placed, f"blocks/0/{frames.start}", voxel, make), anchor)
+
+
+def merge_blocks(parts: list[Block], placings: list[Placing], voxel: float, make: Make) -> Block:
+    """Consecutive blocks as one of the next level; see `merge_frames`."""
+    placed: Placed = {cameras: [] for cameras in parts[0].bands}
+    for part in parts:
+        newest = placings[part.frames.start].correction
+        for cameras, into in placed.items():
+            where = (np.eye(3, 4), np.ones(3))
+            if cameras == "refined" and part.anchor is not None and newest is not None:
+                where = _moved(part.anchor, newest)
+            into.append(part.version(cameras).placed(*where))
+    frames = range(parts[0].frames.start, parts[-1].frames.stop)
+    level = parts[0].level + 1
+    bands = _drawn(placed, f"blocks/{level}/{frames.start}", voxel, make)
+    return Block(frames, level, bands, placings[frames.start].correction)
+
+
+def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras, Bands]:
+    return {
+        cameras: make(
+            f"{name}/{cameras}",
+            [merge(list(band), voxel) for band in zip(*parts, strict=True)],
+        )
+        for cameras, parts in placed.items()
+    }
+
+
+def _moved(before: Correction, after: Correction) -> tuple[Array, Array]:
+    """The similarity between two corrections of a frame, as `Bands.place` takes it."""
+    scale = float(np.exp(after.log_scale - before.log_scale))
+    turned = after.world_from_cam[:, :3] @ before.world_from_cam[:, :3].T
+    shift = after.world_from_cam[:, 3] - scale * turned @ before.world_from_cam[:, 3]
+    return np.concatenate([turned, shift[:, None]], axis=1), np.full(3, scale)

@@ -1,0 +1,117 @@
+"""Cameras of the scene: a few of the way's frustums, the shown frame's with its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import viser
+from numpy.typing import NDArray
+
+from svggt.prediction import FramePrediction
+from svggt.scene.placing import rigid
+
+Array = NDArray[Any]
+
+MOST = 24
+"""Frustums of older frames."""
+
+_SHOWN, _OTHERS = (220, 90, 30), (120, 130, 145)
+_THUMBNAIL = 128  # pixels
+
+
+class Frustums:
+    """Every frame's at first, then every 2nd, every 4th, as many as `MOST`.
+
+    Args:
+        scene: of the viser server.
+        parent: node that they hang on.
+        scale: of a frustum, in the scene's unit.
+        chosen: is told the number of a frame whose frustum somebody clicked.
+    """
+
+    def __init__(
+        self, scene: viser.SceneApi, parent: str, scale: float, chosen: Callable[[int], None]
+    ) -> None:
+        self._scene, self._parent, self._scale = scene, parent, scale
+        self._chosen = chosen
+        self._every = 1
+        self._handles: dict[int, viser.CameraFrustumHandle] = {}
+        self._shown: viser.CameraFrustumHandle | None = None
+
+    @property
+    def num_nodes(self) -> int:
+        """Of viser."""
+        return len(self._handles) + (self._shown is not None)
+
+    def add(self, number: int, prediction: FramePrediction) -> None:
+        """One more frame, if it is one of those kept."""
+        if number % self._every:
+            return
+        handle = self._draw(f"{number}", prediction, _OTHERS)
+
+        @handle.on_click
+        async def _(_: viser.SceneNodePointerEvent) -> None:
+            self._chosen(number)
+
+        self._handles[number] = handle
+        if len(self._handles) > MOST:
+            self._every *= 2
+            for other in [n for n in self._handles if n % self._every]:
+                self._handles.pop(other).remove()
+
+    def show(self, prediction: FramePrediction) -> None:
+        """The frame shown now gets the frustum with its picture."""
+        if self._shown is None:
+            self._shown = self._draw("shown", prediction, _SHOWN)
+        self._shown.image = _thumbnail(prediction)
+
+    def place(self, poses: Array, shown: int, others: bool, inside: bool) -> None:
+        """Puts all where cameras stand.
+
+        Args:
+            poses: (N, 3, 4) world_from_cam of all frames.
+            shown: number of the frame shown now.
+            others: show the others too, up to it.
+            inside: the view is a camera's own; none is shown.
+        """
+        for number, handle in self._handles.items():
+            _put(handle, poses[number])
+            wanted = others and not inside and number < shown
+            if handle.visible != wanted:
+                handle.visible = wanted
+        if self._shown is not None:
+            _put(self._shown, poses[shown])
+            if self._shown.visible == inside:
+                self._shown.visible = not inside
+
+    def _draw(
+        self, name: str, prediction: FramePrediction, color: tuple[int, int, int]
+    ) -> viser.CameraFrustumHandle:
+        height, width = prediction.depth.shape
+        return self._scene.add_camera_frustum(
+            f"{self._parent}/frustums/{name}",
+            fov=float(2 * np.arctan(height / 2 / prediction.intrinsics[1, 1])),
+            aspect=width / height,
+            scale=self._scale,
+            thickness=1.5,
+            thickness_units="screen",
+            color=color,
+            image=_thumbnail(prediction),
+            format="jpeg",
+            jpeg_quality=70,
+        )
+
+
+def _put(handle: viser.CameraFrustumHandle, pose: Array) -> None:
+    where = rigid(pose)
+    if not np.allclose(handle.position, where.translation(), atol=1e-7) or not np.allclose(
+        handle.wxyz, where.rotation().wxyz, atol=1e-7
+    ):
+        handle.wxyz, handle.position = where.rotation().wxyz, where.translation()
+
+
+def _thumbnail(prediction: FramePrediction) -> NDArray[np.uint8]:
+    step = max(1, -(-prediction.image.shape[1] // _THUMBNAIL))
+    return prediction.image[::step, ::step]

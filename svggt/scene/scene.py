@@ -1,0 +1,347 @@
+"""The 3D scene of one session: a viser server that grows by a frame at a time.
+
+The newest frames are nodes at their cameras' poses that hold points in the camera's own
+coordinates, so that a corrected pose moves a node and sends no point twice. Older ones are
+merged into blocks. What is shown are flags; a moment that blocks hide is read from the archive.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import viser
+import viser.infra
+from numpy.typing import NDArray
+from viser import transforms
+
+from svggt.archive import FrameArchive
+from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
+from svggt.scene.bands import Bands
+from svggt.scene.blocks import FEW, Block, merge_blocks, merge_frames
+from svggt.scene.clouds import NUM_BANDS, Cloud, banded, stride_of
+from svggt.scene.eye import Eye
+from svggt.scene.frustums import Frustums
+from svggt.scene.look import Look
+from svggt.scene.placing import UP, Placing, turn
+from svggt.scene.trajectory import Trajectory
+
+POINT_BUDGET = 3_000_000
+"""Points that a browser is sent in one scene."""
+
+RECENT = 12
+"""Newest frames that are never merged."""
+
+_EMPTY = [Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))] * NUM_BANDS
+_MARK = (220, 30, 120)
+_VOXEL = 0.7  # of a point's size
+_READ = 8  # frames of a block that is shown in part
+_LEVEL_STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
+
+
+class Scene:
+    """Draws predictions as they come, and replays them to whoever joins late.
+
+    Args:
+        archive: of the run's frames, which are kept there by whoever adds them here.
+    """
+
+    def __init__(self, archive: FrameArchive) -> None:
+        self._server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+        # Any client can ask for a public tunnel, even with the button hidden.
+        self._server.request_share_url = lambda verbose=True: None
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._archive = archive
+        self._eye = Eye(self._server)
+        self._look = Look()
+        self._lock = threading.RLock()  # a run adds while its visitor toggles
+        self.reset(max_frames=1)
+
+    @property
+    def port(self) -> int:
+        """Loopback port of the viser server."""
+        return self._server.get_port()
+
+    @property
+    def num_frames(self) -> int:
+        """Frames drawn."""
+        return len(self._placings)
+
+    @property
+    def num_nodes(self) -> int:
+        """Of viser, the few that are there for the whole scene included."""
+        parts = [*self._recent.values(), *self._blocks]
+        frustums = self._frustums.num_nodes if self._frustums else 0
+        return 2 + NUM_BANDS + 1 + frustums + sum(part.num_nodes for part in parts)
+
+    @property
+    def num_viewers(self) -> int:
+        """Browsers connected."""
+        return len(self._server.get_clients())
+
+    @property
+    def moment(self) -> int:
+        """Number of the frame shown."""
+        newest = self.num_frames - 1
+        return newest if self._moment is None else min(self._moment, newest)
+
+    def add(self, prediction: FramePrediction, correction: Correction | None = None) -> None:
+        """Draws one more frame. The first one decides the view, the size of points and frustums.
+
+        Args:
+            prediction: of the frame.
+            correction: of its camera and depth; its depth is corrected before a point is sent.
+        """
+        with self._lock, self._server.atomic():
+            number = self.num_frames
+            if not number:
+                self._set_up_view(prediction)
+            assert self._frustums is not None
+            self._placings.append(Placing.of(prediction, correction))
+            self._unsettled[number] = prediction
+            self._recent[number] = self._bands(
+                f"frames/{number}", banded(prediction, self._stride, correction)
+            )
+            self._frustums.add(number, prediction)
+            if self._moment is None:
+                self._frustums.show(prediction)
+            self._place(number)
+            self._merge_oldest()
+            self._settle_world()
+            self._flip()
+            if self._look.follow and self._moment is None:
+                self._go_inside(number)
+        self._server.flush()
+
+    def correct(self, corrections: list[Correction]) -> None:
+        """Takes refined cameras in: nodes move. Points are sent once more, when depth settles."""
+        if not corrections:
+            return
+        with self._lock, self._server.atomic():
+            for correction in corrections:
+                self._placings[correction.frame].correction = correction
+                prediction = self._unsettled.get(correction.frame)
+                if correction.settled and prediction is not None:
+                    self._placings[correction.frame].sent = correction
+                    del self._unsettled[correction.frame]
+                    self._recent[correction.frame].fill(
+                        banded(prediction, self._stride, correction)
+                    )
+                if correction.frame in self._recent:
+                    self._place(correction.frame)
+            newest = {correction.frame: correction for correction in corrections}
+            for block in self._blocks:
+                if block.frames.start in newest:
+                    block.follow(newest[block.frames.start])
+            self._settle_world()
+        self._server.flush()
+
+    def look(self, look: Look) -> None:
+        """Shows what is wanted, from the same view; flips flags, sends no point."""
+        with self._lock, self._server.atomic():
+            self._inside = False
+            before, self._look = self._look, look
+            for bands in self._all_bands():
+                bands.look(look)
+            self._trajectory.show(look.trajectory)
+            if before.cameras != look.cameras:
+                for number in self._recent:
+                    self._place(number)
+                self._drawn_in_part = []
+            self._settle_world()
+            self._flip()
+        self._server.flush()
+
+    def seek(self, number: int | None) -> None:
+        """Shows the moment of a frame; None: always the newest."""
+        with self._lock, self._server.atomic():
+            self._moment, self._inside = number, self._look.follow
+            if self.num_frames and self._frustums is not None:
+                self._frustums.show(self._archive.load(self.moment))
+            self._settle_world()
+            self._flip()
+            if self._look.follow and self.num_frames:
+                self._go_inside(self.moment)
+        self._server.flush()
+
+    def settle(self) -> None:
+        """Says that no frame follows for now: exactly what was chosen is shown."""
+        with self._lock, self._server.atomic():
+            self._growing = False
+            self._flip()
+        self._server.flush()
+
+    def look_through(self, number: int | None = None) -> None:
+        """Puts all browsers where a frame's camera is; the shown one's if left out."""
+        with self._lock:
+            if self.num_frames:
+                self._go_inside(self.moment if number is None else number)
+                self._settle_world()
+
+    def point_at(self, number: int, u: int, v: int) -> tuple[float, float, float]:
+        """Where a pixel of a frame is in the world of the cameras shown.
+
+        Args:
+            number: of the frame.
+            u: column of its picture; kept within it.
+            v: row.
+        """
+        with self._lock:
+            prediction, placing = self._archive.load(number), self._placings[number]
+            return placing.point_at(prediction, u, v, self._look.cameras)
+
+    def mark(self, points: Sequence[tuple[float, float, float]]) -> None:
+        """Draws a line between points of the world, in place of the last one."""
+        ends = np.array([points[0], points[-1]], np.float32)[None]
+        self._server.scene.add_line_segments(
+            "/level/marks", ends, colors=_MARK, thickness=3.0, thickness_units="screen"
+        )
+        self._server.scene.add_point_cloud(
+            "/level/marks/ends", ends[0], _MARK, point_size=0.01 * self._distance
+        )
+
+    def reset_view(self) -> None:
+        """Puts all browsers where they began."""
+        with self._lock:
+            self._inside = False
+            self._eye.reset()
+            self._settle_world()
+
+    def reset(self, max_frames: int) -> None:
+        """Empties the scene for a run of at most so many frames, which share the point budget."""
+        scene = self._server.scene
+        with self._lock:
+            self._points_per_frame = POINT_BUDGET // max_frames
+            self._placings: list[Placing] = []
+            self._recent: dict[int, Bands] = {}
+            self._unsettled: dict[int, FramePrediction] = {}
+            self._blocks: list[Block] = []
+            self._moment: int | None = None
+            self._growing = True
+            self._inside = False  # a camera, whose frustum would cover what it sees
+            self._frustums: Frustums | None = None
+            self._levelling = transforms.SO3.identity()
+            self._part: Bands | None = None
+            self._drawn_in_part: list[int] = []
+            scene.reset()
+            scene.set_up_direction("-y")
+            self._level_node = scene.add_frame("/level", show_axes=False)
+            self._trajectory = Trajectory(scene, "/level/trajectory", self._look.trajectory)
+        self._server.flush()
+
+    def close(self) -> None:
+        """Ends the server: its thread, its port and its browsers' sockets."""
+        self._server.stop()
+
+    def recorder(self) -> viser.infra.StateSerializer:
+        """viser's own recorder of what is drawn from now on; serialises to `.viser`."""
+        return self._server.get_scene_serializer()
+
+    def _go_inside(self, number: int) -> None:
+        self._inside = True
+        pose = self._placings[number].pose(self._look.cameras)
+        self._eye.look_through(pose, self._levelling, self._field, self._distance)
+
+    def _set_up_view(self, prediction: FramePrediction) -> None:
+        height, width = prediction.depth.shape
+        self._stride = stride_of(prediction.depth.size, self._points_per_frame)
+        self._distance = float(np.median(prediction.depth))
+        intrinsics = prediction.intrinsics
+        self._field = (width / 2 / intrinsics[0, 0], height / 2 / intrinsics[1, 1])
+        pixel = self._distance / intrinsics[0, 0]  # what a pixel covers there
+        self._point_size = 1.2 * self._stride * pixel
+        self._frustums = Frustums(
+            self._server.scene, "/level", 0.045 * self._distance, self.look_through
+        )
+        self._part = self._bands("part", _EMPTY)
+        self._eye.begin(prediction.world_from_cam, self._distance)
+
+    def _bands(self, name: str, clouds: list[Cloud]) -> Bands:
+        return Bands(self._server.scene, f"/level/{name}", clouds, self._point_size, self._look)
+
+    def _all_bands(self) -> list[Bands]:
+        merged_ones = [bands for block in self._blocks for bands in block.bands.values()]
+        part = [] if self._part is None else [self._part]
+        return [*self._recent.values(), *merged_ones, *part]
+
+    def _place(self, number: int) -> None:
+        """Puts a recent frame where the cameras shown say."""
+        placing, cameras = self._placings[number], self._look.cameras
+        self._recent[number].place(placing.pose(cameras), placing.stretch(cameras))
+
+    def _merge_oldest(self) -> None:
+        """Frames that are not recent any more become a block, as many blocks a larger one."""
+        made = (_VOXEL * self._point_size, self._bands)
+        while len(self._recent) >= RECENT + FEW:
+            numbers = list(self._recent)[:FEW]
+            oldest = {number: self._recent.pop(number) for number in numbers}
+            self._blocks.append(merge_frames(oldest, self._placings, *made))
+            for number, bands in oldest.items():
+                bands.remove()
+                self._unsettled.pop(number, None)
+        while len(self._blocks) >= FEW and len({b.level for b in self._blocks[-FEW:]}) == 1:
+            parts = self._blocks[-FEW:]
+            self._blocks[-FEW:] = [merge_blocks(parts, self._placings, *made)]
+            for part in parts:
+                part.remove()
+
+    def _flip(self) -> None:
+        """Shows the nodes of the moment, and hides the others."""
+        moment, alone = self.moment, self._look.show == "one frame"
+        # While frames come the last one stays until the one after it: a browser needs a moment
+        # to build a cloud, and the view must not go blank meanwhile.
+        first = moment - (self._growing and self._moment is None) if alone else 0
+        for number, bands in self._recent.items():
+            bands.show(first <= number <= moment)
+        hidden: list[int] = []
+        for block in self._blocks:
+            whole = block.frames.stop - 1 <= moment
+            block.show(self._look.cameras, whole and not alone)
+            if moment in block.frames and (alone or not whole):
+                hidden = [moment] if alone else _spread(range(block.frames.start, moment + 1))
+        self._show_in_part(hidden)
+
+    def _show_in_part(self, numbers: list[int]) -> None:
+        """Frames of a block that is hidden, read from the archive."""
+        if self._part is None:
+            return
+        if numbers and numbers != self._drawn_in_part:
+            self._part.fill(self._read(numbers))
+            self._part.place(np.eye(3, 4))
+            self._drawn_in_part = numbers
+        self._part.show(bool(numbers))
+
+    def _read(self, numbers: list[int]) -> list[Cloud]:
+        """Frames as they stand now, in the world."""
+        frames, cameras = [], self._look.cameras
+        for number in numbers:
+            placing = self._placings[number]
+            clouds = banded(self._archive.load(number), self._stride, placing.correction)
+            pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
+            frames.append([c.moved(pose, stretch) for c in clouds])
+        return [Cloud.joined(list(band)) for band in zip(*frames, strict=True)]
+
+    def _settle_world(self) -> None:
+        """Trajectory, frustums and horizon of the cameras shown."""
+        if not self._placings or self._frustums is None:
+            return
+        poses = np.array([placing.pose(self._look.cameras) for placing in self._placings])
+        self._frustums.place(poses, self.moment, self._look.frustums, self._inside)
+        self._trajectory.draw(self._placings[: self.moment + 1], self._look.cameras)
+        self._level((poses[:, :, :3] @ UP).mean(axis=0))
+
+    def _level(self, mean_up: NDArray[Any]) -> None:
+        """Turns the world so that the cameras' mean up is up, if that is worth a move."""
+        level = turn(mean_up, UP)
+        change = level @ self._levelling.inverse()
+        if np.degrees(np.linalg.norm(change.log())) > _LEVEL_STEP:
+            self._level_node.wxyz, self._levelling = level.wxyz, level
+
+
+def _spread(frames: range) -> list[int]:
+    """At most so many of them, the last included."""
+    step = -(-len(frames) // _READ)
+    return list(frames[::-1][::step])[::-1]

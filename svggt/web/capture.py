@@ -1,0 +1,146 @@
+"""A camera of the visitor: a page that sends its pictures, here or on a phone, and their socket.
+
+The token in the path lets a camera send pictures into one session's run, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import struct
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+import segno
+from fastapi import APIRouter, HTTPException, Response, WebSocket, WebSocketDisconnect
+
+from svggt.live import MAX_BYTES
+from svggt.sessions import Session
+from svggt.web.proxy import VIEWER_CSP, same_origin
+
+_PAGE = Path(__file__).with_name("capture.html").read_text("utf-8")
+_TIME = struct.Struct("<d")  # seconds of the camera's clock, before each picture
+_REPLACED, _REFUSED = 4000, 1008
+
+Find = Callable[[str], Session | None]
+
+
+def capture_routes(find: Find, allowed_origins: frozenset[str]) -> APIRouter:
+    """`/capture/{token}/`: the camera's page, and the socket that its pictures come through.
+
+    Args:
+        find: the session of a capture token; None for unknown and expired.
+        allowed_origins: scheme://host of pages besides our own that may open the socket.
+    """
+    router = APIRouter()
+    sending: dict[str, WebSocket] = {}  # one camera a session: the newest
+
+    @router.get("/capture/{token}/")
+    async def page(token: str) -> Response:
+        if find(token) is None:
+            raise HTTPException(404)
+        headers = {
+            "Content-Security-Policy": VIEWER_CSP,
+            "Referrer-Policy": "no-referrer",
+            "Permissions-Policy": "camera=(self)",
+            "Cache-Control": "no-store",
+        }
+        return Response(_PAGE, media_type="text/html", headers=headers)
+
+    @router.websocket("/capture/{token}")
+    async def socket(token: str, browser: WebSocket) -> None:
+        session = find(token)
+        waits = session is not None and session.camera is not None and not session.camera.ended
+        await browser.accept()  # only an accepted socket can say why it closes
+        if not waits or not same_origin(browser, allowed_origins):
+            await browser.close(_REFUSED)
+            return
+        assert session is not None
+        older = sending.pop(token, None)
+        sending[token] = browser
+        try:
+            if older is not None:
+                await older.close(_REPLACED)
+            await _receive(browser, session)
+        except (WebSocketDisconnect, RuntimeError):  # it went, or a newer one closed it
+            pass
+        finally:
+            if sending.get(token) is browser:
+                del sending[token]
+
+    return router
+
+
+async def _receive(browser: WebSocket, session: Session) -> None:
+    """Takes pictures until the run has ended, and says after each what came of them."""
+    camera = session.camera
+    assert camera is not None
+    while True:
+        message = await browser.receive_bytes()
+        if not _TIME.size < len(message) <= _TIME.size + MAX_BYTES:
+            await browser.close(1009)
+            return
+        (time_s,) = _TIME.unpack_from(message)
+        if not math.isfinite(time_s):
+            await browser.close(1007)
+            return
+        session.touch()
+        camera.show(time_s, message[_TIME.size :])
+        received = camera.received
+        await browser.send_json(
+            {
+                "arrived": received.arrived,
+                "dropped": received.dropped,
+                "frames": session.progress.frames_done,
+                "ended": camera.ended,
+            }
+        )
+        if camera.ended:
+            await browser.close()
+            return
+
+
+def panel(capture_token: str, origin: str) -> str:
+    """The camera's page within this one, and the way to a phone's.
+
+    Args:
+        capture_token: of the session.
+        origin: scheme://host that this page was opened by.
+    """
+    path = f"/capture/{capture_token}/"
+    return (
+        f'<iframe class="camera" src="{path}" allow="camera" title="Your camera"></iframe>'
+        f"<details><summary>Use my phone as the camera</summary>{_phone(origin, path)}</details>"
+    )
+
+
+def _phone(origin: str, path: str) -> str:
+    scheme, _, host = origin.partition("://")
+    if _is_loopback(host):
+        return (
+            f"<p>A phone cannot reach {escape(host)}. Start svggt with <code>--host 0.0.0.0 "
+            "--ssl-certfile … --ssl-keyfile …</code> and open this page by the machine’s own "
+            "address.</p>"
+        )
+    if scheme != "https":
+        return (
+            "<p>A phone gives its camera to https pages only. Start svggt with "
+            "<code>--ssl-certfile … --ssl-keyfile …</code>.</p>"
+        )
+    code = segno.make(origin + path, error="m").svg_inline(scale=4, border=2, light="white")
+    return (
+        f"<div class='code' role='img' aria-label='Address of the camera page'>{code}</div>"
+        "<p>Scan this with your phone, and start the camera there. Whoever has this code can send "
+        "pictures into this scene, and nothing else.</p>"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rsplit(":", 1)[0].strip("[]") if not host.endswith("]") else host.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,189 @@
+"""What the controls below the 3D view do: flags, timeline, eye, measuring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from svggt.scene import Look
+from svggt.sessions import Session
+from svggt.web import layout, panels
+
+Find = Callable[[str | None], Session | None]
+Marks = tuple[tuple[float, float, float], ...]
+Ruler = tuple[float, str]
+
+PLAY_RATE = 10.0
+"""Frames a second at speed 1."""
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class Playing:
+    """A timeline that plays: when it began, at which frame, how fast."""
+
+    since_s: float
+    first: int
+    rate: float
+
+    def moment(self, now_s: float) -> int:
+        """The frame whose turn it is."""
+        return self.first + int((now_s - self.since_s) * self.rate)
+
+
+def look_of(show: Any, cameras: Any, confidence: float, size: float, parts: list[str]) -> Look:
+    """What the controls say; see `layout.View.look`."""
+    far, trajectory, frustums, follow = (part in parts for part in layout.PARTS)
+    bands = min(3, max(1, round(confidence / 25)))
+    return Look(
+        show=show,
+        cameras=cameras,
+        bands=bands,
+        far=far,
+        trajectory=trajectory,
+        frustums=frustums,
+        point_size=float(np.clip(size, 0.5, 3.0)),
+        follow=follow,
+    )
+
+
+class ViewEvents:
+    """The view's events.
+
+    Args:
+        find: the session of a token.
+        why: a sentence about the cameras shown, of a model by its name.
+    """
+
+    def __init__(self, find: Find, why: Callable[[Any, str], str]) -> None:
+        self._find, self._why = find, why
+
+    def wire(self, token: gr.State, v: layout.View, model: gr.Dropdown) -> None:
+        """Connects the controls of a view."""
+        seek = [token, v.moment, v.what]
+        for part in v.look:
+            part.input(self._look, [token, model, *v.look], [v.why], **_PRIVATE)
+        v.moment.input(
+            _unless_gone(self._seek),
+            seek,
+            [v.closer],
+            **_PRIVATE,
+            trigger_mode="always_last",
+            queue=False,
+        )
+        v.what.input(_unless_gone(self._picture), [token, v.what], [v.closer], **_PRIVATE)
+        playing = [v.playing, v.play, v.clock]
+        v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **_PRIVATE)
+        v.clock.tick(
+            _unless_gone(self._tick),
+            [token, v.playing, v.what],
+            [v.moment, v.closer, *playing],
+            **_PRIVATE,
+            trigger_mode="once",
+        )
+        v.through.click(self._through, [token], None, **_PRIVATE)
+        v.reset.click(self._reset, [token], None, **_PRIVATE)
+        measure = [v.marks, v.measured]
+        v.closer.select(_unless_gone(self._mark), [token, v.marks, v.ruler], measure, **_PRIVATE)
+        v.known.input(self._scale, [v.marks, v.known, v.unit], [v.ruler, v.measured], **_PRIVATE)
+
+    def _look(self, token: str | None, model: str, *look: Any) -> str:
+        session = self._find(token)
+        if session is not None:
+            session.scene.look(look_of(*look))
+        return self._why(look[1], model)
+
+    def _seek(self, token: str | None, moment: float, what: str) -> Any:
+        session = self._find(token)
+        if session is None or not session.scene.num_frames:
+            return gr.skip()
+        number = min(max(int(moment) - 1, 0), session.scene.num_frames - 1)
+        newest = session.running and number == session.scene.num_frames - 1
+        session.scene.seek(None if newest else number)
+        return panels.picture(session.archive.load(number), what)
+
+    def _picture(self, token: str | None, what: str) -> Any:
+        session = self._find(token)
+        if session is None or not session.scene.num_frames:
+            return gr.skip()
+        return panels.picture(session.archive.load(session.scene.moment), what)
+
+    def _play(
+        self, token: str | None, moment: float, speed: float, playing: Playing | None
+    ) -> tuple[Any, ...]:
+        """Begins at the moment shown, at the start again where it has ended; or pauses."""
+        session = self._find(token)
+        if session is None or playing is not None:
+            return None, gr.Button("Play"), gr.Timer(active=False)
+        first = int(moment) - 1
+        if first >= session.scene.num_frames - 1:
+            first = 0
+        begun = Playing(time.monotonic(), first, PLAY_RATE * float(speed))
+        return begun, gr.Button("Pause"), gr.Timer(active=True)
+
+    def _tick(self, token: str | None, playing: Playing | None, what: str) -> tuple[Any, ...]:
+        session = self._find(token)
+        if session is None or playing is None or not session.scene.num_frames:
+            return gr.skip(), gr.skip(), None, gr.Button("Play"), gr.Timer(active=False)
+        last = session.scene.num_frames - 1
+        number = min(playing.moment(time.monotonic()), last)
+        session.scene.seek(number)
+        if number < last:
+            return number + 1, *[gr.skip()] * 4
+        picture = panels.picture(session.archive.load(number), what)
+        return number + 1, picture, None, gr.Button("Play"), gr.Timer(active=False)
+
+    def _through(self, token: str | None) -> None:
+        session = self._find(token)
+        if session is not None:
+            session.scene.look_through()
+
+    def _reset(self, token: str | None) -> None:
+        session = self._find(token)
+        if session is not None:
+            session.scene.reset_view()
+
+    def _mark(
+        self, token: str | None, marks: Marks, ruler: Ruler | None, event: gr.SelectData
+    ) -> tuple[Marks, str]:
+        """A click in the picture; a third one begins anew."""
+        session = self._find(token)
+        if session is None or not session.scene.num_frames:
+            return (), panels.measured(0, None, None)
+        u, v = event.index
+        point = session.scene.point_at(session.scene.moment, int(u), int(v))
+        marks = (*marks, point) if len(marks) == 1 else (point,)
+        session.scene.mark(marks)
+        return marks, panels.measured(len(marks), _distance(marks), ruler)
+
+    def _scale(self, marks: Marks, known: float | None, unit: str) -> tuple[Ruler | None, str]:
+        """One known length gives the scene its scale."""
+        distance = _distance(marks)
+        if not known or known <= 0 or not distance:
+            return None, panels.measured(len(marks), distance, None)
+        ruler = (known / distance, unit)
+        return ruler, panels.measured(len(marks), distance, ruler)
+
+
+def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Changes nothing where a frame went meanwhile: the scene was cleared, or its session ended."""
+
+    @wraps(handler)  # Gradio reads the signature
+    def handle(*args: Any, **named: Any) -> Any:
+        try:
+            return handler(*args, **named)
+        except (KeyError, IndexError):
+            return gr.skip()
+
+    return handle
+
+
+def _distance(marks: Marks) -> float | None:
+    return float(np.linalg.norm(np.subtract(*marks))) if len(marks) == 2 else None

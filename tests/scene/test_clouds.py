@@ -1,0 +1,65 @@
+"""Points worth drawing, in bands; and merged by voxels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from svggt.scene.clouds import NUM_BANDS, Cloud, banded, depth_edges, merge
+from tests.scene.frames import correction, prediction
+
+
+def test_bands_are_quarters_of_confidence_without_edges() -> None:
+    made = prediction()
+    clouds = banded(made, stride=1)
+    keep = ~depth_edges(made.depth)
+    assert len(clouds) == NUM_BANDS and len(clouds[-1]) == 0  # nothing is far
+    for cloud in clouds[:-1]:
+        assert 0.15 * keep.size < len(cloud.points) == len(cloud.colors) <= 0.26 * keep.size
+        z = cloud.points[:, 2]
+        assert not ((z > 1.01) & (z < 1.99)).any()
+
+
+def test_what_is_far_has_a_band_of_its_own() -> None:
+    made = prediction()
+    made.depth[:12] = 50.0
+    *near, far = banded(made, stride=1)
+    assert len(far) > 100 and far.points[:, 2].min() > 49
+    assert max(cloud.points[:, 2].max() for cloud in near) < 3
+
+
+def test_the_point_heads_points_are_drawn_where_it_was_run() -> None:
+    made = prediction(3, turn=20.0)
+    world = made.camera_points + np.array([0, 0, 1])  # not what depth says
+    pose = made.world_from_cam
+    points = (world @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
+    object.__setattr__(made, "world_points", points)
+    object.__setattr__(made, "world_points_conf", made.depth_conf)
+    drawn = np.concatenate([cloud.points for cloud in banded(made, 1)])
+    assert set(np.round(drawn[:, 2], 3).tolist()) == {2.0, 3.0}
+
+
+def test_no_point_flies_between_two_depths() -> None:
+    edges = depth_edges(prediction().depth)
+    assert edges[20, 30:60].all() and edges[19, 30:60].all() and edges[39, 30:60].all()
+    assert not edges[0:18].any() and not edges[22:38, 32:58].any()
+
+
+def test_what_moves_is_left_out() -> None:
+    left = np.zeros((12, 18), bool)
+    left[:, :9] = True
+    for cloud in banded(prediction(0), 1, correction(0, (0, 0, 0), moving=left))[:3]:
+        assert len(cloud) and cloud.points[:, 0].min() > -0.1
+
+
+def test_a_voxel_holds_one_point_the_mean() -> None:
+    points = np.array([[0.1, 0.1, 0.1], [0.3, 0.1, 0.1], [5.5, 0, 0], [-0.1, 0, 0]])
+    colors = np.array([[0, 0, 0], [200, 100, 0], [9, 9, 9], [7, 7, 7]], np.uint8)
+    merged = merge([Cloud(points[:2], colors[:2]), Cloud(points[2:], colors[2:])], voxel=1.0)
+    order = np.argsort(merged.points[:, 0])
+    assert np.allclose(merged.points[order], [[-0.1, 0, 0], [0.2, 0.1, 0.1], [5.5, 0, 0]])
+    assert merged.colors[order].tolist() == [[7, 7, 7], [100, 50, 0], [9, 9, 9]]
+
+
+def test_nothing_merges_to_nothing() -> None:
+    empty = Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))
+    assert len(merge([empty, empty], voxel=1.0)) == 0

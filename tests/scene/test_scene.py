@@ -1,0 +1,244 @@
+"""The scene: a viser server that grows, sends points once, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svggt.archive import FrameArchive
+from svggt.refine.correction import Correction
+from svggt.scene import POINT_BUDGET, Look, Scene
+from svggt.scene.clouds import banded
+from tests.scene.frames import correction, prediction
+
+REFINED = Look(cameras="refined")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    opened = Scene(FrameArchive(tmp_path))
+    opened.reset(max_frames=10)
+    yield opened
+    opened.close()
+
+
+def grow(scene: Scene, count: int, refined: bool = False, size: tuple[int, int] = (56, 84)) -> None:
+    for number in range(scene.num_frames, scene.num_frames + count):
+        made = prediction(number, *size)
+        scene._archive.add(made)
+        scene.add(made, correction(number, (0.1 * number, 0, 0)) if refined else None)
+
+
+def sent_by(scene: Scene, act) -> int:
+    """Bytes that an act sends besides messages of flags and numbers."""
+    recorder = scene.recorder()
+    before = sum(buffer.nbytes for buffer in recorder._binary_buffers)
+    act()
+    sent = sum(buffer.nbytes for buffer in recorder._binary_buffers) - before
+    recorder.serialize()
+    return sent
+
+
+def shown(scene: Scene) -> list[int]:
+    """Frames whose nodes are shown, in recent nodes or whole blocks."""
+    recent = [number for number, bands in scene._recent.items() if bands.visible]
+    blocks = [b for b in scene._blocks if b.version(scene._look.cameras).visible]
+    return sorted([*recent, *(number for b in blocks for number in b.frames)])
+
+
+def test_a_run_stays_within_the_point_budget(scene: Scene) -> None:
+    scene.reset(max_frames=120)
+    scene.add(prediction(height=392, width=518))
+    assert 120 * scene._recent[0].num_points <= POINT_BUDGET
+
+
+def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
+    made = [prediction(number, turn=10.0 * number) for number in range(3)]
+    for each in made:
+        scene.add(each)
+    assert scene.num_frames == 3
+    pose = made[2].world_from_cam
+    world = scene._recent[2].placed(pose)[0].points
+    expected = banded(made[2], 1)[0].points @ pose[:, :3].T + pose[:, 3]
+    assert np.allclose(world, expected, atol=2e-3)  # float16 on the wire
+    assert np.allclose(scene._recent[2]._frame.position, [0.2, 0, 0])
+
+
+def test_newest_frame_hides_the_others_and_back(scene: Scene) -> None:
+    scene.look(Look(show="one frame"))
+    grow(scene, 4)
+    assert shown(scene) == [2, 3]  # the last one stays until the browser has the next
+    scene.settle()
+    assert shown(scene) == [3]
+    scene.look(Look(show="all frames"))
+    assert shown(scene) == [0, 1, 2, 3]
+
+
+def test_no_flag_sends_a_point(scene: Scene) -> None:
+    grow(scene, 40, refined=True)
+    looks = [
+        Look(show="one frame"),
+        Look(bands=1),
+        Look(bands=3, far=False),
+        Look(point_size=2.0),
+        Look(frustums=False, follow=True),
+        Look(trajectory=False),
+    ]
+
+    def flip() -> None:
+        for look in looks:
+            scene.look(look)
+
+    assert sent_by(scene, flip) < 30_000  # the trajectory
+
+
+def test_confidence_chooses_bands(scene: Scene) -> None:
+    grow(scene, 1)
+    bands = scene._recent[0]._clouds
+    for chosen in (1, 2, 3):
+        scene.look(Look(bands=chosen, far=False))
+        assert [c.visible for c in bands] == [n < chosen for n in range(3)] + [False]
+
+
+def test_nodes_are_few_and_points_within_the_budget_at_1000_frames(scene: Scene) -> None:
+    scene.reset(max_frames=1000)
+    grow(scene, 1000, refined=True, size=(28, 42))
+    assert scene.num_nodes <= 300
+    assert shown(scene) == list(range(1000))
+    points = sum(bands.num_points for bands in scene._all_bands())
+    assert points <= POINT_BUDGET
+
+
+def test_any_moment_can_be_shown_again(scene: Scene) -> None:
+    grow(scene, 60)
+    for moment in (59, 30, 3, 57, 12):
+        scene.seek(moment)
+        seen = set(shown(scene)) | set(scene._drawn_in_part)
+        assert max(seen) == moment == scene.moment
+        scene.look(Look(show="one frame"))
+        assert [*shown(scene), *scene._drawn_in_part * scene._part.visible] == [moment]
+        scene.look(Look())
+    scene.seek(None)
+    assert shown(scene) == list(range(60))
+
+
+def test_a_moment_is_shown_exactly(scene: Scene) -> None:
+    """What was merged long ago comes back pixel by pixel."""
+    scene.look(Look(show="one frame"))
+    grow(scene, 40)
+    scene.seek(5)
+    made, pose = prediction(5), prediction(5).world_from_cam
+    drawn, expectations = scene._part.placed(np.eye(3, 4)), banded(made, 1)
+    for there, expected in zip(drawn[:3], expectations[:3], strict=True):  # nothing is far
+        points = expected.points @ pose[:, :3].T + pose[:, 3]
+        # Confidence is kept in 8 bits: a few points at a bound change their band.
+        assert abs(len(there) - len(points)) <= 0.02 * len(points) + 1
+        nearest = np.abs(there.points[:, None] - points[None, ::7]).max(axis=2).min(axis=0)
+        assert np.mean(nearest < 5e-3) > 0.95
+
+
+def test_a_block_goes_where_its_frames_go(scene: Scene) -> None:
+    """A piece that is joined after it was merged."""
+    scene.look(REFINED)
+    grow(scene, 24, refined=True)
+    block = scene._blocks[0]
+    assert block.frames == range(8)
+    moves = [correction(n, (5 + 0.2 * n, 6, 7), np.log(2.0)) for n in range(24)]
+    before = scene._blocks[0].bands["refined"].placed(np.eye(3, 4))[0].points
+    scene.correct(moves)
+    bands = block.bands["refined"]
+    assert np.allclose(bands._frame.position, (5, 6, 7))
+    assert np.allclose(bands._clouds[0].scale, 2)
+    after = bands.placed(np.eye(3, 4), np.array(bands._clouds[0].scale))[0].points
+    assert np.allclose(after, 2 * before, atol=1e-6)
+
+
+def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number, turn=20.0))
+    mean_up = np.mean([p.head[:, :3] @ [0, -1, 0] for p in scene._placings], axis=0)
+    levelled = scene._levelling.as_matrix() @ mean_up
+    assert np.degrees(np.arccos(-levelled[1] / np.linalg.norm(levelled))) < 1.5
+    assert np.degrees(np.arccos(-mean_up[1])) > 15  # it was not level before
+
+
+def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    scene.look(REFINED)
+    moved = correction(1, (5, 6, 7), np.log(2.0))
+    assert sent_by(scene, lambda: scene.correct([moved])) < 500  # the trajectory
+    bands = scene._recent[1]
+    assert np.allclose(bands._frame.position, (5, 6, 7))
+    # Depth doubled; the refined focal length is 1.25 times shorter, so x and y grow once more.
+    assert np.allclose(bands._clouds[0].scale, (2.5, 2.5, 2.0))
+    assert np.allclose(bands._clouds[0].position, np.array([2.5, 2.5, 2.0]) * bands._centre)
+
+
+def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
+    scene.look(REFINED)
+    scene.add(prediction(0), correction(0, (0, 0, 0), np.log(2.0)))
+    bands = scene._recent[0]
+    corrected = bands.placed(np.eye(3, 4))[0].points
+    plain = banded(prediction(0), scene._stride)[0].points
+    assert np.allclose(corrected[:, 2], 2 * plain[:, 2], rtol=1e-2)  # float16
+    assert np.allclose(bands._clouds[0].scale, 1)
+    scene.look(Look(cameras="head"))  # undoes scale and focal length
+    assert np.allclose(bands._clouds[0].scale, (0.4, 0.4, 0.5))
+
+
+def test_settled_depth_is_sent_once(scene: Scene) -> None:
+    scene.look(REFINED)
+    first = correction(0, (0, 0, 0))
+    scene.add(prediction(0), first)
+    bent = np.tile(np.linspace(-0.3, 0.3, 18, dtype=np.float32), (12, 1))
+
+    def sent(changed: Correction) -> int:
+        return sent_by(scene, lambda: scene.correct([changed]))
+
+    assert sent(replace(first, field=bent)) < 500  # not settled: no point
+    assert sent(replace(first, field=bent, settled=True)) > 5000
+    assert sent(replace(first, field=-bent, settled=True)) < 500
+
+
+def test_cameras_flip_and_come_back(scene: Scene) -> None:
+    grow(scene, 30, refined=True)
+    scene.correct([correction(n, (9, 9, n)) for n in range(30)])
+    last = scene._recent[29]
+    assert np.allclose(last._frame.position, [2.9, 0, 0])  # the head's are shown
+    scene.look(REFINED)
+    assert np.allclose(last._frame.position, [9, 9, 29]) and shown(scene) == list(range(30))
+    scene.look(Look(cameras="head"))
+    assert np.allclose(last._frame.position, [2.9, 0, 0]) and shown(scene) == list(range(30))
+
+
+def test_the_trajectory_is_coloured_by_trust(scene: Scene) -> None:
+    for number in range(3):
+        scene.add(prediction(number))
+    scene.look(REFINED)
+    scene.correct([correction(1, (1, 0, 0)), correction(2, (2, 0, 0), status="lost")])
+    colours = scene._trajectory._line.colors
+    assert colours.shape == (2, 2, 3) and not np.array_equal(colours[0], colours[1])
+
+
+def test_reset_empties_the_scene(scene: Scene) -> None:
+    grow(scene, 30)
+    scene.reset(max_frames=5)
+    assert scene.num_frames == 0
+    grow(scene, 1)
+    assert scene.num_frames == 1 and shown(scene) == [0]
+
+
+def test_nobody_can_ask_for_a_tunnel(scene: Scene) -> None:
+    assert scene._server.request_share_url() is None
+
+
+def test_a_recording_holds_what_was_drawn(scene: Scene) -> None:
+    recorder = scene.recorder()
+    scene.add(prediction())
+    recorder.insert_sleep(0.5)
+    assert len(recorder.serialize()) > 5000

@@ -1,0 +1,99 @@
+"""A camera's pictures: the newest wins, drops are counted, nothing waits for ever."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svggt.frames import BadInput, InputLimits
+from svggt.live import Camera, LiveClip, Received
+
+
+def jpeg(seed: int, size: tuple[int, int] = (64, 48)) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def never() -> bool:
+    return False
+
+
+def test_the_newest_picture_wins_and_drops_are_counted() -> None:
+    camera = Camera()
+    for number in range(5):
+        camera.show(float(number), bytes([number]))
+    assert camera.take(never) == (4.0, b"\x04")
+    assert camera.received == Received(arrived=5, dropped=4)
+    camera.show(5.0, b"x")
+    assert camera.take(never) == (5.0, b"x") and camera.received.dropped == 4
+
+
+def test_frames_come_as_pictures_do() -> None:
+    camera = Camera()
+    frames = LiveClip(camera, 84, InputLimits()).frames()
+    for number in range(3):
+        camera.show(100.0 + number, jpeg(number))
+        frame = next(frames)
+        assert (frame.number, frame.time_s) == (number, float(number))
+        assert frame.image.shape == (56, 84, 3)
+    camera.end()
+    assert next(frames, None) is None
+
+
+def test_a_picture_that_stands_still_is_no_frame() -> None:
+    """For a second; the same picture ten times a second."""
+    camera, taken = Camera(), []
+    clip = LiveClip(camera, 84, InputLimits())
+
+    def run() -> None:
+        taken.extend(clip.frames())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    for number in range(9):
+        camera.show(0.1 * number, jpeg(0))
+        while camera._newest is not None:
+            time.sleep(0.005)
+    camera.end()
+    thread.join()
+    assert len(taken) == 1 and camera.received.arrived == 9
+
+
+def test_a_stopped_run_waits_for_no_picture() -> None:
+    camera, stop = Camera(), threading.Event()
+    frames = LiveClip(camera, 84, InputLimits()).frames(stop.is_set)
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    assert next(frames, None) is None
+    assert time.monotonic() - began < 5 and camera.ended
+
+
+def test_frames_are_limited() -> None:
+    camera = Camera()
+    clip = LiveClip(camera, 84, InputLimits(max_frames=1))
+    camera.show(0.0, jpeg(0))
+    assert len(list(clip.frames())) == 1
+    assert camera.ended and clip.is_cut(1)
+
+
+@pytest.mark.parametrize("picture", [b"no picture", b"", jpeg(0)[:200]])
+def test_what_is_no_picture_gets_a_sentence(picture: bytes) -> None:
+    camera = Camera()
+    camera.show(0.0, picture)
+    with pytest.raises(BadInput, match="camera"):
+        next(LiveClip(camera, 84, InputLimits()).frames())
+    assert camera.ended
+
+
+def test_a_camera_that_never_came_gets_a_sentence() -> None:
+    camera = Camera()
+    camera.end()
+    with pytest.raises(BadInput, match="No picture came"):
+        next(LiveClip(camera, 84, InputLimits()).frames())

@@ -1,0 +1,137 @@
+"""A camera's page and socket: its token sends pictures into one run, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+
+import httpx
+import pytest
+import websockets
+
+from svggt.frames import InputLimits
+from svggt.live import MAX_BYTES, Camera, LiveClip
+from svggt.sessions import Session
+from svggt.web.capture import panel
+from svggt.workers import StreamSettings
+from tests.test_live import jpeg
+
+
+def message(number: float, picture: bytes) -> bytes:
+    return struct.pack("<d", number) + picture
+
+
+def waiting(sessions) -> Session:
+    session = sessions.open("a")
+    clip = LiveClip(Camera(), 84, InputLimits(max_frames=3))
+    session.start(clip, StreamSettings(model="tiny", window=2))
+    return session
+
+
+def connect(address: str, token: str, origin: str | None = None):
+    url = f"{address.replace('http', 'ws')}/capture/{token}"
+    return websockets.connect(url, origin=origin, proxy=None)
+
+
+async def close_code(socket) -> int:
+    await asyncio.wait_for(socket.wait_closed(), 10)
+    return socket.close_code
+
+
+def test_pictures_become_frames_and_the_camera_hears_of_it(site) -> None:
+    address, sessions = site
+    session = waiting(sessions)
+
+    async def send() -> dict:
+        told = {"ended": False}
+        async with connect(address, session.capture_token, origin=address) as socket:
+            for number in range(200):
+                await socket.send(message(number, jpeg(number)))
+                told = json.loads(await asyncio.wait_for(socket.recv(), 10))
+                if told["ended"]:
+                    break
+                await asyncio.sleep(0.05)
+        return told
+
+    told = asyncio.run(send())
+    assert told["ended"] and told["frames"] == 3 and told["arrived"] >= 3
+    end = time.monotonic() + 10
+    while session.running and time.monotonic() < end:
+        time.sleep(0.05)
+    assert session.progress.state == "finished" and session.scene.num_frames == 3
+    assert "pictures from the camera" in session.progress.note
+
+
+def test_a_newer_camera_takes_over(site) -> None:
+    address, sessions = site
+    session = waiting(sessions)
+
+    async def replace() -> int:
+        async with connect(address, session.capture_token) as first:
+            await first.send(message(0, jpeg(0)))
+            await first.recv()
+            async with connect(address, session.capture_token) as second:
+                code = await close_code(first)
+                await second.send(message(1, jpeg(1)))
+                await second.recv()
+                return code
+
+    assert asyncio.run(replace()) == 4000
+
+
+def test_other_tokens_and_other_sites_may_not_send(site) -> None:
+    address, sessions = site
+    session = waiting(sessions)
+    idle = sessions.open("b")  # no run waits for its camera
+
+    async def knock(token: str, origin: str | None) -> int:
+        async with connect(address, token, origin) as socket:
+            return await close_code(socket)
+
+    for token in ("x", session.token, session.viewer_token, idle.capture_token):
+        assert asyncio.run(knock(token, None)) == 1008
+    assert asyncio.run(knock(session.capture_token, "http://evil.example")) == 1008
+    assert session.camera is not None and session.camera.received.arrived == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", 1009),
+        (b"x" * 8, 1009),
+        (message(0, b"x" * (MAX_BYTES + 1)), 1009),
+        (message(float("nan"), b"x"), 1007),
+    ],
+)
+def test_odd_messages_end_the_socket_and_not_the_run(site, data: bytes, code: int) -> None:
+    address, sessions = site
+    session = waiting(sessions)
+
+    async def send() -> int:
+        async with connect(address, session.capture_token) as socket:
+            await socket.send(data)
+            return await close_code(socket)
+
+    assert asyncio.run(send()) == code
+    assert session.running
+
+
+def test_the_page_is_served_for_its_token_only(site) -> None:
+    address, sessions = site
+    token = sessions.open("a").capture_token
+    page = httpx.get(f"{address}/capture/{token}/")
+    assert page.status_code == 200 and "getUserMedia" in page.text
+    assert page.headers["permissions-policy"] == "camera=(self)"
+    for other in ("x", sessions.open("b").token):
+        assert httpx.get(f"{address}/capture/{other}/").status_code == 404
+
+
+def test_the_phones_code_is_shown_where_a_phone_can_use_it() -> None:
+    assert "<svg" in panel("t", "https://demo.example")
+    assert "<svg" not in panel("t", "http://192.0.2.7:7860")
+    assert "ssl-certfile" in panel("t", "http://192.0.2.7:7860")
+    for host in ("127.0.0.1:7860", "localhost:7860", "[::1]:7860"):
+        assert "cannot reach" in panel("t", f"https://{host}")
+    assert "<script>" not in panel("t", "https://<script>x</script>")
