@@ -75,6 +75,11 @@ class LoadedModel:
     note: str
     cameras_hold: bool
 
+    @property
+    def tracks_points(self) -> bool:
+        """Whether the weights have a track head."""
+        return self.network.track_head is not None
+
 
 def automatic_model(device: Device) -> str:
     """The preset that `--model auto` means on this device."""

@@ -28,7 +28,7 @@ class Received:
 
     Attributes:
         arrived: from the camera.
-        dropped: replaced by a newer one before they were looked at.
+        dropped: for a newer one, in the browser or here, before they were looked at.
     """
 
     arrived: int = 0
@@ -54,15 +54,16 @@ class Camera:
         """Whether nothing is taken any more."""
         return self._ended
 
-    def show(self, time_s: float, picture: bytes) -> None:
+    def show(self, time_s: float, picture: bytes, missed: int = 0) -> None:
         """Offers an encoded picture, in place of one that nobody took.
 
         Args:
             time_s: the camera's clock.
             picture: JPEG, PNG, WebP or HEIC.
+            missed: pictures that the camera could not send since the last one.
         """
         with self._changed:
-            dropped = self._received.dropped + (self._newest is not None)
+            dropped = self._received.dropped + (self._newest is not None) + missed
             self._received = Received(self._received.arrived + 1, dropped)
             self._newest = (time_s, picture)
             self._changed.notify()

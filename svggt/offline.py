@@ -8,7 +8,7 @@ import torch
 
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Frame
-from svggt.prediction import FramePrediction
+from svggt.prediction import FramePrediction, PointTrack
 from svggt.stream import predictions, to_arrays, to_images
 
 
@@ -31,3 +31,26 @@ def predict_clip(
     arrays = to_arrays(model.network(to_images(frames, model), causal=causal, points=points))
     seconds = (time.perf_counter() - started) / len(frames)
     return predictions(frames, arrays, seconds, memory_bytes=0)
+
+
+@torch.inference_mode()
+def track_point(
+    model: LoadedModel, shown: list[FramePrediction], pixel: tuple[int, int]
+) -> PointTrack:
+    """Follows a pixel of the first frame through the others, in one pass (VGGT, section 3.4).
+
+    Args:
+        model: weights with a track head.
+        shown: frames of one size.
+        pixel: x and y.
+
+    Raises:
+        ValueError: the weights have no track head.
+    """
+    query = torch.tensor([[pixel]], dtype=torch.float32, device=model.device.torch)
+    tracks = model.network.track(to_images(shown, model), query, causal=model.causal)
+    return PointTrack(
+        first=shown[0].number,
+        pixels=tracks.iterations[-1][0, :, 0].float().cpu().numpy(),
+        visibility=tracks.visibility[0, :, 0].float().cpu().numpy(),
+    )

@@ -59,3 +59,26 @@ class FramePrediction:
             return None
         points = self.world_points @ self.cam_from_world[:, :3].T + self.cam_from_world[:, 3]
         return points.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PointTrack:
+    """One pixel followed through frames by the track head.
+
+    Attributes:
+        first: number of the frame that it was chosen in.
+        pixels: (S, 2) x and y in that frame and the ones after it.
+        visibility: (S,) 0 to 1.
+    """
+
+    first: int
+    pixels: NDArray[np.float32]
+    visibility: NDArray[np.float32]
+
+    def at(self, number: int) -> tuple[float, float] | None:
+        """Where it is in a frame; None where it was not followed or is hidden."""
+        step = number - self.first
+        if not 0 <= step < len(self.pixels) or self.visibility[step] < 0.5:
+            return None
+        x, y = self.pixels[step].tolist()
+        return x, y

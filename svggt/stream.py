@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Stream:
         return prediction
 
 
-def to_images(frames: list[Frame], model: LoadedModel) -> Tensor:
+def to_images(frames: Sequence[Frame | FramePrediction], model: LoadedModel) -> Tensor:
     """(1, S, 3, H, W) float32 in [0, 1] on the model's device."""
     pixels = torch.from_numpy(np.stack([frame.image for frame in frames]))
     return pixels.to(model.device.torch).permute(0, 3, 1, 2)[None].float() / 255

@@ -10,13 +10,15 @@ import logging
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Frame
 from svggt.model import policies
 from svggt.model.memory import CachePolicy
-from svggt.prediction import FramePrediction
+from svggt.offline import track_point
+from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess
@@ -143,6 +145,16 @@ class LocalWorker:
             log.exception("refinement ended; the stream goes on with the camera head")
             self._streams[stream_id] = _Running(running.stream, None)
             return Step(prediction, [])
+
+    def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
+        """Follows a pixel when the device's turn comes; see `offline.track_point`.
+
+        Raises:
+            KeyError: no such model is loaded.
+            ValueError: it has no track head.
+        """
+        follow = partial(track_point, self._models[model], shown, pixel)
+        return self._device_thread.submit(follow).result()
 
     def settle(self, stream_id: str) -> list[Correction]:
         """Corrections that are still on their way after the last frame; waits for them."""

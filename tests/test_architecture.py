@@ -27,16 +27,20 @@ ALLOWED = {
     "offline": {"checkpoints", "frames", "prediction", "stream"},
     "refine": {"geometry", "prediction"},
     "scene": {"archive", "prediction", "refine"},
-    "workers": {"checkpoints", "frames", "model", "prediction", "refine", "stream"},
+    "workers": {
+        "checkpoints", "frames", "model", "offline", "prediction", "refine", "stream",
+    },
     "loading": {"checkpoints", "workers"},
     "live": {"frames", "selection"},
     "progress": {"prediction", "refine"},
-    "sessions": {
-        "archive", "clips", "frames", "live", "progress", "scene", "stream", "workers",
+    "session": {
+        "archive", "clips", "frames", "live", "prediction", "progress", "scene", "stream",
+        "workers",
     },
+    "sessions": {"frames", "session", "workers"},
     "web": {
         "checkpoints", "clips", "frames", "live", "loading", "prediction", "progress", "scene",
-        "sessions", "workers",
+        "session", "sessions", "workers",
     },
 }  # fmt: skip
 WINGS = {"experiments", "eval"}  # they import anything; nobody imports them
@@ -52,6 +56,7 @@ TORCH_FREE = {
     "progress",
     "refine",
     "scene",
+    "session",
     "sessions",
     "web",
 }

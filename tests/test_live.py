@@ -31,8 +31,8 @@ def test_the_newest_picture_wins_and_drops_are_counted() -> None:
         camera.show(float(number), bytes([number]))
     assert camera.take(never) == (4.0, b"\x04")
     assert camera.received == Received(arrived=5, dropped=4)
-    camera.show(5.0, b"x")
-    assert camera.take(never) == (5.0, b"x") and camera.received.dropped == 4
+    camera.show(5.0, b"x", missed=3)  # that the browser did not send
+    assert camera.take(never) == (5.0, b"x") and camera.received.dropped == 7
 
 
 def test_frames_come_as_pictures_do() -> None:

@@ -10,15 +10,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import torch
 
 from svggt.checkpoints import LoadedModel
 from svggt.clips import open_clip
 from svggt.frames import BadInput, Frame, InputLimits
-from svggt.sessions import Session, SessionLimits, Sessions
+from svggt.offline import track_point
+from svggt.session import Session
+from svggt.sessions import SessionLimits, Sessions
+from svggt.stream import to_images
 from svggt.workers import LocalWorker, StreamSettings
 from tests.conftest import make_frames
+from tests.scene.frames import prediction
 from tests.test_clips import write_video
 
 SETTINGS = StreamSettings(model="tiny", memory="window", window=2)
@@ -328,3 +334,24 @@ def test_refinement_that_fails_does_not_end_the_run(worker: LocalWorker) -> None
     assert worker.step(stream_id, frames[1]).corrections == []
     assert worker.step(stream_id, frames[2]).prediction.number == 2
     assert worker.settle(stream_id) == []
+
+
+def test_a_point_is_followed_through_the_archive(sessions: Sessions, tiny: LoadedModel) -> None:
+    session = sessions.open("a")
+    run(session, Made(5))
+    wait(session, ended)
+    track = session.track(1, (40, 30))
+    images = to_images([session.archive.load(n) for n in range(1, 5)], tiny)
+    with torch.inference_mode():
+        query = torch.tensor([[[40.0, 30.0]]])
+        expected = tiny.network.track(images, query, causal=True)
+    assert track.first == 1 and track.pixels.shape == (4, 2)
+    assert np.allclose(track.pixels, expected.iterations[-1][0, :, 0], atol=1e-4)
+    assert np.allclose(track.visibility, expected.visibility[0, :, 0], atol=1e-6)
+    assert track.at(0) is None and track.at(5) is None
+
+
+def test_weights_without_a_track_head_say_so(embedded: LoadedModel) -> None:
+    assert not embedded.tracks_points
+    with pytest.raises(ValueError, match="no track head"):
+        track_point(embedded, [prediction(0)], (1, 1))

@@ -16,11 +16,12 @@ import segno
 from fastapi import APIRouter, HTTPException, Response, WebSocket, WebSocketDisconnect
 
 from svggt.live import MAX_BYTES
-from svggt.sessions import Session
+from svggt.session import Session
 from svggt.web.proxy import VIEWER_CSP, same_origin
 
 _PAGE = Path(__file__).with_name("capture.html").read_text("utf-8")
-_TIME = struct.Struct("<d")  # seconds of the camera's clock, before each picture
+_HEAD = struct.Struct("<dI")  # before each picture: seconds, and how many were not sent
+_MOST_MISSED = 10_000
 _REPLACED, _REFUSED = 4000, 1008
 
 Find = Callable[[str], Session | None]
@@ -78,15 +79,15 @@ async def _receive(browser: WebSocket, session: Session) -> None:
     assert camera is not None
     while True:
         message = await browser.receive_bytes()
-        if not _TIME.size < len(message) <= _TIME.size + MAX_BYTES:
+        if not _HEAD.size < len(message) <= _HEAD.size + MAX_BYTES:
             await browser.close(1009)
             return
-        (time_s,) = _TIME.unpack_from(message)
+        time_s, missed = _HEAD.unpack_from(message)
         if not math.isfinite(time_s):
             await browser.close(1007)
             return
         session.touch()
-        camera.show(time_s, message[_TIME.size :])
+        camera.show(time_s, message[_HEAD.size :], min(missed, _MOST_MISSED))
         received = camera.received
         await browser.send_json(
             {

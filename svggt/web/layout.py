@@ -20,6 +20,7 @@ from svggt.web.uploads import take_as_uploaded
 MAX_WINDOW = 64
 FOLLOW = "follow the camera"
 PARTS = ("far points", "trajectory", "frustums", FOLLOW)
+MEASURE, TRACK = "measures", "is followed"
 PLAY_SECONDS = 0.1  # between two steps of the timeline
 
 
@@ -53,7 +54,9 @@ class View:
         clock: ticks while the timeline plays.
         playing: where it began, or None.
         closer: the frame shown as a picture, to measure in.
+        clicks: what a click in it does; hidden where the weights have no track head.
         marks: points clicked in it.
+        track: a point that is followed.
         ruler: length of the scene's unit, and the unit's name; None until one length is known.
     """
 
@@ -73,7 +76,9 @@ class View:
     why: gr.HTML
     what: gr.Radio
     closer: gr.Image
+    clicks: gr.Radio
     marks: gr.State
+    track: gr.State
     known: gr.Number
     unit: gr.Textbox
     ruler: gr.State
@@ -130,7 +135,7 @@ def lay_out(
                 clear = gr.Button("Clear", interactive=False, elem_id="clear")
             status = gr.HTML(panels.status(Progress()), elem_id="status")
         with gr.Column(elem_id="view"):
-            view = _lay_out_view(first_cameras(model, cameras_choice))
+            view = _lay_out_view(model, first_cameras(model, cameras_choice))
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
     advanced = _lay_out_advanced(models, limits)
@@ -203,7 +208,7 @@ def _lay_out_source(limits: InputLimits) -> Source:
     return Source(gr.State("example"), gr.State(0), pictures, files, camera, tabs)
 
 
-def _lay_out_view(cameras: Cameras) -> View:
+def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
     title = f"Recorded replay of “{REPLAYED.title}”, made with the embedded weights"
     frame = gr.HTML(panels.viewer(replay_address(REPLAYED.name), title))
     with gr.Row(elem_id="timeline"):
@@ -233,7 +238,7 @@ def _lay_out_view(cameras: Cameras) -> View:
         parts = gr.CheckboxGroup(
             list(PARTS), value=[p for p in PARTS if p != FOLLOW], label="Also shown"
         )
-    closer = _lay_out_closer()
+    closer = _lay_out_closer(model)
     clock, playing = gr.Timer(PLAY_SECONDS, active=False), gr.State(None)
     return View(
         frame, play, moment, speed, clock, playing,
@@ -241,7 +246,7 @@ def _lay_out_view(cameras: Cameras) -> View:
     )  # fmt: skip
 
 
-def _lay_out_closer() -> tuple[Any, ...]:
+def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
     """The frame shown, as a picture; two clicks in it measure."""
     with gr.Accordion("Look closer and measure", open=False, elem_id="closer"), gr.Row():
         with gr.Column(scale=2):
@@ -257,12 +262,21 @@ def _lay_out_closer() -> tuple[Any, ...]:
                 height=300,
             )
         with gr.Column(scale=1, min_width=200):
+            clicks = gr.Radio(
+                [MEASURE, TRACK],
+                value=MEASURE,
+                label="A click",
+                visible=model.tracks_points,
+                elem_id="clicks",
+            )
             measured = gr.HTML(panels.measured(0, None, None), elem_id="measured")
             known = gr.Number(
                 None, label="Known length", info="of what you clicked last; sets the scale"
             )
             unit = gr.Textbox("m", label="Unit", max_length=8)
-    return what, picture, gr.State(()), known, unit, gr.State(None), measured
+    return (
+        what, picture, clicks, gr.State(()), gr.State(None), known, unit, gr.State(None), measured,
+    )  # fmt: skip
 
 
 def _lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced:

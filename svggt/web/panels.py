@@ -9,9 +9,9 @@ from html import escape
 import numpy as np
 from cmap import Colormap
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from svggt.prediction import FramePrediction
+from svggt.prediction import FramePrediction, PointTrack
 from svggt.progress import Progress
 
 _DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
@@ -64,9 +64,14 @@ def live(progress: Progress) -> str:
     return f'<div class="live">{"".join(parts)}</div>'
 
 
-def picture(shown: FramePrediction, what: str) -> Image.Image:
-    """One frame's RGB, depth or confidence, in colours."""
-    return Image.fromarray(_pictures(shown)["RGB" if what == "RGB" else what.capitalize()])
+def picture(shown: FramePrediction, what: str, track: PointTrack | None = None) -> Image.Image:
+    """One frame's RGB, depth or confidence, in colours, with a followed point."""
+    drawn = Image.fromarray(_pictures(shown)["RGB" if what == "RGB" else what.capitalize()])
+    at = None if track is None else track.at(shown.number)
+    if at is not None:
+        radius = max(2, drawn.width // 80)
+        ImageDraw.Draw(drawn).circle(at, radius, fill=(220, 30, 120), outline="white")
+    return drawn
 
 
 def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:
@@ -85,6 +90,15 @@ def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | Non
     else:
         text = f"{distance * ruler[0]:.3g} {escape(ruler[1])}"
     return f'<p role="status">Distance: <b>{text}</b></p>'
+
+
+def followed(track: PointTrack) -> str:
+    """How far a point could be followed."""
+    seen = int((track.visibility >= 0.5).sum())
+    return (
+        f'<p role="status">Seen in {seen} of {len(track.pixels)} frames from number '
+        f"{track.first + 1} on. Move the timeline to see where.</p>"
+    )
 
 
 def _pictures(shown: FramePrediction) -> dict[str, NDArray[np.uint8]]:

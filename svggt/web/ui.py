@@ -23,7 +23,8 @@ from svggt.live import Camera, LiveClip
 from svggt.loading import BackgroundLoad
 from svggt.progress import Progress
 from svggt.scene import Cameras, CamerasChoice, Look
-from svggt.sessions import Session, Sessions
+from svggt.session import Session
+from svggt.sessions import Sessions
 from svggt.web import layout, panels
 from svggt.web.capture import panel
 from svggt.web.gallery import EXAMPLES
@@ -132,7 +133,8 @@ class Page:
 
     def _wire_settings(self, c: layout.Controls) -> None:
         model = c.advanced.model
-        model.change(self._choose_model, [model], [c.header, c.view.cameras], **_PRIVATE)
+        outputs = [c.header, c.view.cameras, c.view.clicks]
+        model.change(self._choose_model, [model], outputs, **_PRIVATE)
         if self._load is not None:
             self._wire_load(self._load, model)
 
@@ -278,7 +280,9 @@ class Page:
 
     def _choose_model(self, name: str) -> tuple[Any, ...]:
         model = self._model(name)
-        return layout.header_of(model), layout.first_cameras(model, self._first_cameras)
+        cameras = layout.first_cameras(model, self._first_cameras)
+        clicks = gr.Radio(value=layout.MEASURE, visible=model.tracks_points)
+        return layout.header_of(model), cameras, clicks
 
     def _refresh_models(self) -> gr.Dropdown:
         return gr.Dropdown(choices=list(self._models))

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from svggt.progress import Progress
-from svggt.sessions import Session
+from svggt.session import Session
 from svggt.web import panels
 
 BEFORE_WATCHED = 4

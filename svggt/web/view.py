@@ -11,8 +11,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from svggt.prediction import PointTrack
 from svggt.scene import Look
-from svggt.sessions import Session
+from svggt.session import Session
 from svggt.web import layout, panels
 
 Find = Callable[[str | None], Session | None]
@@ -67,7 +68,7 @@ class ViewEvents:
 
     def wire(self, token: gr.State, v: layout.View, model: gr.Dropdown) -> None:
         """Connects the controls of a view."""
-        seek = [token, v.moment, v.what]
+        seek = [token, v.moment, v.what, v.track]
         for part in v.look:
             part.input(self._look, [token, model, *v.look], [v.why], **_PRIVATE)
         v.moment.input(
@@ -78,20 +79,25 @@ class ViewEvents:
             trigger_mode="always_last",
             queue=False,
         )
-        v.what.input(_unless_gone(self._picture), [token, v.what], [v.closer], **_PRIVATE)
+        v.what.input(_unless_gone(self._picture), [token, v.what, v.track], [v.closer], **_PRIVATE)
         playing = [v.playing, v.play, v.clock]
         v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **_PRIVATE)
         v.clock.tick(
             _unless_gone(self._tick),
-            [token, v.playing, v.what],
+            [token, v.playing, v.what, v.track],
             [v.moment, v.closer, *playing],
             **_PRIVATE,
             trigger_mode="once",
         )
         v.through.click(self._through, [token], None, **_PRIVATE)
         v.reset.click(self._reset, [token], None, **_PRIVATE)
-        measure = [v.marks, v.measured]
-        v.closer.select(_unless_gone(self._mark), [token, v.marks, v.ruler], measure, **_PRIVATE)
+        measure = [v.marks, v.track, v.closer, v.measured]
+        v.closer.select(
+            _unless_gone(self._mark),
+            [token, v.what, v.clicks, v.marks, v.ruler],
+            measure,
+            **_PRIVATE,
+        )
         v.known.input(self._scale, [v.marks, v.known, v.unit], [v.ruler, v.measured], **_PRIVATE)
 
     def _look(self, token: str | None, model: str, *look: Any) -> str:
@@ -100,20 +106,20 @@ class ViewEvents:
             session.scene.look(look_of(*look))
         return self._why(look[1], model)
 
-    def _seek(self, token: str | None, moment: float, what: str) -> Any:
+    def _seek(self, token: str | None, moment: float, what: str, track: PointTrack | None) -> Any:
         session = self._find(token)
         if session is None or not session.scene.num_frames:
             return gr.skip()
         number = min(max(int(moment) - 1, 0), session.scene.num_frames - 1)
         newest = session.running and number == session.scene.num_frames - 1
         session.scene.seek(None if newest else number)
-        return panels.picture(session.archive.load(number), what)
+        return panels.picture(session.archive.load(number), what, track)
 
-    def _picture(self, token: str | None, what: str) -> Any:
+    def _picture(self, token: str | None, what: str, track: PointTrack | None) -> Any:
         session = self._find(token)
         if session is None or not session.scene.num_frames:
             return gr.skip()
-        return panels.picture(session.archive.load(session.scene.moment), what)
+        return panels.picture(session.archive.load(session.scene.moment), what, track)
 
     def _play(
         self, token: str | None, moment: float, speed: float, playing: Playing | None
@@ -128,7 +134,9 @@ class ViewEvents:
         begun = Playing(time.monotonic(), first, PLAY_RATE * float(speed))
         return begun, gr.Button("Pause"), gr.Timer(active=True)
 
-    def _tick(self, token: str | None, playing: Playing | None, what: str) -> tuple[Any, ...]:
+    def _tick(
+        self, token: str | None, playing: Playing | None, what: str, track: PointTrack | None
+    ) -> tuple[Any, ...]:
         session = self._find(token)
         if session is None or playing is None or not session.scene.num_frames:
             return gr.skip(), gr.skip(), None, gr.Button("Play"), gr.Timer(active=False)
@@ -137,7 +145,7 @@ class ViewEvents:
         session.scene.seek(number)
         if number < last:
             return number + 1, *[gr.skip()] * 4
-        picture = panels.picture(session.archive.load(number), what)
+        picture = panels.picture(session.archive.load(number), what, track)
         return number + 1, picture, None, gr.Button("Play"), gr.Timer(active=False)
 
     def _through(self, token: str | None) -> None:
@@ -151,17 +159,27 @@ class ViewEvents:
             session.scene.reset_view()
 
     def _mark(
-        self, token: str | None, marks: Marks, ruler: Ruler | None, event: gr.SelectData
-    ) -> tuple[Marks, str]:
-        """A click in the picture; a third one begins anew."""
+        self,
+        token: str | None,
+        what: str,
+        clicks: str,
+        marks: Marks,
+        ruler: Ruler | None,
+        event: gr.SelectData,
+    ) -> tuple[Any, ...]:
+        """A click in the picture: an end of what is measured, or a point to follow."""
         session = self._find(token)
         if session is None or not session.scene.num_frames:
-            return (), panels.measured(0, None, None)
-        u, v = event.index
-        point = session.scene.point_at(session.scene.moment, int(u), int(v))
-        marks = (*marks, point) if len(marks) == 1 else (point,)
+            return (), None, gr.skip(), panels.measured(0, None, None)
+        moment, (u, v) = session.scene.moment, map(int, event.index)
+        if clicks == layout.TRACK:
+            track = session.track(moment, (u, v))
+            shown = panels.picture(session.archive.load(moment), what, track)
+            return (), track, shown, panels.followed(track)
+        point = session.scene.point_at(moment, u, v)
+        marks = (*marks, point) if len(marks) == 1 else (point,)  # a third one begins anew
         session.scene.mark(marks)
-        return marks, panels.measured(len(marks), _distance(marks), ruler)
+        return marks, None, gr.skip(), panels.measured(len(marks), _distance(marks), ruler)
 
     def _scale(self, marks: Marks, known: float | None, unit: str) -> tuple[Ruler | None, str]:
         """One known length gives the scene its scale."""

@@ -13,14 +13,14 @@ import websockets
 
 from svggt.frames import InputLimits
 from svggt.live import MAX_BYTES, Camera, LiveClip
-from svggt.sessions import Session
+from svggt.session import Session
 from svggt.web.capture import panel
 from svggt.workers import StreamSettings
 from tests.test_live import jpeg
 
 
 def message(number: float, picture: bytes) -> bytes:
-    return struct.pack("<d", number) + picture
+    return struct.pack("<dI", number, 0) + picture
 
 
 def waiting(sessions) -> Session:
@@ -100,7 +100,7 @@ def test_other_tokens_and_other_sites_may_not_send(site) -> None:
     ("data", "code"),
     [
         (b"", 1009),
-        (b"x" * 8, 1009),
+        (b"x" * 12, 1009),
         (message(0, b"x" * (MAX_BYTES + 1)), 1009),
         (message(float("nan"), b"x"), 1007),
     ],

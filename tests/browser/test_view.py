@@ -1,0 +1,122 @@
+"""Timeline, flags, looking through cameras and measuring, as a visitor uses them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn
+
+
+def only_session(site: Site):
+    (session,) = site.sessions._by_token.values()
+    return session
+
+
+@pytest.fixture
+def finished(arrive, site: Site):
+    """A visitor with a scene of 24 frames, the oldest of which are merged."""
+
+    def bring(size=DESKTOP) -> Visitor:
+        visitor = arrive(size)
+        visitor.page.get_by_text("Advanced", exact=True).click()
+        visitor.page.get_by_label("Frames at most").fill("24")
+        visitor.start(light=False)
+        visitor.page.wait_for_selector("text=Finished: 24 frames.", timeout=120_000)
+        visitor.page.wait_for_function("!document.querySelector('#moment input').disabled")
+        visitor.page.wait_for_timeout(2000)
+        return visitor
+
+    return bring
+
+
+def go_to(visitor: Visitor, number: int) -> None:
+    box = visitor.page.locator("#moment input[type=number]")
+    box.fill(str(number))
+    box.press("Enter")
+
+
+def test_any_moment_can_be_looked_at(finished, site: Site) -> None:
+    visitor = finished()
+    scene = only_session(site).scene
+    whole = visitor.canvas().astype(int)
+    visitor.page.click("#choices label:has-text('one frame')")
+    go_to(visitor, 3)
+    visitor.wait_canvas(lambda pixels: np.abs(pixels - whole).mean() > 2)
+    assert scene.moment == 2 and scene._part.visible  # merged long ago, read from disk
+    assert drawn(visitor.canvas()) > 0.002
+    visitor.page.locator("#moment input[type=range]").focus()
+    visitor.page.keyboard.press("ArrowRight")  # without a mouse
+    visitor.page.wait_for_timeout(1000)
+    assert scene.moment == 3
+
+
+def test_the_timeline_plays_and_ends(finished, site: Site) -> None:
+    visitor = finished(PHONE)
+    scene = only_session(site).scene
+    visitor.page.click("#play")
+    visitor.page.wait_for_selector("#play:has-text('Pause')")
+    seen = set()
+    for _ in range(60):
+        seen.add(scene.moment)
+        if visitor.page.inner_text("#play") == "Play":
+            break
+        visitor.page.wait_for_timeout(100)
+    assert len(seen) >= 5 and scene.moment == 23
+    assert visitor.page.input_value("#moment input[type=number]") == "24"
+
+
+def test_flags_flip_without_sending_points(finished, site: Site) -> None:
+    visitor = finished()
+    scene = only_session(site).scene
+    visitor.page.get_by_text("View", exact=True).click()
+    recorder = scene.recorder()
+    before = sum(buffer.nbytes for buffer in recorder._binary_buffers)
+    more = drawn(visitor.canvas())
+    slider = visitor.page.get_by_label("number input for Points shown, the most confident %")
+    slider.fill("25")
+    slider.press("Enter")
+    visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.95 * more)
+    for part in ("trajectory", "frustums", "far points"):
+        visitor.page.get_by_label(part).click()
+    visitor.page.wait_for_timeout(1000)
+    look = scene._look
+    assert (look.bands, look.trajectory, look.frustums, look.far) == (1, False, False, False)
+    assert sum(buffer.nbytes for buffer in recorder._binary_buffers) - before < 30_000
+    recorder.serialize()
+
+
+def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
+    visitor = finished()
+    first = visitor.canvas().astype(int)
+    go_to(visitor, 24)
+    visitor.page.click("#through")
+    visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() > 5)
+    (client,) = only_session(site).scene._server.get_clients().values()
+    scene = only_session(site).scene
+    pose = scene._placings[23].pose("refined")
+    expected = scene._levelling @ pose[:, 3]
+    assert np.allclose(client.camera.position, expected, atol=0.02 * scene._distance)
+    visitor.page.click("#reset")
+    visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() < 4)
+
+
+def test_two_clicks_measure_and_a_known_length_scales(finished, site: Site) -> None:
+    visitor = finished()
+    page = visitor.page
+    page.get_by_text("Look closer and measure").click()
+    picture = page.locator("#picture img")
+    picture.wait_for()
+    picture.click(position={"x": 60, "y": 60})
+    page.wait_for_selector("#measured:has-text('other end')")
+    picture.click(position={"x": 160, "y": 110})
+    page.wait_for_selector("#measured:has-text('own unit')")
+    page.get_by_label("Known length").fill("2")
+    page.wait_for_selector("#measured:has-text('2 m')")
+    picture.click(position={"x": 60, "y": 60})
+    picture.click(position={"x": 110, "y": 85})
+    page.wait_for_selector("#measured b:has-text(' m')")
+    assert not page.locator("#clicks").is_visible()  # the embedded weights have no track head
+    page.locator("#what label:has-text('depth')").click()
+    page.wait_for_timeout(1000)
+    assert visitor.errors == []
