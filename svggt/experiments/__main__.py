@@ -13,6 +13,8 @@ import tyro
 from svggt.experiments import parity as parity_experiment
 from svggt.experiments.replay import record_replay
 from svggt.experiments.store_int8 import store_int8 as write_int8
+from svggt.web.gallery import EXAMPLES
+from svggt.web.replay import replay_file
 
 
 def parity(fixture: Annotated[Path, tyro.conf.Positional], streaming: bool = False) -> int:
@@ -58,6 +60,19 @@ def replay(
     return 0
 
 
+def tours(model: str = "embedded", frames: int = 40) -> int:
+    """Record a replay of every example of the page, where the page looks for them.
+
+    Args:
+        model: a preset or a path to weights.
+        frames: of each, at most.
+    """
+    for example in EXAMPLES:
+        out = replay_file(example.name)
+        replay(example.clip, out, model, example.frames_per_second, frames)
+    return 0
+
+
 def store_int8(
     source: Annotated[Path, tyro.conf.Positional], out: Annotated[Path, tyro.conf.Positional]
 ) -> int:
@@ -72,7 +87,7 @@ def store_int8(
     return 0
 
 
-COMMANDS = {"parity": parity, "replay": replay, "store-int8": store_int8}
+COMMANDS = {"parity": parity, "replay": replay, "tours": tours, "store-int8": store_int8}
 
 if __name__ == "__main__":
     try:

@@ -38,6 +38,3 @@ EXAMPLES = (
     Example("drive", "Highway", 5.0),
     Example("alley", "Alley", 15.0),
 )
-
-REPLAYED = EXAMPLES[0]
-"""The example whose recorded replay the page opens on."""

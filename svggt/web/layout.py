@@ -13,7 +13,7 @@ from svggt.frames import InputLimits
 from svggt.progress import Progress
 from svggt.scene import Cameras, CamerasChoice
 from svggt.web import panels
-from svggt.web.gallery import EXAMPLES, REPLAYED
+from svggt.web.gallery import EXAMPLES, Example
 from svggt.web.replay import replay_address
 from svggt.web.uploads import take_as_uploaded
 
@@ -153,6 +153,16 @@ def lay_out(
     )
 
 
+def replay_title(example: Example) -> str:
+    """What is seen before a run, and which model made it."""
+    return f"Recorded replay of “{example.title}”, made with the embedded weights"
+
+
+def replay_of(example: Example) -> str:
+    """The 3D view with an example's recording."""
+    return panels.viewer(replay_address(example.name), replay_title(example))
+
+
 def header_of(model: LoadedModel) -> str:
     """The page's first line."""
     return panels.header(model.name, model.device.name, model.note)
@@ -209,8 +219,8 @@ def _lay_out_source(limits: InputLimits) -> Source:
 
 
 def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
-    title = f"Recorded replay of “{REPLAYED.title}”, made with the embedded weights"
-    frame = gr.HTML(panels.viewer(replay_address(REPLAYED.name), title))
+    first = EXAMPLES[0]
+    frame = gr.HTML(replay_of(first))
     with gr.Row(elem_id="timeline"):
         play = gr.Button("Play", interactive=False, elem_id="play", min_width=64)
         moment = gr.Slider(
@@ -229,7 +239,7 @@ def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
         camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
         through = gr.Button("Look through", elem_id="through", size="sm", min_width=110)
         reset = gr.Button("Reset view", elem_id="reset", size="sm", min_width=110)
-    why = gr.HTML(f"<p>{title}.</p>", elem_id="why")
+    why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
     with gr.Accordion("View", open=False, elem_id="flags"), gr.Row():
         confidence = gr.Slider(
             25, 75, value=50, step=25, label="Points shown, the most confident %", buttons=[]

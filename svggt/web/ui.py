@@ -88,7 +88,7 @@ class Page:
             controls = layout.lay_out(
                 list(self._models.values()), self._limits, self._first_cameras
             )
-            self._wire_source(controls.source)
+            self._wire_source(controls)
             self._wire_run(controls)
             view = ViewEvents(self._sessions.get, self._why)
             view.wire(controls.token, controls.view, controls.advanced.model)
@@ -107,14 +107,21 @@ class Page:
     def _models(self) -> dict[str, LoadedModel]:
         return self._sessions.worker.models
 
-    def _wire_source(self, source: layout.Source) -> None:
+    def _wire_source(self, c: layout.Controls) -> None:
+        source, view = c.source, c.view
         for kind, tab in source.tabs.items():
             tab.select(lambda kind=kind: kind, None, source.kind, **_PRIVATE)
+        outputs = [source.example, view.frame, view.why]
+        source.pictures.select(self._choose_example, [c.token], outputs, **_PRIVATE)
 
-        def choose(event: gr.SelectData) -> int:
-            return int(event.index)
-
-        source.pictures.select(choose, None, source.example, **_PRIVATE)
+    def _choose_example(self, token: str | None, event: gr.SelectData) -> tuple[Any, ...]:
+        """Where there is no scene yet, the example's recording plays."""
+        index = int(event.index)
+        if self._sessions.get(token) is not None:
+            return index, gr.skip(), gr.skip()
+        example = EXAMPLES[index]
+        title = f"<p>{layout.replay_title(example)}.</p>"
+        return index, layout.replay_of(example), title
 
     def _wire_run(self, c: layout.Controls) -> None:
         a, v = c.advanced, c.view

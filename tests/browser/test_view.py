@@ -20,7 +20,10 @@ def finished(arrive, site: Site):
     def bring(size=DESKTOP) -> Visitor:
         visitor = arrive(size)
         visitor.page.get_by_text("Advanced", exact=True).click()
+        visitor.page.wait_for_timeout(1000)  # it unfolds
         visitor.page.get_by_label("Frames at most").fill("24")
+        visitor.page.keyboard.press("Tab")
+        visitor.page.wait_for_timeout(500)
         visitor.start(light=False)
         visitor.page.wait_for_selector("text=Finished: 24 frames.", timeout=120_000)
         visitor.page.wait_for_function("!document.querySelector('#moment input').disabled")
