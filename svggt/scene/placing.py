@@ -14,6 +14,7 @@ from svggt.refine.correction import Correction
 from svggt.scene.look import Cameras
 
 Array = NDArray[Any]
+Point = tuple[float, float, float]
 
 UP = np.array([0.0, -1.0, 0.0])
 """OpenCV's cameras: y points down."""
@@ -59,9 +60,7 @@ class Placing:
         """The same for points that are made by the newest correction."""
         return Placing(self.head, self.focal, self.correction, self.correction)
 
-    def point_at(
-        self, prediction: FramePrediction, u: int, v: int, cameras: Cameras
-    ) -> tuple[float, float, float]:
+    def point_at(self, prediction: FramePrediction, u: int, v: int, cameras: Cameras) -> Point:
         """A pixel's point in the world; column and row are kept within the picture."""
         height, width = prediction.depth.shape
         row, column = min(max(v, 0), height - 1), min(max(u, 0), width - 1)

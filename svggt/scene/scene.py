@@ -8,7 +8,6 @@ merged into blocks. What is shown are flags; a moment that blocks hide is read f
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from svggt.scene.clouds import NUM_BANDS, Cloud, banded, stride_of
 from svggt.scene.eye import Eye
 from svggt.scene.frustums import Frustums
 from svggt.scene.look import Look
-from svggt.scene.placing import UP, Placing, turn
+from svggt.scene.placing import UP, Placing, Point, turn
 from svggt.scene.trajectory import Trajectory
 
 POINT_BUDGET = 3_000_000
@@ -181,27 +180,29 @@ class Scene:
                 self._go_inside(self.moment if number is None else number)
                 self._settle_world()
 
-    def point_at(self, number: int, u: int, v: int) -> tuple[float, float, float]:
-        """Where a pixel of a frame is in the world of the cameras shown.
+    def mark(self, number: int, u: int, v: int) -> tuple[Point, ...]:
+        """Marks a pixel's point in the world of the cameras shown; two are joined by a line.
 
         Args:
             number: of the frame.
             u: column of its picture; kept within it.
             v: row.
+
+        Returns:
+            The marks: this one, after the last one unless there were two.
         """
         with self._lock:
-            prediction, placing = self._archive.load(number), self._placings[number]
-            return placing.point_at(prediction, u, v, self._look.cameras)
-
-    def mark(self, points: Sequence[tuple[float, float, float]]) -> None:
-        """Draws a line between points of the world, in place of the last one."""
-        ends = np.array([points[0], points[-1]], np.float32)[None]
-        self._server.scene.add_line_segments(
-            "/level/marks", ends, colors=_MARK, thickness=3.0, thickness_units="screen"
-        )
-        self._server.scene.add_point_cloud(
-            "/level/marks/ends", ends[0], _MARK, point_size=0.01 * self._distance
-        )
+            placing = self._placings[number]
+            point = placing.point_at(self._archive.load(number), u, v, self._look.cameras)
+            self.marks = (*self.marks, point) if len(self.marks) == 1 else (point,)
+            ends = np.array([self.marks[0], self.marks[-1]], np.float32)
+            scene = self._server.scene
+            scene.add_line_segments(
+                "/level/marks", ends[None], _MARK, thickness=3.0, thickness_units="screen"
+            )
+            size = 0.01 * self._distance
+            scene.add_point_cloud("/level/marks/ends", ends, _MARK, point_size=size)
+            return self.marks
 
     def reset_view(self) -> None:
         """Puts all browsers where they began."""
@@ -221,6 +222,7 @@ class Scene:
             self._blocks: list[Block] = []
             self._moment: int | None = None
             self._growing = True
+            self.marks: tuple[Point, ...] = ()
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None
             self._levelling = transforms.SO3.identity()

@@ -55,7 +55,6 @@ class View:
         playing: where it began, or None.
         closer: the frame shown as a picture, to measure in.
         clicks: what a click in it does; hidden where the weights have no track head.
-        marks: points clicked in it.
         track: a point that is followed.
         ruler: length of the scene's unit, and the unit's name; None until one length is known.
     """
@@ -77,7 +76,6 @@ class View:
     what: gr.Radio
     closer: gr.Image
     clicks: gr.Radio
-    marks: gr.State
     track: gr.State
     known: gr.Number
     unit: gr.Textbox
@@ -241,9 +239,7 @@ def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
         reset = gr.Button("Reset view", elem_id="reset", size="sm", min_width=110)
     why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
     with gr.Accordion("View", open=False, elem_id="flags"), gr.Row():
-        confidence = gr.Slider(
-            25, 75, value=50, step=25, label="Points shown, the most confident %", buttons=[]
-        )
+        confidence = gr.Slider(25, 75, value=50, step=25, label="Most confident %", buttons=[])
         size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
         parts = gr.CheckboxGroup(
             list(PARTS), value=[p for p in PARTS if p != FOLLOW], label="Also shown"
@@ -269,7 +265,6 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
                 show_label=False,
                 buttons=[],
                 elem_id="picture",
-                height=300,
             )
         with gr.Column(scale=1, min_width=200):
             clicks = gr.Radio(
@@ -285,7 +280,7 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
             )
             unit = gr.Textbox("m", label="Unit", max_length=8)
     return (
-        what, picture, clicks, gr.State(()), gr.State(None), known, unit, gr.State(None), measured,
+        what, picture, clicks, gr.State(None), known, unit, gr.State(None), measured,
     )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ from svggt.prediction import FramePrediction, PointTrack
 from svggt.progress import Progress
 
 _DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
+PICTURE_WIDTH = 640
+"""Pixels; Gradio tells where a click was only in a picture that it need not enlarge."""
+
 _PLOT = (300, 56)  # pixels of the latency plot
 
 
@@ -65,13 +68,13 @@ def live(progress: Progress) -> str:
 
 
 def picture(shown: FramePrediction, what: str, track: PointTrack | None = None) -> Image.Image:
-    """One frame's RGB, depth or confidence, in colours, with a followed point."""
+    """One frame's RGB, depth or confidence, `PICTURE_WIDTH` wide, with a followed point."""
     drawn = Image.fromarray(_pictures(shown)["RGB" if what == "RGB" else what.capitalize()])
     at = None if track is None else track.at(shown.number)
     if at is not None:
-        radius = max(2, drawn.width // 80)
-        ImageDraw.Draw(drawn).circle(at, radius, fill=(220, 30, 120), outline="white")
-    return drawn
+        ImageDraw.Draw(drawn).circle(at, 2, fill=(220, 30, 120), outline="white")
+    height = round(drawn.height * PICTURE_WIDTH / drawn.width)
+    return drawn.resize((PICTURE_WIDTH, height), Image.Resampling.BICUBIC)
 
 
 def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -12,12 +13,11 @@ import gradio as gr
 import numpy as np
 
 from svggt.prediction import PointTrack
-from svggt.scene import Look
+from svggt.scene import Look, Point
 from svggt.session import Session
 from svggt.web import layout, panels
 
 Find = Callable[[str | None], Session | None]
-Marks = tuple[tuple[float, float, float], ...]
 Ruler = tuple[float, str]
 
 PLAY_RATE = 10.0
@@ -91,14 +91,14 @@ class ViewEvents:
         )
         v.through.click(self._through, [token], None, **_PRIVATE)
         v.reset.click(self._reset, [token], None, **_PRIVATE)
-        measure = [v.marks, v.track, v.closer, v.measured]
+        measure = [v.track, v.closer, v.measured]
         v.closer.select(
             _unless_gone(self._mark),
-            [token, v.what, v.clicks, v.marks, v.ruler],
+            [token, v.what, v.clicks, v.ruler],
             measure,
             **_PRIVATE,
         )
-        v.known.input(self._scale, [v.marks, v.known, v.unit], [v.ruler, v.measured], **_PRIVATE)
+        v.known.input(self._scale, [token, v.known, v.unit], [v.ruler, v.measured], **_PRIVATE)
 
     def _look(self, token: str | None, model: str, *look: Any) -> str:
         session = self._find(token)
@@ -163,26 +163,27 @@ class ViewEvents:
         token: str | None,
         what: str,
         clicks: str,
-        marks: Marks,
         ruler: Ruler | None,
         event: gr.SelectData,
     ) -> tuple[Any, ...]:
         """A click in the picture: an end of what is measured, or a point to follow."""
         session = self._find(token)
         if session is None or not session.scene.num_frames:
-            return (), None, gr.skip(), panels.measured(0, None, None)
-        moment, (u, v) = session.scene.moment, map(int, event.index)
+            return None, gr.skip(), panels.measured(0, None, None)
+        moment = session.scene.moment
+        width = session.archive.load(moment).image.shape[1]
+        u, v = (int(at * width / panels.PICTURE_WIDTH) for at in event.index)
         if clicks == layout.TRACK:
             track = session.track(moment, (u, v))
             shown = panels.picture(session.archive.load(moment), what, track)
-            return (), track, shown, panels.followed(track)
-        point = session.scene.point_at(moment, u, v)
-        marks = (*marks, point) if len(marks) == 1 else (point,)  # a third one begins anew
-        session.scene.mark(marks)
-        return marks, None, gr.skip(), panels.measured(len(marks), _distance(marks), ruler)
+            return track, shown, panels.followed(track)
+        marks = session.scene.mark(moment, u, v)
+        return None, gr.skip(), panels.measured(len(marks), _distance(marks), ruler)
 
-    def _scale(self, marks: Marks, known: float | None, unit: str) -> tuple[Ruler | None, str]:
+    def _scale(self, token: str | None, known: float | None, unit: str) -> tuple[Ruler | None, str]:
         """One known length gives the scene its scale."""
+        session = self._find(token)
+        marks = session.scene.marks if session is not None else ()
         distance = _distance(marks)
         if not known or known <= 0 or not distance:
             return None, panels.measured(len(marks), distance, None)
@@ -203,5 +204,5 @@ def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
     return handle
 
 
-def _distance(marks: Marks) -> float | None:
-    return float(np.linalg.norm(np.subtract(*marks))) if len(marks) == 2 else None
+def _distance(marks: Sequence[Point]) -> float | None:
+    return math.dist(*marks) if len(marks) == 2 else None

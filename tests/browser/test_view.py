@@ -76,7 +76,7 @@ def test_flags_flip_without_sending_points(finished, site: Site) -> None:
     recorder = scene.recorder()
     before = sum(buffer.nbytes for buffer in recorder._binary_buffers)
     more = drawn(visitor.canvas())
-    slider = visitor.page.get_by_label("number input for Points shown, the most confident %")
+    slider = visitor.page.get_by_label("number input for Most confident %")
     slider.fill("25")
     slider.press("Enter")
     visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.95 * more)
@@ -112,6 +112,11 @@ def test_two_clicks_measure_and_a_known_length_scales(finished, site: Site) -> N
     picture.wait_for()
     picture.click(position={"x": 60, "y": 60})
     page.wait_for_selector("#measured:has-text('other end')")
+    scene, archive = only_session(site).scene, only_session(site).archive
+    shown, width = archive.load(23), picture.bounding_box()["width"]
+    pixel = int(60 / width * shown.image.shape[1])
+    expected = scene._placings[23].point_at(shown, pixel, pixel, "refined")
+    assert np.allclose(scene.marks[0], expected, atol=0.03 * scene._distance)
     picture.click(position={"x": 160, "y": 110})
     page.wait_for_selector("#measured:has-text('own unit')")
     page.get_by_label("Known length").fill("2")

@@ -216,6 +216,22 @@ def test_cameras_flip_and_come_back(scene: Scene) -> None:
     assert np.allclose(last._frame.position, [2.9, 0, 0]) and shown(scene) == list(range(30))
 
 
+def test_marks_measure_the_world_shown(scene: Scene) -> None:
+    """Two pixels of a plane 2 units away, 40 apart at a focal length of 80: one unit."""
+    grow(scene, 3, refined=True)
+    assert len(scene.mark(2, 5, 5)) == 1
+    a, b = scene.mark(2, 45, 5)
+    assert np.allclose(np.subtract(b, a), [1, 0, 0], atol=1e-3)
+    assert len(scene.mark(1, 5, 5)) == 1  # a third one begins anew
+    a, b = scene.mark(2, 5, 5)  # in another frame, whose camera stands elsewhere
+    assert np.allclose(np.subtract(b, a), [0.1, 0, 0], atol=1e-3)
+    scene.look(REFINED)
+    scene.correct([correction(2, (0.2, 0, 0), np.log(2.0))])
+    scene.mark(2, 5, 5)
+    a, b = scene.mark(2, 45, 5)
+    assert np.allclose(np.subtract(b, a), [2.5, 0, 0], atol=1e-2)  # as in the corrected depth
+
+
 def test_the_trajectory_is_coloured_by_trust(scene: Scene) -> None:
     for number in range(3):
         scene.add(prediction(number))
