@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.scene.clouds import NUM_BANDS, Cloud
 from svggt.scene.look import Look
-from svggt.scene.placing import rigid
+from svggt.scene.placing import put
 
 Array = NDArray[Any]
 _ONE = np.ones(3)
@@ -34,7 +34,7 @@ class Bands:
         self._frame = scene.add_frame(name, show_axes=False, visible=False)
         self._look = look
         self._centre = _centre(clouds)
-        self._stretch = _ONE
+        self._pose, self._stretch = np.eye(3, 4), _ONE
         self._empty = [not len(cloud) for cloud in clouds]
         self._clouds = [
             scene.add_point_cloud(
@@ -76,11 +76,14 @@ class Bands:
 
     def place(self, pose: Array, stretch: Array = _ONE) -> None:
         """Puts the node at a (3, 4), its points multiplied by (3,) in its own axes."""
-        where, self._stretch = rigid(pose), stretch
-        self._frame.wxyz, self._frame.position = where.rotation().wxyz, where.translation()
-        for handle in self._clouds:
-            handle.scale = tuple(stretch.tolist())
-            handle.position = stretch * self._centre
+        if not np.array_equal(pose, self._pose):
+            put(self._frame, pose)
+            self._pose = pose
+        if not np.array_equal(stretch, self._stretch):
+            for handle in self._clouds:
+                handle.scale = tuple(stretch.tolist())
+                handle.position = stretch * self._centre
+            self._stretch = stretch
 
     def show(self, visible: bool) -> None:
         """Flips the whole node."""

@@ -22,6 +22,7 @@ NUM_BANDS = len(PERCENTILES) + 1
 
 _FAR = 4.0  # times the frame's median depth
 _EDGE = 0.04  # relative depth step between neighbouring pixels above which points would fly
+_MOST_CELLS = 2_000_000  # in a row; what is further shares the last one
 _RIM = 3  # pixels
 
 
@@ -93,8 +94,9 @@ def merge(clouds: list[Cloud], voxel: float) -> Cloud:
         return whole
     points, colors = whole.points.astype(np.float64), whole.colors.astype(np.float64)
     cells = np.floor(points / voxel).astype(np.int64)
-    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    where = where.ravel()
+    cells = np.minimum(cells - cells.min(axis=0), _MOST_CELLS)
+    keys = np.ravel_multi_index(tuple(cells.T), tuple((cells.max(axis=0) + 1).tolist()))
+    _, where, counts = np.unique(keys, return_inverse=True, return_counts=True)
     mean = [np.bincount(where, weights=column) / counts for column in (*points.T, *colors.T)]
     return Cloud(
         np.stack(mean[:3], axis=1).astype(np.float32), np.stack(mean[3:], axis=1).astype(np.uint8)

@@ -9,7 +9,7 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
-from svggt.scene.placing import UP, rigid
+from svggt.scene.placing import UP
 
 Array = NDArray[Any]
 
@@ -29,7 +29,8 @@ class Eye:
 
     def begin(self, pose: Array, distance: float) -> None:
         """The first view: just behind a camera (3, 4), looking past it at a distance."""
-        camera = rigid(pose)
+        rotation = transforms.SO3.from_matrix(pose[:, :3])
+        camera = transforms.SE3.from_rotation_and_translation(rotation, pose[:, 3])
         self._first = (
             camera @ np.array([0.0, -0.2, -0.5]) * distance,
             camera @ np.array([0.0, 0.0, 1.0]) * distance,

@@ -10,7 +10,7 @@ import viser
 from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
-from svggt.scene.placing import rigid
+from svggt.scene.placing import put
 
 Array = NDArray[Any]
 
@@ -38,6 +38,7 @@ class Frustums:
         self._chosen = chosen
         self._every = 1
         self._handles: dict[int, viser.CameraFrustumHandle] = {}
+        self._poses: dict[int, Array] = {}  # as they were put
         self._shown: viser.CameraFrustumHandle | None = None
 
     @property
@@ -77,12 +78,15 @@ class Frustums:
             inside: the view is a camera's own; none is shown.
         """
         for number, handle in self._handles.items():
-            _put(handle, poses[number])
+            before = self._poses.get(number)
+            if before is None or not np.array_equal(poses[number], before):
+                put(handle, poses[number])
+                self._poses[number] = poses[number]
             wanted = others and not inside and number < shown
             if handle.visible != wanted:
                 handle.visible = wanted
         if self._shown is not None:
-            _put(self._shown, poses[shown])
+            put(self._shown, poses[shown])
             if self._shown.visible == inside:
                 self._shown.visible = not inside
 
@@ -102,14 +106,6 @@ class Frustums:
             format="jpeg",
             jpeg_quality=70,
         )
-
-
-def _put(handle: viser.CameraFrustumHandle, pose: Array) -> None:
-    where = rigid(pose)
-    if not np.allclose(handle.position, where.translation(), atol=1e-7) or not np.allclose(
-        handle.wxyz, where.rotation().wxyz, atol=1e-7
-    ):
-        handle.wxyz, handle.position = where.rotation().wxyz, where.translation()
 
 
 def _thumbnail(prediction: FramePrediction) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import viser
 from numpy.typing import NDArray
 from viser import transforms
 
@@ -74,10 +75,10 @@ class Placing:
         return x, y, z
 
 
-def rigid(world_from_cam: Array) -> transforms.SE3:
-    """viser's form of a (3, 4)."""
-    rotation = transforms.SO3.from_matrix(world_from_cam[:, :3])
-    return transforms.SE3.from_rotation_and_translation(rotation, world_from_cam[:, 3])
+def put(node: viser.SceneNodeHandle, world_from_cam: Array) -> None:
+    """Moves a node to a (3, 4)."""
+    node.wxyz = transforms.SO3.from_matrix(world_from_cam[:, :3]).wxyz
+    node.position = world_from_cam[:, 3]
 
 
 def turn(source: Array, target: Array) -> transforms.SO3:
