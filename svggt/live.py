@@ -58,7 +58,7 @@ class Camera:
         """Offers an encoded picture, in place of one that nobody took.
 
         Args:
-            time_s: the camera's clock.
+            time_s: when it came, by a clock that goes on.
             picture: JPEG, PNG, WebP or HEIC.
             missed: pictures that the camera could not send since the last one.
         """

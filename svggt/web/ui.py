@@ -230,6 +230,7 @@ class Page:
         request: gr.Request,
     ) -> Session:
         """Starts a run in a known session or a new one; a new one does not outlive a failure."""
+        self._uploads.has_room()  # removes what is old, pictures of frames looked at too
         opened = clip(self._model(settings.model).input_width)
         if known is not None:
             known.start(opened, settings, look)
