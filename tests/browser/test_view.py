@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from viser import transforms
 
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn
 
@@ -128,3 +129,28 @@ def test_two_clicks_measure_and_a_known_length_scales(finished, site: Site) -> N
     page.locator("#what label:has-text('depth')").click()
     page.wait_for_timeout(1000)
     assert visitor.errors == []
+
+
+def test_a_frustum_is_clicked_to_look_through_it(finished, site: Site) -> None:
+    visitor = finished()
+    scene = only_session(site).scene
+    (client,) = scene._server.get_clients().values()
+    pose = scene._placings[0].pose("refined")
+    plane = pose[:, 3] + 0.045 * scene._distance * pose[:, 2]  # where its picture is
+    seen = transforms.SO3(client.camera.wxyz).inverse() @ (
+        scene._levelling @ plane - client.camera.position
+    )
+    box = visitor.page.frame_locator("iframe.viewer").locator("canvas[data-engine]").bounding_box()
+    assert box is not None
+    focal = box["height"] / 2 / np.tan(client.camera.fov / 2)
+    x = box["x"] + box["width"] / 2 + focal * seen[0] / seen[2]
+    y = box["y"] + box["height"] / 2 + focal * seen[1] / seen[2]
+    visitor.page.mouse.move(x, y)
+    visitor.page.wait_for_timeout(500)
+    visitor.page.mouse.click(x, y)
+    expected = scene._levelling @ pose[:, 3]
+    for _ in range(40):
+        if np.allclose(client.camera.position, expected, atol=0.02 * scene._distance):
+            return
+        visitor.page.wait_for_timeout(250)
+    raise AssertionError("the view did not go to the frustum")
