@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
+from svggt.scene.placing import Placing
 
 PERCENTILES = (75, 50, 25)
 """Of a frame's confidence: the lower ends of the bands; what is below them is never drawn."""
@@ -64,13 +65,14 @@ def banded(
     """
     depth, confidence = prediction.depth, prediction.depth_conf
     keep = ~depth_edges(depth) & _inside(depth.shape)
-    if prediction.head_points is not None and prediction.world_points_conf is not None:
-        points, confidence = prediction.head_points, prediction.world_points_conf
-    elif correction is None:
-        points = prediction.camera_points
-    else:
+    points = prediction.camera_points
+    if correction is not None:
         points, still = correction.lift(prediction)
         keep &= still
+    if prediction.head_points is not None and prediction.world_points_conf is not None:
+        points, confidence = prediction.head_points, prediction.world_points_conf
+        if correction is not None:
+            points = points * Placing.of(prediction, None).corrected(correction)
     bounds = np.percentile(confidence, PERCENTILES)
     band = (confidence[..., None] < bounds).sum(axis=-1)
     far = depth > _FAR * np.median(depth)

@@ -57,6 +57,10 @@ class Placing:
         across = sent_focal / focal
         return np.exp(log - sent_log) * np.array([across, across, 1.0])
 
+    def corrected(self, correction: Correction) -> Array:
+        """(3,) what points as the model says them are multiplied by to be as a correction says."""
+        return Placing(self.head, self.focal, None, correction).stretch("refined")
+
     def now(self) -> Placing:
         """The same for points that are made by the newest correction."""
         return Placing(self.head, self.focal, self.correction, self.correction)

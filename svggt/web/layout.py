@@ -257,7 +257,10 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
     with gr.Accordion("Look closer and measure", open=False, elem_id="closer"), gr.Row():
         with gr.Column(scale=2):
             what = gr.Radio(
-                ["RGB", "depth", "confidence"], value="RGB", show_label=False, elem_id="what"
+                ["RGB", "depth", "confidence"],
+                value="RGB",
+                label="Picture of the frame",
+                elem_id="what",
             )
             picture = gr.Image(
                 type="pil",

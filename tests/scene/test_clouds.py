@@ -36,6 +36,10 @@ def test_the_point_heads_points_are_drawn_where_it_was_run() -> None:
     object.__setattr__(made, "world_points_conf", made.depth_conf)
     drawn = np.concatenate([cloud.points for cloud in banded(made, 1)])
     assert set(np.round(drawn[:, 2], 3).tolist()) == {2.0, 3.0}
+    # A correction's scale and focal length, 1.25 times shorter, apply to them too.
+    refined = correction(3, (0, 0, 0), np.log(2.0))
+    scaled = np.concatenate([cloud.points for cloud in banded(made, 1, refined)])
+    assert np.allclose(scaled, drawn * [2.5, 2.5, 2.0], rtol=1e-5)
 
 
 def test_no_point_flies_between_two_depths() -> None:
