@@ -5,6 +5,7 @@ Transforms are (..., 3, 4) and named by their frames: p_cam = cam_from_world @ [
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,3 +111,27 @@ def align_sim3(source: Array, target: Array) -> tuple[float, Array]:
     scale = float((singular * sign).sum() / variance) if variance > 1e-12 else 0.0
     translation = mean_target - scale * rotation @ mean_source
     return scale, np.concatenate([rotation, translation[:, None]], axis=1)
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """x_old = scale * rigid[:, :3] x_new + rigid[:, 3]: from one world into another."""
+
+    scale: float
+    rigid: Array
+
+    @classmethod
+    def of_camera(cls, old: Array, new: Array, scale: float) -> Similarity:
+        """From one camera's pose (3, 4) in both worlds."""
+        turn = old[:, :3] @ new[:, :3].T
+        shift = old[:, 3] - scale * turn @ new[:, 3]
+        return cls(scale, np.concatenate([turn, shift[:, None]], axis=1))
+
+    def points(self, points: Array) -> Array:
+        """Points (N, 3)."""
+        return self.scale * points @ self.rigid[:, :3].T + self.rigid[:, 3]
+
+    def pose(self, world_from_cam: Array) -> Array:
+        """A camera's pose (3, 4): it turns and goes along, its own axes keep their scale."""
+        scaled = np.concatenate([world_from_cam[:, :3], self.scale * world_from_cam[:, 3:]], axis=1)
+        return compose(self.rigid, scaled)

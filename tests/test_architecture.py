@@ -26,7 +26,7 @@ ALLOWED = {
     "stream": {"checkpoints", "frames", "geometry", "model", "prediction"},
     "offline": {"checkpoints", "frames", "prediction", "stream"},
     "refine": {"geometry", "prediction"},
-    "scene": {"archive", "prediction", "refine"},
+    "scene": {"archive", "geometry", "prediction", "refine"},
     "workers": {
         "checkpoints", "frames", "model", "offline", "prediction", "refine", "stream",
     },

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from svggt.refine.pieces import Similarity, carry, grow
+from svggt.geometry import Similarity
+from svggt.refine.pieces import carry, grow
 from svggt.refine.state import RefinerState
 from svggt.refine.window import WindowSolution
 

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.geometry import compose
+from svggt.geometry import Similarity
 from svggt.refine.state import RefinerState
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """x_old = scale * rigid[:, :3] x_new + rigid[:, 3]: from a piece's world into another's."""
-
-    scale: float
-    rigid: Array
-
-    @classmethod
-    def of_camera(cls, old: Array, new: Array, scale: float) -> Similarity:
-        """From one camera's pose (3, 4) in both worlds."""
-        turn = old[:, :3] @ new[:, :3].T
-        shift = old[:, 3] - scale * turn @ new[:, 3]
-        return cls(scale, np.concatenate([turn, shift[:, None]], axis=1))
-
-    def points(self, points: Array) -> Array:
-        """Points (N, 3)."""
-        return self.scale * points @ self.rigid[:, :3].T + self.rigid[:, 3]
-
-    def pose(self, world_from_cam: Array) -> Array:
-        """A camera's pose (3, 4): it turns and goes along, its own axes keep their scale."""
-        scaled = np.concatenate([world_from_cam[:, :3], self.scale * world_from_cam[:, 3:]], axis=1)
-        return compose(self.rigid, scaled)
 
 
 def join(state: RefinerState, into: int, old_from_new: Similarity) -> None:

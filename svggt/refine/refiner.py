@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.geometry import compose, invert
+from svggt.geometry import Similarity, compose, invert
 from svggt.prediction import FramePrediction
 from svggt.refine import adjusting, settling
 from svggt.refine.correction import Correction, Status
@@ -22,7 +22,7 @@ from svggt.refine.field import correct, sample, still
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.motion import Suspects
 from svggt.refine.options import RefineOptions
-from svggt.refine.pieces import Similarity, join
+from svggt.refine.pieces import join
 from svggt.refine.pose import Camera, Expected
 from svggt.refine.recognition import NEWEST, Features, Remembered, remember
 from svggt.refine.search import Eye, Sighting, by_looks, by_motion, widen

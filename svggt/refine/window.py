@@ -99,7 +99,7 @@ def solve(problem: WindowProblem, iterations: int = 8) -> WindowSolution:
 
     A focal length far from its prior is an artefact (of what moves, say): then the window is
     adjusted with the calibration held. Where one pose alone is held the pictures say nothing of
-    scale, and it is the one that the depth prior asks for.
+    scale, and it stays as it was.
 
     Raises:
         RuntimeError: the graph is singular; the caller keeps what it had.
@@ -112,10 +112,10 @@ def solve(problem: WindowProblem, iterations: int = 8) -> WindowSolution:
 
 
 def _in_scale(solution: WindowSolution) -> WindowSolution:
-    """Grown or shrunk about the held camera until half of the ranges are short of their priors.
+    """Grown or shrunk about the held camera until the median range is what it was.
 
-    The priors' own pull cannot do it: they are robust, and a world a hundred times too small
-    costs them little.
+    The depth priors cannot hold it: they are robust, and a world a hundred times too small costs
+    them little.
     """
     problem, poses = solution.problem, solution.world_from_cam
     now = np.linalg.norm(solution.points - poses[problem.anchor, :, 3], axis=1)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.geometry import Similarity
 from svggt.refine.correction import Correction
 from svggt.scene.bands import Bands
 from svggt.scene.clouds import Cloud, merge
@@ -120,6 +121,5 @@ def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras,
 def _moved(before: Correction, after: Correction) -> tuple[Array, Array]:
     """The similarity between two corrections of a frame, as `Bands.place` takes it."""
     scale = float(np.exp(after.log_scale - before.log_scale))
-    turned = after.world_from_cam[:, :3] @ before.world_from_cam[:, :3].T
-    shift = after.world_from_cam[:, 3] - scale * turned @ before.world_from_cam[:, 3]
-    return np.concatenate([turned, shift[:, None]], axis=1), np.full(3, scale)
+    moves = Similarity.of_camera(after.world_from_cam, before.world_from_cam, scale)
+    return moves.rigid, np.full(3, scale)

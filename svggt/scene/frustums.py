@@ -61,6 +61,7 @@ class Frustums:
             self._every *= 2
             for other in [n for n in self._handles if n % self._every]:
                 self._handles.pop(other).remove()
+                self._poses.pop(other, None)
 
     def show(self, prediction: FramePrediction) -> None:
         """The frame shown now gets the frustum with its picture."""

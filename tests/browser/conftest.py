@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ElementHandle, Page, sync_playwright
 
 from svggt.checkpoints import LoadedModel
+from svggt.session import Session
 from svggt.sessions import Sessions
 from svggt.workers import LocalWorker
 from tests.conftest import serve
@@ -93,6 +94,12 @@ class Visitor:
 def drawn(pixels: NDArray[np.uint8]) -> float:
     """The share of pixels that are not background."""
     return float((pixels.min(axis=2) < 235).mean())
+
+
+def only_session(site: Site) -> Session:
+    """The one that is open."""
+    (session,) = site.sessions._by_token.values()
+    return session
 
 
 # Package scope: playwright keeps an event loop in this thread, which other tests need.

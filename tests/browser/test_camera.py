@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from tests.browser.conftest import PHONE, Site, drawn
-
-
-def only_session(site: Site):
-    (session,) = site.sessions._by_token.values()
-    return session
+from tests.browser.conftest import PHONE, Site, drawn, only_session
 
 
 def start_camera(visitor) -> None:

@@ -10,12 +10,7 @@ import pytest
 from PIL import Image
 
 from svggt.checkpoints import ASSETS
-from tests.browser.conftest import DESKTOP, PHONE, Site, drawn
-
-
-def only_session(site: Site):
-    (session,) = site.sessions._by_token.values()
-    return session
+from tests.browser.conftest import DESKTOP, PHONE, Site, drawn, only_session
 
 
 def wait_no_sessions(site: Site) -> None:

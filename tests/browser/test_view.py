@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from viser import transforms
 
-from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn
-
-
-def only_session(site: Site):
-    (session,) = site.sessions._by_token.values()
-    return session
+from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 
 
 @pytest.fixture
