@@ -23,6 +23,7 @@ from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
 from svggt.scene import CamerasChoice
 from svggt.sessions import SessionLimits, Sessions
+from svggt.store.store import Store, StoreInUse
 from svggt.workers import LocalWorker
 
 
@@ -37,6 +38,9 @@ class Settings:
         cache_bytes: for the cached token memories of all streams together.
         ssl_certfile: certificate (PEM) to serve https by; other hosts' cameras need it.
         ssl_keyfile: its key.
+        store: folder that sessions are kept in, to be looked at and gone on with later.
+        keep: days that a session is kept after it has ended.
+        store_bytes: of all sessions on disk; the oldest go first.
         cameras: that a scene is shown by at first: the camera head's, or refined by tracking;
             auto is refined where the weights' head does not hold.
         precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
@@ -51,6 +55,9 @@ class Settings:
     port: int = 7860
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
+    store: Path = Path("~/.cache/svggt/sessions")
+    keep: float = 1.0
+    store_bytes: int = 20_000_000_000
     cameras: CamerasChoice = "auto"
     precision: Precision = "auto"
     cache_bytes: int = 8_000_000_000
@@ -70,6 +77,7 @@ def main(settings: Settings) -> None:
         from svggt.web.server import build_site
 
         device = choose_device(settings.precision)
+        store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
         worker = LocalWorker(settings.cache_bytes)
         wanted = automatic_model(device) if settings.model == "auto" else settings.model
         load = None
@@ -78,7 +86,7 @@ def main(settings: Settings) -> None:
             load = BackgroundLoad(wanted, partial(load_model, wanted, device), worker)
         else:
             worker.add_model(load_model(wanted, device))
-        sessions = Sessions(worker, settings.session)
+        sessions = Sessions(worker, settings.session, store)
         try:
             site = build_site(
                 sessions,
@@ -106,5 +114,5 @@ def main(settings: Settings) -> None:
 if __name__ == "__main__":
     try:
         main(tyro.cli(Settings))
-    except CheckpointError as error:
+    except (CheckpointError, StoreInUse) as error:
         sys.exit(f"svggt: {error}")

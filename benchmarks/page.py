@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 import uvicorn
@@ -27,7 +28,9 @@ from svggt.clips import open_clip
 from svggt.devices import choose_device
 from svggt.frames import InputLimits
 from svggt.sessions import SessionLimits, Sessions
-from svggt.workers import LocalWorker, StreamSettings
+from svggt.settings import StreamSettings
+from svggt.store.store import Store
+from svggt.workers import LocalWorker
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def served(frames: int) -> Iterator[tuple[str, Sessions]]:
 
     worker = LocalWorker()
     worker.add_model(load_model("embedded", choose_device()))
-    sessions = Sessions(worker, SessionLimits())
+    store = Store(Path(tempfile.mkdtemp(prefix="svggt-benchmark-")))
+    sessions = Sessions(worker, SessionLimits(), store)
     site = build_site(sessions, InputLimits(max_frames=frames))
     server = uvicorn.Server(
         uvicorn.Config(site, port=0, log_level="error", ws_per_message_deflate=False)
@@ -107,7 +111,7 @@ def alone(sessions: Sessions, frames: int) -> float:
     session.start(clip, StreamSettings(model=model.name, refine=True))
     while session.running:
         time.sleep(0.05)
-    sessions.close(session.token)
+    sessions.remove(session.token)
     return session.progress.elapsed_s
 
 

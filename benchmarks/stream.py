@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tyro
 
 from svggt.archive import FrameArchive
 from svggt.checkpoints import LoadedModel, load_model
 from svggt.clips import open_clip
 from svggt.devices import choose_device
-from svggt.frames import Frame, InputLimits
+from svggt.frames import TRACKING_WIDTH, Frame, InputLimits
 from svggt.model.memory import CachePolicy
 from svggt.model.policies import full, window
 from svggt.prediction import FramePrediction
@@ -60,17 +61,19 @@ def steps(
 
 def drawn(predictions: list[FramePrediction]) -> Iterator[bool]:
     """A scene and an archive that take the predictions, without a browser."""
-    archive = FrameArchive(Path(tempfile.mkdtemp(prefix="svggt-benchmark-")))
-    scene = Scene(archive)
-    scene.reset(max_frames=len(predictions))
-    try:
-        for prediction in predictions:
-            archive.add(prediction)
-            scene.add(prediction)
-            yield True
-    finally:
-        scene.close()
-        archive.close()
+    height, width = predictions[0].depth.shape
+    grey = np.zeros((TRACKING_WIDTH * height // width, TRACKING_WIDTH), np.uint8)
+    with tempfile.TemporaryDirectory(prefix="svggt-benchmark-") as folder:
+        archive = FrameArchive(Path(folder))
+        scene = Scene(archive)
+        scene.reset(max_frames=len(predictions))
+        try:
+            for prediction in predictions:
+                archive.add(prediction, grey)
+                scene.add(prediction)
+                yield True
+        finally:
+            scene.close()
 
 
 def shown(predictions: list[FramePrediction]) -> Iterator[str]:

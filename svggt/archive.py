@@ -5,13 +5,16 @@ Depth is kept as float16, the confidence's logarithm in 8 bits. A file is whole 
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.files import whole
+from svggt.frames import Frame
 from svggt.prediction import FramePrediction
 
 _AS_THEY_ARE = (
@@ -23,6 +26,7 @@ _AS_THEY_ARE = (
     "seconds",
     "memory_bytes",
 )
+_FAST = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
 class FrameArchive:
@@ -36,19 +40,31 @@ class FrameArchive:
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, prediction: FramePrediction) -> None:
-        """Keeps a frame under its number, in place of an older one."""
+    def __len__(self) -> int:
+        """Frames from number 0 on, without a gap."""
+        count = 0
+        while self._path(count).exists():
+            count += 1
+        return count
+
+    def add(self, prediction: FramePrediction, grey: NDArray[np.uint8] | None = None) -> None:
+        """Keeps a frame under its number, in place of an older one.
+
+        Args:
+            prediction: of the model.
+            grey: what cameras are refined by, `Frame.grey`; a stream can only be rebuilt from
+                frames that have it.
+        """
         arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _AS_THEY_ARE}
         arrays["depth"] = prediction.depth.astype(np.float16)
         arrays |= _packed("depth_conf", prediction.depth_conf)
         if prediction.world_points is not None and prediction.world_points_conf is not None:
             arrays["world_points"] = prediction.world_points.astype(np.float16)
             arrays |= _packed("world_points_conf", prediction.world_points_conf)
-        path = self._path(prediction.number)
-        begun = path.with_suffix(".part")
-        with begun.open("wb") as file:
+        if grey is not None:
+            arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
+        with whole(self._path(prediction.number)) as path, path.open("wb") as file:
             np.savez(file, **arrays)
-        begun.replace(path)
 
     def load(self, number: int) -> FramePrediction:
         """A frame that was kept.
@@ -56,20 +72,33 @@ class FrameArchive:
         Raises:
             KeyError: there is none of that number.
         """
-        try:
-            with np.load(self._path(number), allow_pickle=False) as arrays:
-                return _prediction(arrays)
-        except FileNotFoundError:
-            raise KeyError(number) from None
+        with self._open(number) as arrays:
+            return _prediction(arrays)
+
+    def frame(self, number: int) -> Frame:
+        """What the model was given.
+
+        Raises:
+            KeyError: there is none of that number, or it was kept without its grey picture.
+        """
+        with self._open(number) as arrays:
+            grey = cv2.imdecode(arrays["grey"], cv2.IMREAD_GRAYSCALE)
+            return Frame(number, arrays["time_s"].item(), arrays["image"], np.asarray(grey))
+
+    def predictions(self) -> Iterator[FramePrediction]:
+        """All of them in order, one in memory at a time."""
+        return map(self.load, range(len(self)))
 
     def clear(self) -> None:
         """Forgets all frames."""
         for path in self._folder.iterdir():
             path.unlink()
 
-    def close(self) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def _open(self, number: int) -> Any:
+        try:
+            return np.load(self._path(number), allow_pickle=False)
+        except FileNotFoundError:
+            raise KeyError(number) from None
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06}.npz"

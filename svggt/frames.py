@@ -80,6 +80,13 @@ class Fitter:
         self._width = width
         self._aspect: float | None = None  # height over width of the first picture
 
+    @classmethod
+    def like(cls, frame: Frame) -> Fitter:
+        """One that goes on with the size of a frame."""
+        fitter = cls(frame.image.shape[1])
+        fitter._aspect = frame.grey.shape[0] / frame.grey.shape[1]
+        return fitter
+
     def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
         """A frame of a picture of any mode and size."""
         rgb = _on_white(picture)

@@ -95,11 +95,13 @@ class LiveClip:
         camera: that sends them.
         width: of the frames, pixels, a multiple of the patch.
         limits: what is accepted.
+        after: the last frame of a run that goes on; its numbers, times and size do too.
     """
 
     camera: Camera
     width: int
     limits: InputLimits
+    after: Frame | None = None
     total = None
     paths: tuple[Path, ...] = ()
 
@@ -109,18 +111,21 @@ class LiveClip:
         Raises:
             BadInput: the camera sends what is no picture.
         """
-        fitter, selection, began, number = Fitter(self.width), ByMotion(), None, 0
+        fitter, selection, began, first = Fitter(self.width), ByMotion(), None, 0
+        if self.after is not None:
+            fitter, first = Fitter.like(self.after), self.after.number + 1
+        number, earlier = first, self.after.time_s if self.after is not None else 0.0
         try:
             while number < self.limits.max_frames and (taken := self.camera.take(cancelled)):
                 picture = open_picture(io.BytesIO(taken[1]), _NAME, self.limits)
                 began = taken[0] if began is None else began
-                time_s = max(0.0, taken[0] - began)
+                time_s = earlier + max(0.0, taken[0] - began)
                 if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
                     yield fitter.frame(number, time_s, picture)
                     number += 1
         finally:
             self.camera.end()
-        if not number and not cancelled():
+        if number == first and not cancelled():
             raise BadInput("No picture came from the camera. Allow it in the browser, then Start.")
 
     def is_cut(self, taken: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 
-State = Literal["empty", "running", "finished", "stopped", "failed"]
+State = Literal["empty", "running", "finished", "stopped", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Progress:
     Attributes:
         version: grows with every change.
         state: of the run.
-        message: one sentence for people; a remedy where something failed.
+        message: one sentence for people; a remedy where something failed; empty while frames
+            come, whose number says enough.
         note: what else there is to say while it runs.
         total: frames expected; None if nobody knows.
         latest: the newest prediction.
@@ -36,6 +37,11 @@ class Progress:
     tracking: Correction | None = None
     step_seconds: tuple[float, ...] = ()
     elapsed_s: float = 0.0
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a run ended before its clip did."""
+        return self.state in ("stopped", "failed", "interrupted") and self.frames_done > 0
 
     @property
     def frames_done(self) -> int:

@@ -1,67 +1,84 @@
 """One visitor's run and scene.
 
 A run belongs to its session, not to the request that began it: it goes on while nobody looks,
-and whoever looks reads `Session.progress`.
+and whoever looks reads `Session.progress`. All of it is on disk too (`Recording`), so that a
+session can leave memory and come back.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import logging
-import secrets
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from svggt.archive import FrameArchive
 from svggt.clips import Clip
 from svggt.frames import BadInput, Frame
 from svggt.live import Camera, LiveClip
 from svggt.prediction import PointTrack
 from svggt.progress import Progress, State
+from svggt.run import settle, take, with_kept_frames
 from svggt.scene import Look, Scene
+from svggt.settings import StreamSettings
+from svggt.store.recording import About, Recording
+from svggt.store.store import Tokens
 from svggt.stream import ModelOverflow
-from svggt.workers import LocalWorker, MemoryFull, StreamSettings
+from svggt.workers import LocalWorker, MemoryFull, Step
 
 log = logging.getLogger(__name__)
 
 TRACKED_FRAMES = 32
 """That a clicked point is followed through: they are in the device's memory at once."""
 
+_FRAMES_A_LOOK = 16  # between two looks whether the disk has room
+_DISK_FULL = (
+    "The disk set aside for scenes is full; what was drawn stays. Clear scenes that nobody needs, "
+    "or try again later."
+)
+
 
 class Session:
     """One visitor's stream, scene and files.
 
+    Args:
+        worker: runs its streams.
+        address: of the visitor who began it; empty for one that came back from disk.
+        tokens: that open it.
+        recording: the run on disk; what it holds is shown.
+        has_room: whether the disk takes one more frame.
+
     Attributes:
-        token: the owner's; whoever has it drives the session.
-        viewer_token: opens the scene's socket and nothing else.
-        capture_token: lets a camera send pictures and nothing else.
-        address: of the visitor who opened it.
         scene: its viser server.
-        archive: the run's frames on disk.
         camera: whose pictures the run takes; None if it takes files.
     """
 
-    def __init__(self, worker: LocalWorker, address: str) -> None:
-        self.token = secrets.token_urlsafe(24)
-        self.viewer_token = secrets.token_urlsafe(24)
-        self.capture_token = secrets.token_urlsafe(24)
-        self.address = address
-        self.archive = FrameArchive(Path(tempfile.mkdtemp(prefix="svggt-session-")))
-        self.scene = Scene(self.archive)
+    def __init__(
+        self,
+        worker: LocalWorker,
+        address: str,
+        tokens: Tokens,
+        recording: Recording,
+        has_room: Callable[[], bool],
+    ) -> None:
+        self.address, self.tokens, self.recording = address, tokens, recording
+        self.scene = Scene(recording.frames)
         self.camera: Camera | None = None
         self.opened = self.touched = time.monotonic()
-        self._worker = worker
-        self._model = ""
+        self._worker, self._has_room = worker, has_room
         self._progress = Progress()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._uploads: set[Path] = set()
         self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
+        self._show_recording()
+
+    @property
+    def token(self) -> str:
+        """The owner's; whoever has it drives the session."""
+        return self.tokens.owner
 
     @property
     def progress(self) -> Progress:
@@ -73,13 +90,14 @@ class Session:
         """Whether a run is under way."""
         return self._progress.state == "running"
 
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody looks, or a run is under way."""
+        return self.running or self.scene.num_viewers > 0
+
     def touch(self) -> None:
         """Notes that somebody looks."""
         self.touched = time.monotonic()
-
-    def own(self, uploads: Iterable[Path]) -> None:
-        """Takes uploaded files over: they are removed with the session."""
-        self._uploads.update(uploads)
 
     def start(
         self, clip: Clip | LiveClip, settings: StreamSettings, look: Look | None = None
@@ -95,43 +113,65 @@ class Session:
             look: how the scene looks at first; as before if left out.
 
         Raises:
-            BadInput: a run is under way, or the clip cannot be used.
+            BadInput: a run is under way, the disk is full, or the clip cannot be used.
         """
         with self._lock:
-            if self._closed:
-                raise BadInput("This scene has ended. Press Start once more for a new one.")
-            if self.running:
-                raise BadInput("A run is under way. Stop it first, then start the next one.")
-            self._stop.clear()
+            self._make_ready()
             frames = clip.frames(cancelled=self._stop.is_set)
-            message = "Waiting for the camera."
-            self.camera = None
-            if isinstance(clip, LiveClip):
-                self.camera = clip.camera
-            else:
-                first, message = next(frames, None), "Working on the first frame."
+            if not isinstance(clip, LiveClip):
+                first = next(frames, None)
                 if first is None:
                     raise BadInput("The clip holds no frame. Choose another one.")
                 frames = itertools.chain([first], frames)
-            self.scene.reset(clip.total or clip.limits.max_frames)
-            self.archive.clear()
+            if not self._has_room():
+                raise BadInput(_DISK_FULL)
+            stream_id = self._worker.open(settings)
+            max_frames = clip.total or clip.limits.max_frames
+            self.scene.reset(max_frames)
             if look is not None:
                 self.scene.look(look)
-            stream_id = self._worker.open(settings)
-            self._model = settings.model
-            self._publish(
-                state="running",
-                message=message,
-                note="",
-                total=clip.total,
-                latest=None,
-                tracking=None,
-                step_seconds=(),
-                elapsed_s=0.0,
+            self.recording.begin(
+                About(
+                    settings=settings,
+                    model_note=self._worker.models[settings.model].note,
+                    clip=clip if isinstance(clip, Clip) else None,
+                    max_frames=max_frames,
+                    look=self.scene.flags,
+                    began=time.time(),
+                )
             )
-            arguments = (stream_id, frames, clip.is_cut)
-            self._thread = threading.Thread(target=self._run, args=arguments, name="run")
-            self._thread.start()
+            self._progress = Progress(version=self._progress.version)
+            self._launch(clip, stream_id, frames)
+
+    def go_on(self, camera: LiveClip | None = None) -> None:
+        """Takes an ended or interrupted run up again, after its last frame.
+
+        The stream's memory is rebuilt from the frames kept, which takes their model time again.
+
+        Args:
+            camera: where frames come from now, if they came from a camera.
+
+        Raises:
+            BadInput: there is nothing to go on with, or its weights are not loaded.
+        """
+        with self._lock:
+            self._make_ready()
+            about = self.recording.about
+            clip = None if about is None else about.clip or camera
+            if about is None or clip is None or not self._progress.can_go_on:
+                raise BadInput("There is no run to go on with. Press Start for a new one.")
+            if about.settings.model not in self._worker.models:
+                raise BadInput(
+                    f"The run was made with {about.settings.model}, which is not loaded now. "
+                    "Start the server with it, or press Start for a new run."
+                )
+            if isinstance(clip, LiveClip):
+                after = self.recording.frames.frame(len(self.recording.frames) - 1)
+                clip = dataclasses.replace(clip, after=after)
+            frames = with_kept_frames(self.recording, clip, self._stop.is_set)
+            stream_id = self._worker.open(about.settings)
+            self.recording.go_on()
+            self._launch(clip, stream_id, frames)
 
     def track(self, number: int, pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel of a frame through those after it, `TRACKED_FRAMES` at most.
@@ -140,9 +180,12 @@ class Session:
             KeyError: the frame is not there any more.
             ValueError: the run's weights have no track head.
         """
+        about = self.recording.about
+        if about is None:
+            raise KeyError(number)
         last = min(self.scene.num_frames, number + TRACKED_FRAMES)
-        shown = [self.archive.load(each) for each in range(number, last)]
-        return self._worker.track(self._model, shown, pixel)
+        shown = [self.recording.frames.load(each) for each in range(number, last)]
+        return self._worker.track(about.settings.model, shown, pixel)
 
     def stop(self) -> None:
         """Ends the run after the frame in hand; what is in the scene stays."""
@@ -150,22 +193,61 @@ class Session:
             self._end_run()
 
     def clear(self) -> None:
-        """Ends the run and empties the scene."""
+        """Ends the run and empties the scene, on disk too."""
         with self._lock:
             self._end_run()
             self.scene.reset(max_frames=1)
-            self.archive.clear()
+            self.recording.clear()
             self._progress = Progress(version=self._progress.version + 1)
 
     def close(self) -> None:
-        """Ends everything: run, stream, scene, uploaded files."""
+        """Leaves memory: ends run, stream and scene. What is on disk stays."""
         with self._lock:
             self._closed = True
             self._end_run()
         self.scene.close()
-        self.archive.close()
-        for path in self._uploads:
-            path.unlink(missing_ok=True)
+
+    def _make_ready(self) -> None:
+        """Checks that a run may begin; from here on only a new Stop counts."""
+        if self._closed:
+            raise BadInput("This scene has left memory. Press Start once more.")
+        if self.running:
+            raise BadInput("A run is under way. Stop it first, then start the next one.")
+        self._stop.clear()
+
+    def _show_recording(self) -> None:
+        """Draws what is on disk, and says how its run ended."""
+        about, corrections = self.recording.about, self.recording.cameras.read()
+        if about is None:
+            return
+        self.scene.look(about.look)
+        self.scene.reset(about.max_frames)
+        seconds: list[float] = []
+        for prediction in self.recording.frames.predictions():
+            self.scene.add(prediction, corrections.get(prediction.number))
+            seconds.append(prediction.seconds)
+            self._publish(latest=prediction, tracking=corrections.get(prediction.number))
+        self.scene.settle()
+        self._publish(
+            state=about.state,
+            message=about.message,
+            total=about.clip.total if about.clip else None,
+            step_seconds=tuple(seconds),
+            elapsed_s=about.elapsed_s,
+        )
+        if about.state == "running":  # it was killed: its thread is no more
+            message = f"Interrupted after {self._count()}. Go on takes the rest of the clip."
+            self._publish(state="interrupted", message=message)
+
+    def _launch(self, clip: Clip | LiveClip, stream_id: str, frames: Iterator[Frame]) -> None:
+        self.camera = clip.camera if isinstance(clip, LiveClip) else None
+        message = "Working on the first frame."
+        if self.camera is not None:
+            message = "Waiting for the camera."
+        self._publish(state="running", message=message, note="", total=clip.total)
+        arguments = (stream_id, frames, clip.is_cut)
+        self._thread = threading.Thread(target=self._run, args=arguments, name="run")
+        self._thread.start()
 
     def _end_run(self) -> None:
         self._stop.set()
@@ -174,7 +256,7 @@ class Session:
             self._thread = None
 
     def _run(self, stream_id: str, frames: Iterator[Frame], cut: Callable[[int], bool]) -> None:
-        started = time.perf_counter()
+        started = time.perf_counter() - self._progress.elapsed_s
         state: State = "failed"
         try:
             state, message = self._steps(stream_id, frames, started)
@@ -190,31 +272,39 @@ class Session:
             self._worker.close(stream_id)
             if self.camera is not None:
                 self.camera.end()
-        self._publish(state=state, message=message, elapsed_s=time.perf_counter() - started)
+        elapsed = time.perf_counter() - started
+        self.recording.end(state, message, elapsed)
+        self._publish(state=state, message=message, elapsed_s=elapsed)
 
     def _steps(self, stream_id: str, frames: Iterator[Frame], started: float) -> tuple[State, str]:
-        """Model and scene, frame by frame; returns how the run ended."""
-        for frame in frames:
-            if self._stop.is_set():
-                break
-            step = self._worker.step(stream_id, frame)
-            prediction = step.prediction
-            tracking = step.corrections[-1] if step.corrections else None
-            self.archive.add(prediction)
-            self.scene.add(prediction, tracking)
-            self.scene.correct(step.corrections)
-            self._publish(
-                message="Working.",
-                note=self._note(),
-                latest=prediction,
-                tracking=tracking,
-                step_seconds=(*self._progress.step_seconds, prediction.seconds),
-                elapsed_s=time.perf_counter() - started,
-            )
-        self.scene.correct(self._worker.settle(stream_id))
+        """Model, disk and scene, frame by frame; returns how the run ended."""
+        drawn = self.scene.num_frames
+        going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
+        for step in take(self._worker, stream_id, going, self.recording):
+            number = step.prediction.number
+            if number < drawn:
+                self._publish(message=f"Rebuilding the memory: frame {number + 1} of {drawn}.")
+                continue
+            self._show(step, started)
+            if number % _FRAMES_A_LOOK == 0 and not self._has_room():
+                raise BadInput(_DISK_FULL)
+        self.scene.correct(settle(self._worker, stream_id, self.recording))
         if self._stop.is_set():
             return "stopped", f"Stopped after {self._count()}."
         return "finished", f"Finished: {self._count()}."
+
+    def _show(self, step: Step, started: float) -> None:
+        tracking = step.corrections[-1] if step.corrections else None
+        self.scene.add(step.prediction, tracking)
+        self.scene.correct(step.corrections)
+        self._publish(
+            message="",
+            note=self._note(),
+            latest=step.prediction,
+            tracking=tracking,
+            step_seconds=(*self._progress.step_seconds, step.prediction.seconds),
+            elapsed_s=time.perf_counter() - started,
+        )
 
     def _note(self) -> str:
         if self.camera is None:
@@ -237,4 +327,6 @@ def _sentence(error: Exception) -> str:
         return f"The run ended: {error}."
     if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
         return "The device is out of memory. Choose a smaller window under Advanced, and Start."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return _DISK_FULL
     return "The run ended by an error of ours; what was drawn stays. Press Start to try again."

@@ -1,4 +1,7 @@
-"""Sessions: one visitor's run and scene each, kept apart from every other's, and for how long."""
+"""Sessions: one visitor's run and scene each, kept apart from every other's, and for how long.
+
+A session in memory has a scene; one that left memory is on disk, and comes back by its tokens.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,28 @@ import hashlib
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from svggt.frames import BadInput
 from svggt.session import Session
+from svggt.store.store import Store, Tokens
 from svggt.workers import LocalWorker
 
 log = logging.getLogger(__name__)
 
+Role = Literal["owner", "view", "reader", "capture"]
+
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """How many sessions there are, and how long they last.
+    """How many sessions are in memory, and how long they stay there.
 
     Attributes:
         max_sessions: at once.
         max_per_address: of one visitor's address at once.
-        idle_seconds: until a session ends that nobody looks at and that does not run.
-        max_seconds: until any session ends.
+        idle_seconds: until a session leaves memory that nobody looks at and that does not run.
+        max_seconds: until any session does.
     """
 
     max_sessions: int = 32
@@ -40,21 +47,29 @@ class Sessions:
     Args:
         worker: runs their streams.
         limits: on how many there are and how long they last.
+        store: where they lie on disk; closed with the sessions.
     """
 
-    def __init__(self, worker: LocalWorker, limits: SessionLimits) -> None:
-        self.worker = worker
-        self._limits = limits
-        self._by_token: dict[str, Session] = {}
-        self._by_viewer_token: dict[str, Session] = {}
-        self._by_capture_token: dict[str, Session] = {}
-        self._lock = threading.Lock()
+    def __init__(self, worker: LocalWorker, limits: SessionLimits, store: Store) -> None:
+        self.worker, self.limits, self.store = worker, limits, store
+        self._open: dict[str, Session] = {}  # by the name of their recording
+        self._names: dict[tuple[Role, str], str] = {}  # by role and hash of the token
+        self._tokens: dict[str, Tokens] = {}
+        self._lock = threading.RLock()
         self._ended = threading.Event()
+        for name, tokens in store.tokens().items():
+            self._know(name, tokens)
         self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
         self._reaper.start()
 
     def __len__(self) -> int:
-        return len(self._by_token)
+        """In memory."""
+        return len(self._open)
+
+    @property
+    def in_memory(self) -> list[Session]:
+        """Those with a scene."""
+        return list(self._open.values())
 
     def open(self, address: str) -> Session:
         """A new session for a visitor.
@@ -63,61 +78,151 @@ class Sessions:
             BadInput: there are too many.
         """
         with self._lock:
-            current = list(self._by_token.values())
-            if len(current) >= self._limits.max_sessions:
-                raise BadInput("The demo is full at the moment. Try again in a few minutes.")
-            if sum(s.address == address for s in current) >= self._limits.max_per_address:
-                raise BadInput(
-                    f"{self._limits.max_per_address} scenes are open from your address already. "
-                    "Close a tab with one, or try again in ten minutes."
-                )
-            session = Session(self.worker, address)
-            self._by_token[_hash(session.token)] = session
-            self._by_viewer_token[_hash(session.viewer_token)] = session
-            self._by_capture_token[_hash(session.capture_token)] = session
-            return session
+            self._check_address(address)
+            self._make_way()
+            tokens = Tokens.new()
+            recording = self.store.create(tokens)
+            name = recording.folder.name
+            self._know(name, tokens)
+            session = Session(self.worker, address, tokens, recording, self._has_room)
+            return self._show(name, session)
 
-    def get(self, token: str | None) -> Session | None:
-        """The session of an owner's token; None for unknown and expired alike."""
-        session = self._by_token.get(_hash(token)) if token else None
+    def get(self, token: str | None, role: Role = "owner") -> Session | None:
+        """The session in memory that a token opens; None for unknown and expired alike."""
+        session = self._open.get(self._name(token, role) or "")
         if session is not None:
             session.touch()
         return session
 
-    def viser_port(self, viewer_token: str) -> int | None:
-        """The loopback port of a session's viser server."""
-        session = self._by_viewer_token.get(_hash(viewer_token))
-        return session.scene.port if session else None
+    def find(self, token: str | None, role: Role = "owner") -> Session | None:
+        """The same, brought back from disk where it left memory, which takes seconds.
 
-    def capturing(self, capture_token: str) -> Session | None:
-        """The session that a camera's token sends pictures to."""
-        return self._by_capture_token.get(_hash(capture_token))
+        Raises:
+            BadInput: there are too many.
+        """
+        with self._lock:  # not twice at once
+            session, name = self.get(token, role), self._name(token, role)
+            if session is not None or name is None:
+                return session
+            self._make_way()
+            recording, tokens = self.store.load(name), self._tokens[name]
+            return self._show(name, Session(self.worker, "", tokens, recording, self._has_room))
+
+    def kept_until(self, session: Session) -> float:
+        """When it goes from disk if it stays as it is, seconds since 1970."""
+        return self.store.kept_until(session.recording.folder.name)
+
+    def revoke(self, session: Session) -> None:
+        """Gives it another reader's token; the old one opens nothing any more."""
+        with self._lock:
+            name = session.recording.folder.name
+            tokens = replace(session.tokens, reader=Tokens.new().reader)
+            self.store.write_tokens(name, tokens)
+            self._forget(name)
+            self._know(name, tokens)
+            session.tokens = tokens
 
     def close(self, token: str) -> None:
-        """Ends a session; closing twice is harmless."""
+        """Takes a session out of memory; closing twice is harmless. Without a run it is gone."""
         with self._lock:
-            session = self._by_token.pop(_hash(token), None)
-            if session is None:
-                return
-            del self._by_viewer_token[_hash(session.viewer_token)]
-            del self._by_capture_token[_hash(session.capture_token)]
+            session = self._open.pop(self._name(token, "owner") or "", None)
+        if session is None:
+            return
         session.close()
+        if session.recording.about is None:
+            self.remove(token)
+
+    def remove(self, token: str) -> None:
+        """Ends a session, on disk too."""
+        name = self._name(token, "owner")
+        if name is None:
+            return
+        with self._lock:
+            session = self._open.pop(name, None)
+            self._forget(name)
+        if session is not None:
+            session.close()
+        self.store.remove(name)
 
     def shutdown(self) -> None:
-        """Ends all sessions."""
+        """Takes all sessions out of memory, and lets the store go."""
         self._ended.set()
         self._reaper.join()
-        for session in list(self._by_token.values()):
+        for session in self.in_memory:
             self.close(session.token)
+        self.store.close()
 
     def expire(self, now: float) -> None:
-        """Ends what is idle or too old at a monotonic time in seconds."""
-        for session in list(self._by_token.values()):
-            if session.running or session.scene.num_viewers:
+        """Takes out of memory what is idle or too old, from disk what was kept long enough.
+
+        Args:
+            now: monotonic, seconds.
+        """
+        for session in self.in_memory:
+            if session.in_use:
                 session.touched = now
-            idle = now - session.touched > self._limits.idle_seconds
-            if idle or now - session.opened > self._limits.max_seconds:
+            idle = now - session.touched > self.limits.idle_seconds
+            gone = not session.running and self.kept_until(session) < time.time()
+            if idle or gone or now - session.opened > self.limits.max_seconds:
                 self.close(session.token)
+        self._expire_store()
+
+    def _expire_store(self) -> None:
+        with self._lock:
+            for name in self.store.expire(self._open.keys()):
+                self._forget(name)
+
+    def _has_room(self) -> bool:
+        """Whether the disk takes more, if need be after what is oldest has gone."""
+        if not self.store.has_room():
+            self._expire_store()
+        return self.store.has_room()
+
+    def _show(self, name: str, session: Session) -> Session:
+        self._open[name] = session
+        return session
+
+    def _check_address(self, address: str) -> None:
+        """Takes a session of a visitor out of memory, if they have many.
+
+        Raises:
+            BadInput: all are in use.
+        """
+        theirs = [session for session in self.in_memory if session.address == address]
+        if len(theirs) >= self.limits.max_per_address and not self._close_one(theirs):
+            raise BadInput(
+                f"{self.limits.max_per_address} scenes are open from your address already. "
+                "Close a tab with one, or try again in ten minutes."
+            )
+
+    def _make_way(self) -> None:
+        """Takes the session out of memory that was left alone longest, if there are many.
+
+        Raises:
+            BadInput: all are in use.
+        """
+        every = self.in_memory
+        if len(every) >= self.limits.max_sessions and not self._close_one(every):
+            raise BadInput("The demo is full at the moment. Try again in a few minutes.")
+
+    def _close_one(self, sessions: list[Session]) -> bool:
+        """Takes the one out that was left alone longest, if one was."""
+        left = [session for session in sessions if not session.in_use]
+        if left:
+            self.close(min(left, key=lambda session: session.touched).token)
+        return bool(left)
+
+    def _name(self, token: str | None, role: Role) -> str | None:
+        return self._names.get((role, _hash(token))) if token else None
+
+    def _know(self, name: str, tokens: Tokens) -> None:
+        self._tokens[name] = tokens
+        self._names |= dict.fromkeys(_keys(tokens), name)
+
+    def _forget(self, name: str) -> None:
+        tokens = self._tokens.pop(name, None)
+        for key in _keys(tokens) if tokens is not None else ():
+            self._names.pop(key, None)
 
     def _reap(self) -> None:
         while not self._ended.wait(timeout=5.0):
@@ -125,6 +230,10 @@ class Sessions:
                 self.expire(time.monotonic())
             except Exception:  # the reaper must outlive one bad session
                 log.exception("expiry failed")
+
+
+def _keys(tokens: Tokens) -> list[tuple[Role, str]]:
+    return [(field.name, _hash(getattr(tokens, field.name))) for field in fields(tokens)]  # pyright: ignore[reportReturnType]
 
 
 def _hash(token: str) -> str:

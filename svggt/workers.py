@@ -11,7 +11,6 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Frame
@@ -22,41 +21,10 @@ from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess
+from svggt.settings import StreamSettings
 from svggt.stream import Stream
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """How a stream is run. Plain values, so that they travel and are stored.
-
-    Attributes:
-        model: name of a loaded model.
-        memory: cache policy.
-        window: frames besides the anchor that `window` keeps.
-        published_camera_memory: reproduce the published loop's shared camera memory.
-        points: run the point head too.
-        refine: refine the cameras by tracking, beside what the camera head says.
-    """
-
-    model: str
-    memory: Literal["full", "window"] = "window"
-    window: int = 8
-    published_camera_memory: bool = False
-    points: bool = False
-    refine: bool = False
-
-    def policy(self) -> CachePolicy:
-        """The cache policy meant.
-
-        Raises:
-            ValueError: the window is too small.
-        """
-        policy = policies.full() if self.memory == "full" else policies.window(self.window)
-        if self.published_camera_memory:
-            return policies.published_camera_memory(policy)
-        return policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +86,7 @@ class LocalWorker:
         """
         stream_id = secrets.token_hex(8)
         model = self._models[settings.model]
-        stream = Stream(model, settings.policy(), settings.points)
+        stream = Stream(model, _policy(settings), settings.points)
         refiner = Refiner(ProcessSolver(self._windows)) if settings.refine else None
         self._streams[stream_id] = _Running(stream, refiner)
         return stream_id
@@ -170,3 +138,15 @@ class LocalWorker:
         self._streams.clear()
         self._windows.close()
         self._device_thread.shutdown(wait=True)
+
+
+def _policy(settings: StreamSettings) -> CachePolicy:
+    """The cache policy that settings mean.
+
+    Raises:
+        ValueError: the window is too small.
+    """
+    policy = policies.full() if settings.memory == "full" else policies.window(settings.window)
+    if settings.published_camera_memory:
+        return policies.published_camera_memory(policy)
+    return policy

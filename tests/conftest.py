@@ -22,6 +22,7 @@ from svggt.experiments.parity import Fixture
 from svggt.frames import Fitter, Frame, InputLimits
 from svggt.loading import BackgroundLoad
 from svggt.sessions import SessionLimits, Sessions
+from svggt.store.store import Store
 from svggt.workers import LocalWorker
 
 DATA = Path(__file__).parent / "data"
@@ -83,11 +84,13 @@ def serve(
     limits: InputLimits | None = None,
     session_limits: SessionLimits | None = None,
     load: BackgroundLoad | None = None,
+    folder: Path | None = None,
 ) -> Iterator[tuple[str, Sessions]]:
     """The whole site under a real uvicorn on a free loopback port: its address and sessions."""
     from svggt.web.server import build_site  # after GRADIO_TEMP_DIR is set
 
-    sessions = Sessions(worker, session_limits or SessionLimits())
+    store = Store(folder or Path(tempfile.mkdtemp(prefix="svggt-test-store-")))
+    sessions = Sessions(worker, session_limits or SessionLimits(), store)
     site = build_site(sessions, limits or InputLimits(), load)
     config = uvicorn.Config(
         site,

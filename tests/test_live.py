@@ -47,6 +47,21 @@ def test_frames_come_as_pictures_do() -> None:
     assert next(frames, None) is None
 
 
+def test_frames_go_on_after_those_of_an_earlier_camera() -> None:
+    """Numbers, times and size do, whatever the new camera sends."""
+    camera = Camera()
+    camera.show(5.0, jpeg(0))
+    first = next(LiveClip(camera, 84, InputLimits()).frames())
+    later = LiveClip(again := Camera(), 84, InputLimits(max_frames=3), after=first)
+    frames = later.frames()
+    for number in range(2):
+        again.show(70.0 + 2 * number, jpeg(1 + number, (48, 64)))
+        frame = next(frames)
+        assert frame.number == 1 + number and frame.time_s == 2.0 * number
+        assert frame.image.shape == first.image.shape and frame.grey.shape == first.grey.shape
+    assert next(frames, None) is None and later.is_cut(3)
+
+
 def test_a_picture_that_stands_still_is_no_frame() -> None:
     """For a second; the same picture ten times a second."""
     camera, taken = Camera(), []

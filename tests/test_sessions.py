@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import threading
 import time
@@ -14,15 +15,19 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 from svggt.checkpoints import LoadedModel
 from svggt.clips import open_clip
 from svggt.frames import BadInput, Frame, InputLimits
 from svggt.offline import track_point
+from svggt.scene import Look
 from svggt.session import Session
 from svggt.sessions import SessionLimits, Sessions
+from svggt.settings import StreamSettings
+from svggt.store.store import Store
 from svggt.stream import to_images
-from svggt.workers import LocalWorker, StreamSettings
+from svggt.workers import LocalWorker
 from tests.conftest import make_frames
 from tests.scene.frames import prediction
 from tests.test_clips import write_video
@@ -59,8 +64,15 @@ class Made:
 
 
 @pytest.fixture
-def sessions(worker: LocalWorker) -> Iterator[Sessions]:
-    made = Sessions(worker, SessionLimits(max_sessions=3, max_per_address=2))
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "store")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sessions(worker: LocalWorker, store: Store) -> Iterator[Sessions]:
+    made = Sessions(worker, SessionLimits(max_sessions=3, max_per_address=2), store)
     yield made
     made.shutdown()
 
@@ -152,7 +164,7 @@ def test_an_error_of_ours_is_told_without_a_traceback(sessions: Sessions) -> Non
 def test_a_closed_session_starts_nothing(sessions: Sessions) -> None:
     session = sessions.open("a")
     sessions.close(session.token)
-    with pytest.raises(BadInput, match="ended"):
+    with pytest.raises(BadInput, match="left memory"):
         run(session, Made(2))
     assert sessions.worker.num_streams == 0
 
@@ -172,12 +184,15 @@ def test_stop_does_not_wait_for_frames_that_are_skipped(sessions: Sessions, tmp_
     wait(session, lambda p: p.frames_done == 1)
     session.stop()
     assert session.progress.frames_done == 1
+    run(session, open_clip([path], 84, 5.0, InputLimits()))  # the last Stop counts no more
+    wait(session, lambda p: p.frames_done >= 2)
+    session.stop()
 
 
-def test_the_memory_of_all_streams_has_a_budget(tiny: LoadedModel) -> None:
+def test_the_memory_of_all_streams_has_a_budget(tiny: LoadedModel, store: Store) -> None:
     worker = LocalWorker(cache_bytes=500_000)
     worker.add_model(tiny)
-    sessions = Sessions(worker, SessionLimits())
+    sessions = Sessions(worker, SessionLimits(), store)
     session = sessions.open("a")
     run(session, Made(500), StreamSettings(model="tiny", memory="full"))
     wait(session, ended)
@@ -209,30 +224,43 @@ def test_sessions_do_not_see_each_other(sessions: Sessions) -> None:
     run(one, Made(2))
     wait(one, ended)
     assert two.progress.state == "empty" and two.scene.num_frames == 0
-    assert len({one.token, one.viewer_token, two.token, two.viewer_token}) == 4
-    assert sessions.viser_port(one.viewer_token) == one.scene.port != two.scene.port
+    assert len({one.token, one.tokens.view, two.token, two.tokens.view}) == 4
+    assert sessions.get(one.tokens.view, "view") is one and one.scene.port != two.scene.port
 
 
 def test_tokens_open_only_what_they_are_for(sessions: Sessions) -> None:
     session = sessions.open("a")
-    assert len(session.token) >= 32  # 144 bits and more
-    assert sessions.get(session.viewer_token) is None
-    assert sessions.viser_port(session.token) is None
+    tokens = dataclasses.asdict(session.tokens)
+    assert all(len(token) >= 32 for token in tokens.values())  # 144 bits and more
+    for role in tokens:
+        opened = [name for name, token in tokens.items() if sessions.get(token, role) is session]
+        assert opened == [role]
     assert sessions.get(None) is None and sessions.get("") is None
     sessions.close(session.token)
-    assert sessions.get(session.token) is None
-    assert sessions.viser_port(session.viewer_token) is None
+    assert all(sessions.get(token, role) is None for role, token in tokens.items())
 
 
 def test_there_is_a_limit_for_one_address_and_for_all(sessions: Sessions) -> None:
-    sessions.open("a")
-    sessions.open("a")
+    for _ in range(2):
+        run(sessions.open("a"), Made(5000))
     with pytest.raises(BadInput, match="your address"):
         sessions.open("a")
-    sessions.open("b")
+    run(sessions.open("b"), Made(5000))
     with pytest.raises(BadInput, match="full"):
         sessions.open("c")
     assert len(sessions) == 3
+
+
+def test_a_scene_that_nobody_looks_at_makes_way(sessions: Sessions) -> None:
+    first, second = sessions.open("a"), sessions.open("a")
+    run(first, Made(3))
+    wait(first, ended)
+    run(second, Made(5000))
+    third = sessions.open("a")
+    assert sessions.get(first.token) is None and sessions.in_memory == [second, third]
+    sessions.close(third.token)
+    again = sessions.find(first.token)  # it comes back from disk
+    assert again is not None and again.scene.num_frames == 3
 
 
 def test_idle_sessions_end_and_running_ones_do_not(sessions: Sessions) -> None:
@@ -266,32 +294,29 @@ def end_by_age(sessions: Sessions, session: Session) -> None:
 
 
 @pytest.mark.parametrize("end", [end_by_close, end_by_idling, end_by_age])
-def test_an_ended_session_leaves_nothing(sessions: Sessions, tmp_path: Path, end) -> None:
+def test_an_ended_session_leaves_nothing(sessions: Sessions, end) -> None:
     warm = sessions.open("a")  # first use makes threads and files that stay
     run(warm, Made(2))
     wait(warm, ended)
     sessions.close(warm.token)
-    before = snapshot(sessions.worker)
-    for number in range(3):
-        session, upload = sessions.open("a"), tmp_path / f"{number}.bin"
-        upload.write_bytes(bytes(100))
-        session.own([upload])
+    before, store = snapshot(sessions.worker), warm.recording.folder.parent
+    for _ in range(3):
+        session = sessions.open("a")
         run(session, Made(500))
         wait(session, lambda p: p.frames_done >= 2)
         assert snapshot(sessions.worker) != before
-        kept = session.archive._folder
-        assert len(list(kept.iterdir())) == session.scene.num_frames
         end(sessions, session)
-        assert not upload.exists() and not kept.exists()
+        sessions.remove(session.token)
+        assert [path for path in store.iterdir() if path.is_dir()] == [warm.recording.folder]
     deadline = time.monotonic() + 10
     while snapshot(sessions.worker) != before and time.monotonic() < deadline:
         time.sleep(0.1)
     assert snapshot(sessions.worker) == before
 
 
-def test_ended_sessions_are_collected(worker: LocalWorker) -> None:
+def test_ended_sessions_are_collected(worker: LocalWorker, store: Store) -> None:
     """No memory stays: the objects themselves are gone."""
-    sessions = Sessions(worker, SessionLimits())
+    sessions = Sessions(worker, SessionLimits(), store)
     session = sessions.open("a")
     run(session, Made(3))
     wait(session, ended)
@@ -341,7 +366,7 @@ def test_a_point_is_followed_through_the_archive(sessions: Sessions, tiny: Loade
     run(session, Made(5))
     wait(session, ended)
     track = session.track(1, (40, 30))
-    images = to_images([session.archive.load(n) for n in range(1, 5)], tiny)
+    images = to_images([session.recording.frames.load(n) for n in range(1, 5)], tiny)
     with torch.inference_mode():
         query = torch.tensor([[[40.0, 30.0]]])
         expected = tiny.network.track(images, query, causal=True)
@@ -355,3 +380,131 @@ def test_weights_without_a_track_head_say_so(embedded: LoadedModel) -> None:
     assert not embedded.tracks_points
     with pytest.raises(ValueError, match="no track head"):
         track_point(embedded, [prediction(0)], (1, 1))
+
+
+def write_pictures(folder: Path, count: int) -> list[Path]:
+    """Smooth noise that drifts, as files."""
+    folder.mkdir()
+    paths = [folder / f"{frame.number}.png" for frame in make_frames(count)]
+    for frame, path in zip(make_frames(count), paths, strict=True):
+        Image.fromarray(frame.image).save(path)
+    return paths
+
+
+def test_a_finished_session_comes_back_from_disk(sessions: Sessions, worker, store) -> None:
+    session = sessions.open("a")
+    session.start(Made(5), StreamSettings(model="tiny", refine=True), Look(cameras="refined"))
+    wait(session, ended)
+    before, shown = session.progress, session.scene._placings
+    sessions.shutdown()
+    again = Sessions(worker, SessionLimits(), Store(store._folder))
+    for role in ("owner", "view", "reader", "capture"):
+        assert again.find(getattr(session.tokens, role), role) is again.in_memory[0]
+    (found,) = again.in_memory
+    after = found.progress
+    assert (after.state, after.message, after.elapsed_s) == (
+        "finished",
+        before.message,
+        before.elapsed_s,
+    )
+    assert after.step_seconds == before.step_seconds
+    assert found.scene.flags == Look(cameras="refined")
+    for one, other in zip(found.scene._placings, shown, strict=True):
+        assert np.array_equal(one.pose("refined"), other.pose("refined"))
+        assert np.array_equal(one.pose("head"), other.pose("head"))
+    again.shutdown()
+
+
+def test_an_interrupted_run_goes_on_as_if_it_never_was(
+    sessions: Sessions, worker: LocalWorker, store: Store, tmp_path: Path
+) -> None:
+    """Memory is rebuilt from the frames kept: what follows is bit for bit the same."""
+    clip = open_clip(write_pictures(tmp_path / "clip", 9), 84, None, InputLimits())
+    whole, broken = sessions.open("a"), sessions.open("a")
+    run(whole, clip)
+    run(broken, clip)
+    wait(whole, ended)
+    wait(broken, ended)
+    folder = broken.recording.folder
+    sessions.shutdown()
+    for number in range(4, 9):  # as a killed process leaves it
+        (folder / "frames" / f"{number:06}.npz").unlink()
+    facts = broken.recording.about
+    assert facts is not None
+    broken.recording._write(dataclasses.replace(facts, state="running", message=""))
+    (folder / "frames" / "000004.npz.part").write_bytes(b"half")
+    again = Sessions(worker, SessionLimits(), Store(store._folder))
+    found, other = again.find(broken.token), again.find(whole.token)
+    assert found is not None and other is not None
+    assert found.progress.state == "interrupted" and "4 frames" in found.progress.message
+    found.go_on()
+    assert found.running
+    wait(found, ended)
+    assert found.progress.state == "finished" and found.scene.num_frames == 9
+    for number in range(9):
+        one, two = (s.recording.frames.load(number) for s in (found, other))
+        assert np.array_equal(one.depth, two.depth)
+        assert np.array_equal(one.cam_from_world, two.cam_from_world)
+    again.shutdown()
+
+
+def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
+    clip = open_clip(write_pictures(tmp_path / "clip", 40), 84, None, InputLimits())
+    session = sessions.open("a")
+    session.start(clip, StreamSettings(model="tiny", refine=True))
+    wait(session, lambda p: p.frames_done >= 3)
+    session.stop()
+    drawn = session.scene.num_frames
+    assert session.progress.can_go_on and drawn < 40
+    session.go_on()
+    wait(session, ended)
+    assert session.progress.state == "finished" and session.scene.num_frames == 40
+    assert sorted(session.recording.cameras.read()) == list(range(40))
+
+
+def test_what_has_ended_well_does_not_go_on(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    with pytest.raises(BadInput, match="no run"):
+        session.go_on()
+    run(session, Made(2))
+    wait(session, ended)
+    with pytest.raises(BadInput, match="no run"):
+        session.go_on()
+
+
+def test_a_revoked_link_opens_nothing(sessions: Sessions, store: Store) -> None:
+    session = sessions.open("a")
+    run(session, Made(2))
+    wait(session, ended)
+    old = session.tokens.reader
+    sessions.revoke(session)
+    assert sessions.find(old, "reader") is None
+    assert sessions.find(session.tokens.reader, "reader") is session
+    assert sessions.get(session.token) is session
+    assert store.tokens()[session.recording.folder.name] == session.tokens
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_is_drawn(
+    worker: LocalWorker, tmp_path: Path
+) -> None:
+    sessions = Sessions(worker, SessionLimits(), Store(tmp_path, quota_bytes=1_000_000))
+    session = sessions.open("a")
+    run(session, Made(500))
+    wait(session, ended)
+    assert session.progress.state == "failed" and "disk" in session.progress.message
+    assert 1 < session.scene.num_frames < 100
+    with pytest.raises(BadInput, match="disk"):
+        run(session, Made(500))
+    assert session.scene.num_frames > 1  # nothing was lost by the refusal
+    sessions.shutdown()
+
+
+def test_sessions_go_from_disk_in_time(worker: LocalWorker, tmp_path: Path) -> None:
+    sessions = Sessions(worker, SessionLimits(), Store(tmp_path, keep_seconds=0.2))
+    session = sessions.open("a")
+    run(session, Made(2))
+    wait(session, ended)
+    time.sleep(0.3)
+    sessions.expire(time.monotonic())
+    assert sessions.find(session.token) is None and not session.recording.folder.exists()
+    sessions.shutdown()

@@ -8,13 +8,10 @@ merged into blocks. What is shown are flags; a moment that blocks hide is read f
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import viser
 import viser.infra
-from numpy.typing import NDArray
-from viser import transforms
 
 from svggt.archive import FrameArchive
 from svggt.prediction import FramePrediction
@@ -24,8 +21,9 @@ from svggt.scene.blocks import FEW, Block, merge_blocks, merge_frames
 from svggt.scene.clouds import NUM_BANDS, Cloud, banded, stride_of
 from svggt.scene.eye import Eye
 from svggt.scene.frustums import Frustums
+from svggt.scene.horizon import Horizon
 from svggt.scene.look import Look
-from svggt.scene.placing import UP, Placing, Point, turn
+from svggt.scene.placing import UP, Placing, Point
 from svggt.scene.trajectory import Trajectory
 
 POINT_BUDGET = 3_000_000
@@ -38,7 +36,6 @@ _EMPTY = [Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))] * NUM
 _MARK = (220, 30, 120)
 _VOXEL = 0.7  # of a point's size
 _READ = 8  # frames of a block that is shown in part
-_LEVEL_STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
 
 
 class Scene:
@@ -46,6 +43,9 @@ class Scene:
 
     Args:
         archive: of the run's frames, which are kept there by whoever adds them here.
+
+    Attributes:
+        flags: what is shown, and how; set by `look`.
     """
 
     def __init__(self, archive: FrameArchive) -> None:
@@ -55,7 +55,7 @@ class Scene:
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._archive = archive
         self._eye = Eye(self._server)
-        self._look = Look()
+        self.flags = Look()
         self._lock = threading.RLock()  # a run adds while its visitor toggles
         self.reset(max_frames=1)
 
@@ -100,7 +100,8 @@ class Scene:
                 self._set_up_view(prediction)
             assert self._frustums is not None
             self._placings.append(Placing.of(prediction, correction))
-            self._unsettled[number] = prediction
+            if correction is None or not correction.settled:
+                self._unsettled[number] = prediction
             self._recent[number] = self._bands(
                 f"frames/{number}", banded(prediction, self._stride, correction)
             )
@@ -111,7 +112,7 @@ class Scene:
             self._merge_oldest()
             self._settle_world()
             self._flip()
-            if self._look.follow and self._moment is None:
+            if self.flags.follow and self._moment is None:
                 self._go_inside(number)
         self._server.flush()
 
@@ -142,7 +143,7 @@ class Scene:
         """Shows what is wanted, from the same view; flips flags, sends no point."""
         with self._lock, self._server.atomic():
             self._inside = False
-            before, self._look = self._look, look
+            before, self.flags = self.flags, look
             for bands in self._all_bands():
                 bands.look(look)
             self._trajectory.show(look.trajectory)
@@ -157,12 +158,12 @@ class Scene:
     def seek(self, number: int | None) -> None:
         """Shows the moment of a frame; None: always the newest."""
         with self._lock, self._server.atomic():
-            self._moment, self._inside = number, self._look.follow
+            self._moment, self._inside = number, self.flags.follow
             if self.num_frames and self._frustums is not None:
                 self._frustums.show(self._archive.load(self.moment))
             self._settle_world()
             self._flip()
-            if self._look.follow and self.num_frames:
+            if self.flags.follow and self.num_frames:
                 self._go_inside(self.moment)
         self._server.flush()
 
@@ -193,7 +194,7 @@ class Scene:
         """
         with self._lock:
             placing = self._placings[number]
-            point = placing.point_at(self._archive.load(number), u, v, self._look.cameras)
+            point = placing.point_at(self._archive.load(number), u, v, self.flags.cameras)
             self.marks = (*self.marks, point) if len(self.marks) == 1 else (point,)
             ends = np.array([self.marks[0], self.marks[-1]], np.float32)
             scene = self._server.scene
@@ -225,13 +226,12 @@ class Scene:
             self.marks: tuple[Point, ...] = ()
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None
-            self._levelling = transforms.SO3.identity()
             self._part: Bands | None = None
             self._drawn_in_part: list[int] = []
             scene.reset()
             scene.set_up_direction("-y")
-            self._level_node = scene.add_frame("/level", show_axes=False)
-            self._trajectory = Trajectory(scene, "/level/trajectory", self._look.trajectory)
+            self._horizon = Horizon(scene)
+            self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
         self._server.flush()
 
     def close(self) -> None:
@@ -244,8 +244,8 @@ class Scene:
 
     def _go_inside(self, number: int) -> None:
         self._inside = True
-        pose = self._placings[number].pose(self._look.cameras)
-        self._eye.look_through(pose, self._levelling, self._field, self._distance)
+        pose = self._placings[number].pose(self.flags.cameras)
+        self._eye.look_through(pose, self._horizon.levelling, self._field, self._distance)
 
     def _set_up_view(self, prediction: FramePrediction) -> None:
         height, width = prediction.depth.shape
@@ -262,7 +262,7 @@ class Scene:
         self._eye.begin(prediction.world_from_cam, self._distance)
 
     def _bands(self, name: str, clouds: list[Cloud]) -> Bands:
-        return Bands(self._server.scene, f"/level/{name}", clouds, self._point_size, self._look)
+        return Bands(self._server.scene, f"/level/{name}", clouds, self._point_size, self.flags)
 
     def _all_bands(self) -> list[Bands]:
         merged_ones = [bands for block in self._blocks for bands in block.bands.values()]
@@ -271,7 +271,7 @@ class Scene:
 
     def _place(self, number: int) -> None:
         """Puts a recent frame where the cameras shown say."""
-        placing, cameras = self._placings[number], self._look.cameras
+        placing, cameras = self._placings[number], self.flags.cameras
         self._recent[number].place(placing.pose(cameras), placing.stretch(cameras))
 
     def _merge_oldest(self) -> None:
@@ -292,7 +292,7 @@ class Scene:
 
     def _flip(self) -> None:
         """Shows the nodes of the moment, and hides the others."""
-        moment, alone = self.moment, self._look.show == "one frame"
+        moment, alone = self.moment, self.flags.show == "one frame"
         # While frames come the last one stays until the one after it: a browser needs a moment
         # to build a cloud, and the view must not go blank meanwhile.
         first = moment - (self._growing and self._moment is None) if alone else 0
@@ -301,7 +301,7 @@ class Scene:
         hidden: list[int] = []
         for block in self._blocks:
             whole = block.frames.stop - 1 <= moment
-            block.show(self._look.cameras, whole and not alone)
+            block.show(self.flags.cameras, whole and not alone)
             if moment in block.frames and (alone or not whole):
                 hidden = [moment] if alone else _spread(range(block.frames.start, moment + 1))
         self._show_in_part(hidden)
@@ -318,7 +318,7 @@ class Scene:
 
     def _read(self, numbers: list[int]) -> list[Cloud]:
         """Frames as they stand now, in the world."""
-        frames, cameras = [], self._look.cameras
+        frames, cameras = [], self.flags.cameras
         for number in numbers:
             placing = self._placings[number]
             clouds = banded(self._archive.load(number), self._stride, placing.correction)
@@ -330,17 +330,10 @@ class Scene:
         """Trajectory, frustums and horizon of the cameras shown."""
         if not self._placings or self._frustums is None:
             return
-        poses = np.array([placing.pose(self._look.cameras) for placing in self._placings])
-        self._frustums.place(poses, self.moment, self._look.frustums, self._inside)
-        self._trajectory.draw(self._placings[: self.moment + 1], self._look.cameras)
-        self._level((poses[:, :, :3] @ UP).mean(axis=0))
-
-    def _level(self, mean_up: NDArray[Any]) -> None:
-        """Turns the world so that the cameras' mean up is up, if that is worth a move."""
-        level = turn(mean_up, UP)
-        change = level @ self._levelling.inverse()
-        if np.degrees(np.linalg.norm(change.log())) > _LEVEL_STEP:
-            self._level_node.wxyz, self._levelling = level.wxyz, level
+        poses = np.array([placing.pose(self.flags.cameras) for placing in self._placings])
+        self._frustums.place(poses, self.moment, self.flags.frustums, self._inside)
+        self._trajectory.draw(self._placings[: self.moment + 1], self.flags.cameras)
+        self._horizon.level((poses[:, :, :3] @ UP).mean(axis=0))
 
 
 def _spread(frames: range) -> list[int]:

@@ -13,11 +13,11 @@ from svggt.frames import InputLimits
 from svggt.progress import Progress
 from svggt.scene import Cameras, CamerasChoice
 from svggt.web import panels
+from svggt.web.drawers import Advanced, Share, lay_out_advanced, lay_out_share
 from svggt.web.gallery import EXAMPLES, Example
 from svggt.web.replay import replay_address
 from svggt.web.uploads import take_as_uploaded
 
-MAX_WINDOW = 64
 FOLLOW = "follow the camera"
 PARTS = ("far points", "trajectory", "frustums", FOLLOW)
 MEASURE, TRACK = "measures", "is followed"
@@ -89,46 +89,61 @@ class View:
 
 
 @dataclass(frozen=True)
-class Advanced:
-    """The closed drawer: how a run is made."""
-
-    rate: gr.Number
-    max_frames: gr.Number
-    memory: gr.Radio
-    window: gr.Number
-    published: gr.Checkbox
-    points: gr.Radio
-    model: gr.Dropdown
-
-
-@dataclass(frozen=True)
 class Controls:
-    """Every component that an event reads or writes."""
+    """Every component that an event reads or writes.
+
+    Attributes:
+        token: the owner's, while this page drives a session.
+        keys: "reader owner" of the session shown, as the browser keeps them; see page.js.
+    """
 
     token: gr.State
+    keys: gr.Textbox
     header: gr.HTML
     source: Source
     start: gr.Button
+    go_on: gr.Button
     stop: gr.Button
     clear: gr.Button
     status: gr.HTML
     view: View
     live: gr.HTML
     advanced: Advanced
+    share: Share
+
+    @property
+    def followed(self) -> list[Any]:
+        """What changes while a run is watched; see `svggt.web.updates`."""
+        v, s = self.view, self.share
+        return [
+            self.token, self.keys, self.status, self.live,
+            self.start, self.go_on, self.stop, self.clear,
+            v.frame, v.why, v.moment, v.play, v.closer, *v.look, self.source.camera,
+            s.link, s.kept, s.export,
+        ]  # fmt: skip
 
 
 def lay_out(
-    models: list[LoadedModel], limits: InputLimits, cameras_choice: CamerasChoice
+    models: list[LoadedModel], limits: InputLimits, cameras_choice: CamerasChoice, retention: str
 ) -> Controls:
-    """Lays the page out inside an open `gr.Blocks`; the first model is the default."""
+    """Lays the page out inside an open `gr.Blocks`; the first model is the default.
+
+    Args:
+        models: to choose from.
+        limits: what a visitor may send.
+        cameras_choice: that a scene is shown by at first.
+        retention: what is kept how long, as HTML.
+    """
     model = models[0]
     token = gr.State(None)
+    keys = gr.Textbox("", visible="hidden", elem_id="keys")
     header = gr.HTML(header_of(model), elem_id="header")
     with gr.Row(elem_id="stage"):
         with gr.Column(elem_id="source"):
             source = _lay_out_source(limits)
             with gr.Row(elem_id="actions"):
                 start = gr.Button("Start", variant="primary", elem_id="start")
+                go_on = gr.Button("Go on", visible=False, elem_id="go-on")
                 stop = gr.Button("Stop", interactive=False, elem_id="stop")
                 clear = gr.Button("Clear", interactive=False, elem_id="clear")
             status = gr.HTML(panels.status(Progress()), elem_id="status")
@@ -136,18 +151,10 @@ def lay_out(
             view = _lay_out_view(model, first_cameras(model, cameras_choice))
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
-    advanced = _lay_out_advanced(models, limits)
+    advanced = lay_out_advanced(models, limits)
+    share = lay_out_share(retention)
     return Controls(
-        token,
-        header,
-        source,
-        start,
-        stop,
-        clear,
-        status,
-        view,
-        live,
-        advanced,
+        token, keys, header, source, start, go_on, stop, clear, status, view, live, advanced, share
     )
 
 
@@ -285,49 +292,3 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
     return (
         what, picture, clicks, gr.State(None), known, unit, gr.State(None), measured,
     )  # fmt: skip
-
-
-def _lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced:
-    with gr.Accordion("Advanced", open=False, elem_id="advanced"), gr.Row():
-        return Advanced(
-            rate=gr.Number(
-                None,
-                label="Frames a second",
-                info="of an uploaded video; empty: chosen by motion",
-                placeholder="by motion",
-            ),
-            max_frames=gr.Number(
-                limits.max_frames,
-                label="Frames at most",
-                info="of a run",
-                minimum=1,
-                maximum=limits.max_frames,
-                precision=0,
-            ),
-            memory=gr.Radio(
-                ["window", "full"],
-                value="window",
-                label="Memory",
-                info="the first frame and the last ones, or all",
-            ),
-            window=gr.Number(
-                8,
-                label="Window",
-                info="frames besides the first",
-                minimum=1,
-                maximum=MAX_WINDOW,
-                precision=0,
-            ),
-            published=gr.Checkbox(
-                False, label="Published camera memory", info="as in the published tables"
-            ),
-            points=gr.Radio(
-                ["depth + camera", "point head"],
-                value="depth + camera",
-                label="Points from",
-                info="of a run; the point head costs time",
-            ),
-            model=gr.Dropdown(
-                [m.name for m in models], value=models[0].name, label="Model", info="weights"
-            ),
-        )

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gradio as gr
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -98,6 +99,11 @@ def network_of(host: str) -> str:
         return "unknown"
     bits = 64 if address.version == 6 else 32
     return str(ipaddress.ip_network((address, bits), strict=False))
+
+
+def address_of(request: gr.Request) -> str:
+    """The visitor who sent a request; see `network_of`."""
+    return network_of(request.client.host if request.client else "")
 
 
 class _TooLarge(Exception):

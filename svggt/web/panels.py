@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from datetime import UTC, datetime
 from html import escape
 
 import numpy as np
@@ -41,7 +42,7 @@ def status(progress: Progress) -> str:
     if progress.state == "failed":
         return failure(progress.message)
     text = progress.message
-    if progress.state == "running" and progress.frames_done:
+    if not text:
         of = f" of {progress.total}" if progress.total else ""
         note = f" · {progress.note}" if progress.note else ""
         text = f"Frame {progress.frames_done}{of}{note}"
@@ -59,6 +60,29 @@ def failure(sentence: str) -> str:
 def notice(sentence: str) -> str:
     """News that is neither the run's nor a failure."""
     return f'<p class="notice">{escape(sentence)}</p>'
+
+
+def kept_until(seconds: float) -> str:
+    """When a scene goes, seconds since 1970."""
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f"<p>Kept until {when:%-d %B %Y, %H:%M} UTC; Clear removes it at once.</p>"
+
+
+def retention(rows: dict[str, str], warning: str) -> str:
+    """What is kept how long, as a table, and what besides must be known."""
+    cells = "".join(
+        f"<tr><th scope='row'>{escape(what)}</th><td>{escape(time)}</td></tr>"
+        for what, time in rows.items()
+    )
+    return f"<table>{cells}</table><p>{escape(warning)}</p>"
+
+
+def download(address: str, name: str, size: int) -> str:
+    """A file that is ready; `address` is a path of this site."""
+    return (
+        f'<p class="notice"><a href="{escape(address)}" download>{escape(name)}</a> '
+        f"({size / 1e6:.1f} MB)</p>"
+    )
 
 
 def live(progress: Progress) -> str:

@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from urllib.parse import urlsplit
 
+import msgspec
 import websockets
 from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from websockets.typing import Subprotocol
@@ -43,8 +45,26 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) {
 }
 </script>"""
 
-Lookup = Callable[[str], int | None]
-"""A viewer token to the loopback port of its viser server, None for unknown and expired."""
+_LOOK_SECONDS = 2  # between two looks whether a token is still good
+_CAMERA_MESSAGE = "ViewerCameraMessage"
+"""What viser's client says of where its visitor looks from; it changes nothing in the scene."""
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """What a token lets see.
+
+    Attributes:
+        port: loopback port of the viser server.
+        reads_only: whether nothing that the browser does may reach the scene.
+    """
+
+    port: int
+    reads_only: bool
+
+
+Lookup = Callable[[str], Viewing | None]
+"""What a token lets see; None for unknown, expired and revoked."""
 
 
 def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
@@ -66,8 +86,8 @@ def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
     @router.websocket("/viser/{token}")
     @router.websocket("/viser/{token}/")
     async def socket(token: str, browser: WebSocket) -> None:
-        port = lookup(token)
-        if port is None or not same_origin(browser, allowed_origins):
+        viewing = lookup(token)
+        if viewing is None or not same_origin(browser, allowed_origins):
             await browser.close(1008)
             return
         if open_sockets[token] >= MAX_SOCKETS:
@@ -75,7 +95,7 @@ def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
             return
         open_sockets[token] += 1
         try:
-            await _bridge(browser, port)
+            await _bridge(browser, viewing, lambda: lookup(token) == viewing)
         finally:
             open_sockets[token] -= 1
             if not open_sockets[token]:
@@ -119,13 +139,13 @@ def same_origin(browser: WebSocket, allowed: frozenset[str]) -> bool:
     return urlsplit(origin).netloc == browser.headers.get("host")
 
 
-async def _bridge(browser: WebSocket, port: int) -> None:
-    """Connects a browser to a viser server until either side ends."""
+async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bool]) -> None:
+    """Connects a browser to a viser server until either side ends, or the token does."""
     # viser checks that client and server are of one version by the subprotocol.
     asked = [Subprotocol(name) for name in browser.scope.get("subprotocols", [])]
     try:
         viser = await websockets.connect(
-            f"ws://127.0.0.1:{port}",
+            f"ws://127.0.0.1:{viewing.port}",
             subprotocols=asked or None,
             max_size=None,
             compression=None,
@@ -137,8 +157,9 @@ async def _bridge(browser: WebSocket, port: int) -> None:
     async with viser:
         await browser.accept(viser.subprotocol)
         pumps = [
-            asyncio.create_task(_to_viser(browser, viser)),
+            asyncio.create_task(_to_viser(browser, viser, viewing.reads_only)),
             asyncio.create_task(_to_browser(viser, browser)),
+            asyncio.create_task(_until_revoked(is_good)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -150,7 +171,14 @@ async def _bridge(browser: WebSocket, port: int) -> None:
         await browser.close(_code(viser.close_code))
 
 
-async def _to_viser(browser: WebSocket, viser: websockets.ClientConnection) -> None:
+async def _until_revoked(is_good: Callable[[], bool]) -> None:
+    while is_good():
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _to_viser(
+    browser: WebSocket, viser: websockets.ClientConnection, reads_only: bool
+) -> None:
     while True:
         message = await browser.receive()
         if message["type"] == "websocket.disconnect":
@@ -158,7 +186,17 @@ async def _to_viser(browser: WebSocket, viser: websockets.ClientConnection) -> N
         data = message.get("bytes") or message.get("text")
         if data is None or len(data) > _MAX_UPSTREAM:
             return
-        await viser.send(data)
+        if not reads_only or _says_where_it_looks_from(data):
+            await viser.send(data)
+
+
+def _says_where_it_looks_from(data: bytes | str) -> bool:
+    """Whether a message of viser's client is about its own camera."""
+    try:
+        message = msgspec.msgpack.decode(data if isinstance(data, bytes) else b"")
+    except msgspec.DecodeError:
+        return False
+    return isinstance(message, dict) and message.get("type") == _CAMERA_MESSAGE
 
 
 async def _to_browser(viser: websockets.ClientConnection, browser: WebSocket) -> None:

@@ -1,10 +1,11 @@
-"""Recorded scenes: the page opens on one, so that the first look is never empty.
+"""Recorded scenes: the page opens on one, and whoever looks on has one when a run has ended.
 
 A replay is a `.viser` file that viser's own client plays; it needs no session and no device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -14,6 +15,8 @@ from svggt.checkpoints import ASSETS
 from svggt.web.proxy import HIDE_NOTICES, viewer_page
 
 REPLAYS = ASSETS / "replays"
+
+_BYTES = "application/octet-stream"
 
 
 def replay_file(name: str) -> Path:
@@ -26,22 +29,48 @@ def replay_address(name: str) -> str:
     return f"/replay/{name}/?playbackPath=/replay/{name}.viser"
 
 
-def replay_routes(names: frozenset[str]) -> APIRouter:
-    """`/replay/{name}/` plays a recording of this list, and nothing else."""
+def shared_address(reader_token: str) -> str:
+    """The page that plays a session to those who look on, as a path of this site."""
+    return f"/shared/{reader_token}/?playbackPath=/shared/{reader_token}.viser"
+
+
+def replay_routes(names: frozenset[str], shared: Callable[[str], Path | None]) -> APIRouter:
+    """`/replay/{name}/` and `/shared/{token}/` play recordings, and nothing else.
+
+    Args:
+        names: of the examples' recordings.
+        shared: the recording that a reader's token opens, made unless it is there; it may take
+            seconds. None for unknown, expired and revoked.
+    """
     router = APIRouter()
+
+    def played(request: Request, address: str) -> Response:
+        # The client fetches what the query says: only the one address that we made passes.
+        if f"{request.url.path}?{request.url.query}" != address:
+            raise HTTPException(404)
+        return viewer_page(HIDE_NOTICES)
 
     @router.get("/replay/{name}/")
     async def page(name: str, request: Request) -> Response:
-        # The client fetches what the query says: only the one address that we made passes.
-        asked = f"{request.url.path}?{request.url.query}"
-        if name not in names or asked != replay_address(name):
+        if name not in names:
             raise HTTPException(404)
-        return viewer_page(HIDE_NOTICES)
+        return played(request, replay_address(name))
 
     @router.get("/replay/{name}.viser")
     async def recording(name: str) -> FileResponse:
         if name not in names:
             raise HTTPException(404)
-        return FileResponse(replay_file(name), media_type="application/octet-stream")
+        return FileResponse(replay_file(name), media_type=_BYTES)
+
+    @router.get("/shared/{token}/")
+    async def shared_page(token: str, request: Request) -> Response:
+        return played(request, shared_address(token))
+
+    @router.get("/shared/{token}.viser")
+    def shared_recording(token: str) -> FileResponse:  # no coroutine: it may take seconds
+        path = shared(token)
+        if path is None:
+            raise HTTPException(404)
+        return FileResponse(path, media_type=_BYTES)
 
     return router

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from svggt.exports import Exporter
 from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
 from svggt.scene import CamerasChoice
 from svggt.sessions import Sessions
+from svggt.web.begin import Beginner
 from svggt.web.capture import capture_routes
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import LimitMiddleware, RequestLimits
-from svggt.web.proxy import VIEWER_CSP, viewer_routes
+from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
 from svggt.web.replay import replay_file, replay_routes
-from svggt.web.ui import STYLE, THEME, Page
+from svggt.web.sharing import export_routes, shared_replay
+from svggt.web.ui import SCRIPT, STYLE, THEME, Page
 from svggt.web.uploads import UploadFolder
 
 UPLOADS_TOGETHER = 20
@@ -40,28 +45,43 @@ def build_site(
         cameras: that scenes are shown by at first.
     """
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    site.include_router(viewer_routes(sessions.viser_port, allowed_origins))
-    site.include_router(capture_routes(sessions.capturing, allowed_origins))
+    site.include_router(viewer_routes(partial(_viewing, sessions), allowed_origins))
+    capturing = partial(sessions.get, role="capture")
+    site.include_router(capture_routes(capturing, allowed_origins))
     recorded = frozenset(e.name for e in EXAMPLES if replay_file(e.name).is_file())
-    site.include_router(replay_routes(recorded))
+    exporter = Exporter()
+    site.include_router(replay_routes(recorded, partial(shared_replay, sessions, exporter)))
+    site.include_router(export_routes(sessions, exporter))
     gr.set_static_paths([example.picture for example in EXAMPLES])
     uploads = UploadFolder.of_gradio(UPLOADS_TOGETHER * limits.max_bytes)
     gr.mount_gradio_app(
         site,
-        Page(sessions, limits, uploads, load, cameras).build(),
+        Page(
+            sessions, limits, Beginner(sessions, limits, uploads), exporter, load, cameras
+        ).build(),
         path="/",
         theme=THEME,
         css=STYLE,
+        head=f"<script>{SCRIPT}</script>",
         show_error=False,
         allowed_paths=[],
         max_file_size=limits.max_bytes,
         ssr_mode=False,
-        footer_links=[],
+        footer_links=["api"],
     )
     request_limits = RequestLimits(upload_bytes=limits.max_bytes)
     site.add_middleware(LimitMiddleware, limits=request_limits, has_room=uploads.has_room)
     site.add_middleware(HeaderMiddleware)  # outermost: on refusals too
     return site
+
+
+def _viewing(sessions: Sessions, token: str) -> Viewing | None:
+    """What a token of the 3D view's socket lets see: its owner's, or a reader's."""
+    if (own := sessions.get(token, "view")) is not None:
+        return Viewing(own.scene.port, reads_only=False)
+    if (read := sessions.get(token, "reader")) is not None:
+        return Viewing(read.scene.port, reads_only=True)
+    return None
 
 
 class HeaderMiddleware:

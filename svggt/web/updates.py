@@ -1,50 +1,108 @@
-"""What a run's progress changes on the page: the outputs of its events, in their order."""
+"""What the page shows of a session: values of its components, by component."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from svggt.progress import Progress
+from svggt.scene import Look
 from svggt.session import Session
-from svggt.web import panels
+from svggt.web import layout, panels
+from svggt.web.layout import Controls
+from svggt.web.replay import shared_address
 
-BEFORE_WATCHED = 4
-"""Outputs of Start that come before those which follow a run."""
-
-
-def refused(sentence: str) -> tuple[Any, ...]:
-    """Of Start's outputs only the status changes."""
-    return (*[gr.skip()] * BEFORE_WATCHED, panels.failure(sentence), *[gr.skip()] * 7)
+Changes = dict[Any, Any]
 
 
-def watched(session: Session | None, progress: Progress) -> tuple[Any, ...]:
+@dataclass(frozen=True)
+class Watcher:
+    """Who looks at a session.
+
+    Attributes:
+        session: that is looked at.
+        owns: whether its controls are there too.
+        kept_until: seconds since 1970.
+    """
+
+    session: Session
+    owns: bool
+    kept_until: float
+
+
+def refused(c: Controls, sentence: str) -> Changes:
+    """Only the status changes."""
+    return {c.status: panels.failure(sentence)}
+
+
+def opened(c: Controls, watcher: Watcher, origin: str, why: str) -> Changes:
+    """The view of a session that was not shown before, its keys and its links.
+
+    Args:
+        c: the page's components.
+        watcher: who looks at what.
+        origin: scheme://host that this page was opened by.
+        why: what the cameras shown are.
+    """
+    tokens, owns = watcher.session.tokens, watcher.owns
+    return {
+        c.token: tokens.owner if owns else None,
+        c.keys: f"{tokens.reader} {tokens.owner if owns else ''}",
+        c.view.frame: _view(watcher),
+        c.view.why: why if owns else f"<p>You look on. Whoever began this run drives it.</p>{why}",
+        c.share.link: f"{origin}/?s={tokens.reader}",
+        c.share.export: "",
+        **dict(zip(c.view.look, controls_of(watcher.session.scene.flags), strict=True)),
+    }
+
+
+def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes:
     """Status, figures, buttons and timeline of a run; None: of no session."""
-    return (
-        panels.status(progress),
-        panels.live(progress),
-        *_buttons(progress),
-        *_timeline(session, progress),
-    )
+    running, empty = progress.state == "running", progress.state == "empty"
+    changes: Changes = {
+        c.status: panels.status(progress),
+        c.live: panels.live(progress),
+        # What makes sense now can be pressed.
+        c.start: gr.Button(interactive=not running),
+        c.go_on: gr.Button(visible=progress.can_go_on and watcher is not None),
+        c.stop: gr.Button(interactive=running),
+        c.clear: gr.Button(interactive=not empty),
+        **_timeline(c, watcher, progress),
+    }
+    if watcher is not None and not running:
+        changes[c.share.kept] = panels.kept_until(watcher.kept_until)
+        if not watcher.owns:  # the run has ended: a replay of one's own
+            changes[c.view.frame] = _view(watcher)
+    return changes
 
 
-def _timeline(session: Session | None, progress: Progress) -> tuple[Any, ...]:
+def controls_of(look: Look) -> tuple[Any, ...]:
+    """Values of the view's flags; see `layout.View.look` and `svggt.web.view.look_of`."""
+    flags = (look.far, look.trajectory, look.frustums, look.follow)
+    parts = [part for part, on in zip(layout.PARTS, flags, strict=True) if on]
+    return look.show, look.cameras, 25 * look.bands, look.point_size, parts
+
+
+def _view(watcher: Watcher) -> str:
+    """The 3D view: the owner's own, a reader's that is live, or a reader's replay."""
+    tokens = watcher.session.tokens
+    if watcher.owns:
+        return panels.viewer(f"/viser/{tokens.view}/", "3D scene of your clip")
+    if watcher.session.running:
+        return panels.viewer(f"/viser/{tokens.reader}/", "3D scene, as it grows")
+    return panels.viewer(shared_address(tokens.reader), "Replay of the 3D scene")
+
+
+def _timeline(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes:
     """Slider, play button and picture of a run's moment."""
     done, running = progress.frames_done, progress.state == "running"
-    moment = 1 + session.scene.moment if session is not None and done else 1
-    slider = gr.Slider(maximum=max(done, 2), value=max(moment, 1), interactive=done > 1)
-    play = gr.Button("Play", interactive=done > 1 and not running)
-    if progress.latest is None or running:
-        return slider, play, gr.skip()
-    return slider, play, panels.picture(progress.latest, "RGB")
-
-
-def _buttons(progress: Progress) -> tuple[gr.Button, gr.Button, gr.Button]:
-    """Start, Stop, Clear: what makes sense now can be pressed."""
-    running, empty = progress.state == "running", progress.state == "empty"
-    return (
-        gr.Button(interactive=not running),
-        gr.Button(interactive=running),
-        gr.Button(interactive=not empty),
-    )
+    moment = 1 + watcher.session.scene.moment if watcher is not None and done else 1
+    changes: Changes = {
+        c.view.moment: gr.Slider(maximum=max(done, 2), value=max(moment, 1), interactive=done > 1),
+        c.view.play: gr.Button("Play", interactive=done > 1 and not running),
+    }
+    if progress.latest is not None and not running:
+        changes[c.view.closer] = panels.picture(progress.latest, "RGB")
+    return changes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import gradio as gr
@@ -53,10 +52,6 @@ class UploadFolder:
                 continue
         return total < self._quota
 
-    def among(self, paths: Iterable[Path]) -> list[Path]:
-        """Those of some files that are uploads."""
-        return [path for path in paths if path.is_relative_to(self._folder)]
-
     def check(self, name: str) -> Path:
         """The file of an upload.
 
@@ -66,6 +61,7 @@ class UploadFolder:
         path = Path(name).resolve()
         if not path.is_relative_to(self._folder) or not path.is_file():
             raise BadInput("The uploaded file is no longer here. Choose it again, then Start.")
+        path.touch()  # a run may need it as long as an upload waits
         return path
 
 

@@ -113,13 +113,13 @@ class ViewEvents:
         number = min(max(int(moment) - 1, 0), session.scene.num_frames - 1)
         newest = session.running and number == session.scene.num_frames - 1
         session.scene.seek(None if newest else number)
-        return panels.picture(session.archive.load(number), what, track)
+        return panels.picture(session.recording.frames.load(number), what, track)
 
     def _picture(self, token: str | None, what: str, track: PointTrack | None) -> Any:
         session = self._find(token)
         if session is None or not session.scene.num_frames:
             return gr.skip()
-        return panels.picture(session.archive.load(session.scene.moment), what, track)
+        return panels.picture(session.recording.frames.load(session.scene.moment), what, track)
 
     def _play(
         self, token: str | None, moment: float, speed: float, playing: Playing | None
@@ -145,7 +145,7 @@ class ViewEvents:
         session.scene.seek(number)
         if number < last:
             return number + 1, *[gr.skip()] * 4
-        picture = panels.picture(session.archive.load(number), what, track)
+        picture = panels.picture(session.recording.frames.load(number), what, track)
         return number + 1, picture, None, gr.Button("Play"), gr.Timer(active=False)
 
     def _through(self, token: str | None) -> None:
@@ -171,11 +171,11 @@ class ViewEvents:
         if session is None or not session.scene.num_frames:
             return None, gr.skip(), panels.measured(0, None, None)
         moment = session.scene.moment
-        width = session.archive.load(moment).image.shape[1]
+        width = session.recording.frames.load(moment).image.shape[1]
         u, v = (int(at * width / panels.PICTURE_WIDTH) for at in event.index)
         if clicks == layout.TRACK:
             track = session.track(moment, (u, v))
-            shown = panels.picture(session.archive.load(moment), what, track)
+            shown = panels.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)
         marks = session.scene.mark(moment, u, v)
         return None, gr.skip(), panels.measured(len(marks), _distance(marks), ruler)

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ElementHandle, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ElementHandle,
+    Locator,
+    Page,
+    sync_playwright,
+)
 
 from svggt.checkpoints import LoadedModel
 from svggt.session import Session
@@ -46,9 +53,11 @@ class Visitor:
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
-    def visit(self) -> None:
+    def visit(self, address: str | None = None) -> None:
         self.page.set_default_timeout(60_000)  # two cores draw, compute and serve
-        self.page.goto(self.site.address)
+        self.page.goto(address or self.site.address)
+        if address:  # of a scene, whose state decides what can be pressed
+            return
         self.page.wait_for_selector("#start")
         self.page.wait_for_function("document.querySelector('#start').disabled === false")
 
@@ -57,6 +66,19 @@ class Visitor:
         if light:
             self.page.click("#choices label:has-text('one frame')")
         self.page.click("#start")
+
+    def run(self, frames: int) -> None:
+        """A run of so many frames, to its end."""
+        self.page.get_by_text("Advanced", exact=True).click()
+        field = self.page.get_by_label("Frames at most")
+        field.wait_for()
+        self.page.wait_for_timeout(1500)  # it unfolds
+        field.fill(str(frames))
+        field.press("Enter")
+        field.press("Tab")
+        self.page.wait_for_timeout(1000)  # Gradio takes the number
+        self.start(light=False)
+        self.page.wait_for_selector(f"text=Finished: {frames} frames.", timeout=120_000)
 
     def wait_frames(self, count: int) -> None:
         self.page.wait_for_function(
@@ -71,7 +93,10 @@ class Visitor:
 
     def canvas(self) -> NDArray[np.uint8]:
         """Pixels (H, W, 3) of viser's canvas, as shown."""
-        view = self.page.frame_locator("iframe.viewer").locator("canvas[data-engine]")
+        return self.pixels(self.page.frame_locator("iframe.viewer").locator("canvas[data-engine]"))
+
+    def pixels(self, view: Locator) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3) of an element."""
         shot = view.screenshot(timeout=60_000)
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
 
@@ -98,7 +123,7 @@ def drawn(pixels: NDArray[np.uint8]) -> float:
 
 def only_session(site: Site) -> Session:
     """The one that is open."""
-    (session,) = site.sessions._by_token.values()
+    (session,) = site.sessions.in_memory
     return session
 
 
@@ -132,8 +157,8 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
     """Brings a visitor with a screen of a size; at the end nothing may have gone wrong."""
     visitors: list[Visitor] = []
 
-    def bring(size: tuple[int, int] = DESKTOP) -> Visitor:
-        phone = size == PHONE
+    def bring(size: tuple[int, int] = DESKTOP, address: str | None = None) -> Visitor:
+        phone, origin = size == PHONE, "/".join((address or site.address).split("/")[:3])
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]}, is_mobile=phone, has_touch=phone
         )
@@ -149,7 +174,7 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
             "request",
             lambda r: (
                 None
-                if r.url.startswith((site.address, "data:", "blob:"))
+                if r.url.startswith((origin, "data:", "blob:"))
                 else visitor.foreign.append(r.url)
             ),
         )
@@ -157,15 +182,17 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
             "websocket",
             lambda socket: (
                 None
-                if socket.url.startswith(site.address.replace("http", "ws"))
+                if socket.url.startswith(origin.replace("http", "ws"))
                 else visitor.foreign.append(socket.url)
             ),
         )
-        visitor.visit()
+        visitor.visit(address)
         return visitor
 
     yield bring
     problems = [(v.errors, v.foreign) for v in visitors]
     for visitor in visitors:
         visitor.context.close()
+    for session in site.sessions.in_memory:
+        site.sessions.remove(session.token)
     assert all(not errors and not foreign for errors, foreign in problems), problems

@@ -34,7 +34,7 @@ def test_another_device_takes_over_by_its_code(arrive, site: Site) -> None:
     assert "cannot reach" in visitor.page.inner_text("#camera details")  # 127.0.0.1
     other = visitor.context.new_page()
     other.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-    other.goto(f"{site.address}/capture/{session.capture_token}/")
+    other.goto(f"{site.address}/capture/{session.tokens.capture}/")
     other.click("#start")
     other.wait_for_selector("#says:has-text('frames in the scene')")
     visitor.page.frame_locator("iframe.camera").locator(

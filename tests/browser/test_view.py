@@ -15,13 +15,7 @@ def finished(arrive, site: Site):
 
     def bring(size=DESKTOP) -> Visitor:
         visitor = arrive(size)
-        visitor.page.get_by_text("Advanced", exact=True).click()
-        visitor.page.wait_for_timeout(1000)  # it unfolds
-        visitor.page.get_by_label("Frames at most").fill("24")
-        visitor.page.keyboard.press("Tab")
-        visitor.page.wait_for_timeout(500)
-        visitor.start(light=False)
-        visitor.page.wait_for_selector("text=Finished: 24 frames.", timeout=120_000)
+        visitor.run(24)
         visitor.page.wait_for_function("!document.querySelector('#moment input').disabled")
         visitor.page.wait_for_timeout(2000)
         return visitor
@@ -79,7 +73,7 @@ def test_flags_flip_without_sending_points(finished, site: Site) -> None:
     for part in ("trajectory", "frustums", "far points"):
         visitor.page.get_by_label(part).click()
     visitor.page.wait_for_timeout(1000)
-    look = scene._look
+    look = scene.flags
     assert (look.bands, look.trajectory, look.frustums, look.far) == (1, False, False, False)
     assert sum(buffer.nbytes for buffer in recorder._binary_buffers) - before < 30_000
     recorder.serialize()
@@ -94,7 +88,7 @@ def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     (client,) = only_session(site).scene._server.get_clients().values()
     scene = only_session(site).scene
     pose = scene._placings[23].pose("refined")
-    expected = scene._levelling @ pose[:, 3]
+    expected = scene._horizon.levelling @ pose[:, 3]
     assert np.allclose(client.camera.position, expected, atol=0.02 * scene._distance)
     visitor.page.click("#reset")
     visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() < 4)
@@ -108,7 +102,7 @@ def test_two_clicks_measure_and_a_known_length_scales(finished, site: Site) -> N
     picture.wait_for()
     picture.click(position={"x": 60, "y": 60})
     page.wait_for_selector("#measured:has-text('other end')")
-    scene, archive = only_session(site).scene, only_session(site).archive
+    scene, archive = only_session(site).scene, only_session(site).recording.frames
     shown, width = archive.load(23), picture.bounding_box()["width"]
     pixel = int(60 / width * shown.image.shape[1])
     expected = scene._placings[23].point_at(shown, pixel, pixel, "refined")
@@ -133,7 +127,7 @@ def test_a_frustum_is_clicked_to_look_through_it(finished, site: Site) -> None:
     pose = scene._placings[0].pose("refined")
     plane = pose[:, 3] + 0.045 * scene._distance * pose[:, 2]  # where its picture is
     seen = transforms.SO3(client.camera.wxyz).inverse() @ (
-        scene._levelling @ plane - client.camera.position
+        scene._horizon.levelling @ plane - client.camera.position
     )
     box = visitor.page.frame_locator("iframe.viewer").locator("canvas[data-engine]").bounding_box()
     assert box is not None
@@ -143,7 +137,7 @@ def test_a_frustum_is_clicked_to_look_through_it(finished, site: Site) -> None:
     visitor.page.mouse.move(x, y)
     visitor.page.wait_for_timeout(500)
     visitor.page.mouse.click(x, y)
-    expected = scene._levelling @ pose[:, 3]
+    expected = scene._horizon.levelling @ pose[:, 3]
     for _ in range(40):
         if np.allclose(client.camera.position, expected, atol=0.02 * scene._distance):
             return

@@ -46,7 +46,7 @@ def sent_by(scene: Scene, act) -> int:
 def shown(scene: Scene) -> list[int]:
     """Frames whose nodes are shown, in recent nodes or whole blocks."""
     recent = [number for number, bands in scene._recent.items() if bands.visible]
-    blocks = [b for b in scene._blocks if b.version(scene._look.cameras).visible]
+    blocks = [b for b in scene._blocks if b.version(scene.flags.cameras).visible]
     return sorted([*recent, *(number for b in blocks for number in b.frames)])
 
 
@@ -161,7 +161,7 @@ def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
     for number in range(3):
         scene.add(prediction(number, turn=20.0))
     mean_up = np.mean([p.head[:, :3] @ [0, -1, 0] for p in scene._placings], axis=0)
-    levelled = scene._levelling.as_matrix() @ mean_up
+    levelled = scene._horizon.levelling.as_matrix() @ mean_up
     assert np.degrees(np.arccos(-levelled[1] / np.linalg.norm(levelled))) < 1.5
     assert np.degrees(np.arccos(-mean_up[1])) > 15  # it was not level before
 

@@ -14,8 +14,8 @@ import websockets
 from svggt.frames import InputLimits
 from svggt.live import MAX_BYTES, Camera, LiveClip
 from svggt.session import Session
+from svggt.settings import StreamSettings
 from svggt.web.capture import panel
-from svggt.workers import StreamSettings
 from tests.test_live import jpeg
 
 
@@ -46,7 +46,7 @@ def test_pictures_become_frames_and_the_camera_hears_of_it(site) -> None:
 
     async def send() -> dict:
         told = {"ended": False}
-        async with connect(address, session.capture_token, origin=address) as socket:
+        async with connect(address, session.tokens.capture, origin=address) as socket:
             for number in range(200):
                 await socket.send(message(jpeg(number)))
                 told = json.loads(await asyncio.wait_for(socket.recv(), 10))
@@ -69,10 +69,10 @@ def test_a_newer_camera_takes_over(site) -> None:
     session = waiting(sessions)
 
     async def replace() -> int:
-        async with connect(address, session.capture_token) as first:
+        async with connect(address, session.tokens.capture) as first:
             await first.send(message(jpeg(0)))
             await first.recv()
-            async with connect(address, session.capture_token) as second:
+            async with connect(address, session.tokens.capture) as second:
                 code = await close_code(first)
                 for number in range(1, 100):
                     await second.send(message(jpeg(number)))
@@ -94,9 +94,9 @@ def test_other_tokens_and_other_sites_may_not_send(site) -> None:
         async with connect(address, token, origin) as socket:
             return await close_code(socket)
 
-    for token in ("x", session.token, session.viewer_token, idle.capture_token):
+    for token in ("x", session.token, session.tokens.view, idle.tokens.capture):
         assert asyncio.run(knock(token, None)) == 1008
-    assert asyncio.run(knock(session.capture_token, "http://evil.example")) == 1008
+    assert asyncio.run(knock(session.tokens.capture, "http://evil.example")) == 1008
     assert session.camera is not None and session.camera.received.arrived == 0
 
 
@@ -114,7 +114,7 @@ def test_odd_messages_end_the_socket_and_not_the_run(site, data: bytes | str, co
     session = waiting(sessions)
 
     async def send() -> int:
-        async with connect(address, session.capture_token) as socket:
+        async with connect(address, session.tokens.capture) as socket:
             await socket.send(data)
             return await close_code(socket)
 
@@ -124,7 +124,7 @@ def test_odd_messages_end_the_socket_and_not_the_run(site, data: bytes | str, co
 
 def test_the_page_is_served_for_its_token_only(site) -> None:
     address, sessions = site
-    token = sessions.open("a").capture_token
+    token = sessions.open("a").tokens.capture
     page = httpx.get(f"{address}/capture/{token}/")
     assert page.status_code == 200 and "getUserMedia" in page.text
     assert page.headers["permissions-policy"] == "camera=(self)"

@@ -14,12 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import psutil
 import pytest
 import viser
 import websockets
 import zstandard
 from PIL import Image
+from viser._messages import SceneNodeClickMessage, ViewerCameraMessage
 
 from svggt.web.limits import network_of
 from svggt.web.proxy import MAX_SOCKETS
@@ -37,7 +39,7 @@ def connect(address: str, token: str, **options):
 
 def test_the_viewer_is_a_page_of_ours_under_a_policy(site) -> None:
     address, sessions = site
-    token = sessions.open("a").viewer_token
+    token = sessions.open("a").tokens.view
     answer = httpx.get(f"{address}/viser/{token}/")
     assert answer.status_code == 200 and "root" in answer.text
     policy = answer.headers["content-security-policy"]
@@ -57,7 +59,7 @@ def test_unknown_and_expired_look_the_same(site) -> None:
     session = sessions.open("a")
     sessions.close(session.token)
     unknown = httpx.get(f"{address}/viser/{'x' * 32}/")
-    expired = httpx.get(f"{address}/viser/{session.viewer_token}/")
+    expired = httpx.get(f"{address}/viser/{session.tokens.view}/")
     assert unknown.status_code == expired.status_code == 404
     assert unknown.content == expired.content
 
@@ -73,7 +75,7 @@ def test_the_owners_token_opens_no_viewer(site) -> None:
 )
 def test_the_client_cannot_be_bound_to_another_server(site, query: str) -> None:
     address, sessions = site
-    token = sessions.open("a").viewer_token
+    token = sessions.open("a").tokens.view
     assert httpx.get(f"{address}/viser/{token}/?{query}").status_code == 404
     own = f"ws://{urlsplit(address).netloc}/viser/{token}"
     assert httpx.get(f"{address}/viser/{token}/", params={"websocket": own}).status_code == 200
@@ -121,11 +123,11 @@ def test_frames_reach_a_browser_and_a_late_one(site) -> None:
     session = sessions.open("a")
 
     async def watch() -> None:
-        async with connect(address, session.viewer_token) as early:
+        async with connect(address, session.tokens.view) as early:
             assert early.subprotocol == SUBPROTOCOL
             session.scene.add(prediction())
             assert await read_until(early, b"/level/frames/0/1")
-        async with connect(address, session.viewer_token) as late:
+        async with connect(address, session.tokens.view) as late:
             assert await read_until(late, b"/level/frames/0/1")
 
     asyncio.run(watch())
@@ -137,10 +139,64 @@ def test_a_visitors_socket_shows_no_other_scene(site) -> None:
     two.scene.add(prediction())
 
     async def watch() -> None:
-        async with connect(address, one.viewer_token) as socket:
+        async with connect(address, one.tokens.view) as socket:
             assert not await read_until(socket, b"/level/frames/0/1", 1.5)
 
     asyncio.run(watch())
+
+
+def click_on(frame: int) -> bytes:
+    """What viser's client sends when its visitor clicks a frustum."""
+    name = f"/level/frustums/{frame}"
+    origin, screen = (0.0, 0.0, 0.0), (0.5, 0.5)
+    message = SceneNodeClickMessage(name, None, origin, (0.0, 0.0, 1.0), screen, None)
+    return msgspec.msgpack.encode(message.as_serializable_dict())
+
+
+def camera_at(x: float) -> bytes:
+    """What viser's client says of where its visitor looks from."""
+    message = ViewerCameraMessage(
+        (1.0, 0.0, 0.0, 0.0), (x, 0.0, 0.0), 1.0, 0.1, 9.0, 90, 90, (x, 0.0, 1.0), (0.0, -1.0, 0.0)
+    )
+    return msgspec.msgpack.encode(message.as_serializable_dict())
+
+
+@pytest.mark.parametrize(("role", "drives"), [("view", True), ("reader", False)])
+def test_a_readers_socket_says_where_it_looks_from_and_no_more(site, role, drives: bool) -> None:
+    address, sessions = site
+    session = sessions.open("a")
+    session.scene.add(prediction())
+
+    async def look_on() -> None:
+        async with connect(address, getattr(session.tokens, role)) as socket:
+            assert await read_until(socket, b"/level/frames/0/1")
+            await socket.send(camera_at(7.0))
+            await socket.send(click_on(0))
+            if not drives:
+                await socket.send(b"\x00 no message")
+                await socket.send(camera_at(8.0))
+            await asyncio.sleep(0.5)
+            (client,) = session.scene._server.get_clients().values()
+            assert drives or client.camera.position[0] == 8.0
+
+    asyncio.run(look_on())
+    assert session.scene._inside is drives
+
+
+def test_a_revoked_link_closes_its_sockets(site) -> None:
+    address, sessions = site
+    session = sessions.open("a")
+
+    async def look_on() -> None:
+        async with (
+            connect(address, session.tokens.reader) as reader,
+            connect(address, session.tokens.view) as owner,
+        ):
+            sessions.revoke(session)
+            await asyncio.wait_for(reader.wait_closed(), 10)
+            assert owner.state is websockets.State.OPEN
+
+    asyncio.run(look_on())
 
 
 @pytest.mark.parametrize(
@@ -149,7 +205,7 @@ def test_a_visitors_socket_shows_no_other_scene(site) -> None:
 )
 def test_other_sites_may_not_open_the_socket(site, origin: str | None, welcome: bool) -> None:
     address, sessions = site
-    token = sessions.open("a").viewer_token
+    token = sessions.open("a").tokens.view
 
     async def knock() -> bool:
         try:
@@ -172,7 +228,7 @@ def test_an_unknown_token_opens_no_socket(site) -> None:
 
 def test_a_flood_in_one_message_ends_the_socket(site) -> None:
     address, sessions = site
-    token = sessions.open("a").viewer_token
+    token = sessions.open("a").tokens.view
 
     async def flood() -> None:
         async with connect(address, token) as socket:
@@ -190,7 +246,7 @@ def test_closing_the_session_closes_its_sockets(site) -> None:
     session = sessions.open("a")
 
     async def watch() -> None:
-        async with connect(address, session.viewer_token) as socket:
+        async with connect(address, session.tokens.view) as socket:
             await socket.recv()
             await asyncio.to_thread(sessions.close, session.token)
             while True:
@@ -252,15 +308,16 @@ def picture(colour=(200, 30, 30)) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_upload_runs_and_goes_with_its_session(site) -> None:
+def test_an_upload_runs_and_its_copy_goes_with_its_session(site) -> None:
     address, sessions = site
     intruder = Intruder(address)
     upload = intruder.upload("a.png", picture())
     assert "Finished: 1 frame" in intruder.press_start([upload])
-    assert Path(upload["path"]).is_file()
-    (session,) = sessions._by_token.values()
-    sessions.close(session.token)
-    assert not Path(upload["path"]).exists()
+    (session,) = sessions.in_memory
+    (kept,) = (session.recording.folder / "source").iterdir()
+    assert kept.read_bytes() == picture() and kept.name == "000000.png"
+    sessions.remove(session.token)
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("more", [{}, {"is_stream": True}, {"url": "http://127.0.0.1:9/x"}])
@@ -310,7 +367,7 @@ def test_bad_uploads_leave_no_session_behind(site) -> None:
 
 def test_a_second_socket_key_does_not_slip_through(site) -> None:
     address, sessions = site
-    token = sessions.open("a").viewer_token
+    token = sessions.open("a").tokens.view
     own = f"ws://{urlsplit(address).netloc}/viser/{token}"
     query = [("websocket", "ws://evil.example"), ("websocket", own)]
     assert httpx.get(f"{address}/viser/{token}/", params=query).status_code == 404
@@ -318,7 +375,7 @@ def test_a_second_socket_key_does_not_slip_through(site) -> None:
 
 def test_one_scene_has_a_limit_of_sockets(site) -> None:
     address, sessions = site
-    token = sessions.open("a").viewer_token
+    token = sessions.open("a").tokens.view
 
     async def crowd() -> int:
         opened = []

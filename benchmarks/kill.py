@@ -1,0 +1,157 @@
+"""A run killed at any moment: what is on disk is whole, and goes on as if it never was killed.
+
+`python -m benchmarks.kill [--kills 50]` streams the office example by `python -m svggt run` and
+`go-on` in processes of their own, sends SIGKILL at random moments, and reads after each what is
+there. A run that ends is compared with one that was left alone, and its exports are killed too.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from svggt.store.recording import Recording
+from svggt.web.gallery import EXAMPLES
+
+_SVGGT = (sys.executable, "-m", "svggt")
+_FRAMES = 10
+_KILLS_OF_ONE = 3  # each go-on rebuilds what was there: more would come no further
+_NONE: tuple[str, ...] = ("--export",)
+
+
+@dataclass
+class Found:
+    """What the kills met.
+
+    Attributes:
+        kills: of runs, before they ended.
+        exports: kills of exports.
+        finished: runs that ended in spite of them, each equal to the one left alone.
+        at: frames on disk at each kill of a run.
+    """
+
+    kills: int
+    exports: int
+    finished: int
+    at: list[int]
+
+
+def begun(folder: Path) -> list[str]:
+    """The command that begins a run."""
+    frames = ("--rate", "5", "--frames", str(_FRAMES))
+    return [*_SVGGT, "run", str(EXAMPLES[0].clip), "--out", str(folder), *frames, *_NONE]
+
+
+def killed(command: list[str], seconds: float) -> bool:
+    """Starts a command and kills it after some time; False if it had ended by then."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # our own
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    if process.returncode:
+        raise RuntimeError(f"{command} failed by itself")
+    return False
+
+
+def check(folder: Path) -> int:
+    """Reads all that is there, and returns the number of frames.
+
+    Raises:
+        AssertionError: something is half there.
+    """
+    recording = Recording(folder)
+    about, count = recording.about, len(recording.frames)
+    if about is None:
+        assert not count, "frames without a run"
+        return 0
+    assert about.state in ("running", "finished"), about.state
+    files = list((folder / "frames").glob("*.npz"))
+    assert len(files) == count, "a gap"
+    for number, prediction in enumerate(recording.frames.predictions()):
+        assert prediction.number == number and np.isfinite(prediction.depth).all()
+        recording.frames.frame(number)
+    assert set(recording.cameras.read()) <= set(range(count)), "a camera without its frame"
+    if about.state == "finished":
+        assert count == _FRAMES
+    return count
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether the model said the same in two runs, bit for bit."""
+    pairs = zip(
+        Recording(one).frames.predictions(), Recording(other).frames.predictions(), strict=True
+    )
+    return all(
+        np.array_equal(a.depth, b.depth) and np.array_equal(a.cam_from_world, b.cam_from_world)
+        for a, b in pairs
+    )
+
+
+def kill_exports(folder: Path, chance: random.Random) -> int:
+    """Kills an export; what is there after it can be read."""
+    command = [*_SVGGT, "export", str(folder), "npz", "colmap", "depth"]
+    was_killed = killed(command, chance.uniform(1.0, 6.0))
+    for path in (folder / "exports").iterdir():
+        if path.suffix in (".npz", ".zip"):
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None, path
+    return int(was_killed)
+
+
+def loop(kills: int, seed: int = 0) -> Found:
+    """Kills until there were so many; see the module."""
+    chance, found = random.Random(seed), Found(0, 0, 0, [])  # noqa: S311  # no secret
+    with tempfile.TemporaryDirectory(prefix="svggt-kill-") as made:
+        alone = Path(made, "alone")
+        started = time.perf_counter()
+        assert not killed(begun(alone), 600)
+        usual = time.perf_counter() - started
+        number = 0
+        while found.kills < kills:
+            folder, command = Path(made, str(number)), begun(Path(made, str(number)))
+            number += 1
+            for _ in range(_KILLS_OF_ONE):
+                if found.kills == kills:
+                    break
+                if killed(command, chance.uniform(0.3, 1.1) * usual):
+                    found.kills += 1
+                    found.at.append(check(folder))
+                about = Recording(folder).about
+                if about is not None and about.state == "finished":
+                    assert check(folder) == _FRAMES and same(folder, alone)
+                    found.finished += 1
+                    found.exports += kill_exports(folder, chance)
+                    break
+                if about is not None:
+                    command = [*_SVGGT, "go-on", str(folder), *_NONE]
+    return found
+
+
+def main(kills: int = 50, seed: int = 0) -> None:
+    """Prints what the kills met; fails where something was half there.
+
+    Args:
+        kills: of runs.
+        seed: of the moments.
+    """
+    found = loop(kills, seed)
+    sys.stdout.write(
+        f"{found.kills} runs killed, at {sorted(found.at)} frames; {found.finished} ended all the "
+        f"same, equal to one left alone; {found.exports} exports killed; nothing half there\n"
+    )
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

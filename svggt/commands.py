@@ -1,0 +1,166 @@
+"""Streams without a browser: what `python -m svggt` does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+from svggt.checkpoints import LoadedModel, automatic_model, load_model
+from svggt.clips import PICTURE_SUFFIXES, open_clip
+from svggt.devices import Precision, choose_device
+from svggt.exports import Exporter, FormatName
+from svggt.frames import BadInput, Frame, InputLimits
+from svggt.progress import State
+from svggt.run import settle, take, with_kept_frames
+from svggt.scene.look import Cameras, CamerasChoice, Look
+from svggt.settings import StreamSettings
+from svggt.store.recording import About, Recording
+from svggt.workers import LocalWorker
+
+Formats = Annotated[tuple[FormatName, ...], tyro.conf.arg(metavar="FORMAT")]
+
+
+def run(
+    clip: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    export: Formats = ("glb", "tum"),
+    model: str = "auto",
+    cameras: CamerasChoice = "auto",
+    memory: Literal["window", "full"] = "window",
+    window: int = 8,
+    published_camera_memory: bool = False,
+    points: bool = False,
+    rate: float | None = None,
+    frames: int = 1000,
+    precision: Precision = "auto",
+) -> int:
+    """Stream a clip into a folder, frame by frame, and export the scene.
+
+    Args:
+        clip: a video, pictures, or a folder of pictures.
+        out: folder for the run; what is in it is a session that `go-on` and `export` read.
+        export: what to make of it at the end: glb, ply, colmap, npz, tum, depth, viser, html.
+        model: auto, a preset, or a path to .safetensors, .pt or .pth.
+        cameras: of the exports; auto is refined where the weights' head does not hold.
+        memory: the first frame and the last ones, or all.
+        window: frames besides the first that are remembered.
+        published_camera_memory: as in the published tables.
+        points: run the point head too.
+        rate: frames a second taken from a video; chosen by motion if left out.
+        frames: at most.
+        precision: numbers of the backbone.
+    """
+    recording = Recording(out)
+    if recording.about is not None:
+        raise BadInput(f"{out} holds a run already: go on with it, or name another folder.")
+    loaded = load_model(_name(model, precision), choose_device(precision))
+    limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize)
+    opened = open_clip(_files(clip), loaded.input_width, rate, limits)
+    settings = StreamSettings(
+        loaded.name, memory, window, published_camera_memory, points, refine=True
+    )
+    head = cameras == "head" or (cameras == "auto" and loaded.cameras_hold)
+    chosen: Cameras = "head" if head else "refined"
+    look = Look(cameras=chosen)
+    recording.begin(About(settings, loaded.note, opened, frames, look, time.time()))
+    state = _stream(loaded, settings, recording, opened.frames(), opened.total)
+    return _export(recording, export, chosen) if state == "finished" else 1
+
+
+def go_on(
+    folder: Annotated[Path, tyro.conf.Positional],
+    export: Formats = ("glb", "tum"),
+    precision: Precision = "auto",
+) -> int:
+    """Take up a run that was interrupted; its stream is rebuilt from the frames kept.
+
+    Args:
+        folder: of the run.
+        export: what to make of it at the end.
+        precision: numbers of the backbone.
+    """
+    recording, about = _existing(folder)
+    if about.state == "finished" or about.clip is None:
+        raise BadInput(f"The run in {folder} has ended: there is nothing to go on with.")
+    loaded = load_model(about.settings.model, choose_device(precision))
+    frames = with_kept_frames(recording, about.clip, lambda: False)
+    recording.go_on()
+    state = _stream(loaded, about.settings, recording, frames, about.clip.total)
+    return _export(recording, export, about.look.cameras) if state == "finished" else 1
+
+
+def export(
+    folder: Annotated[Path, tyro.conf.Positional],
+    formats: Annotated[tuple[FormatName, ...], tyro.conf.Positional],
+    cameras: Cameras | None = None,
+) -> int:
+    """Make files of a run for other programs.
+
+    Args:
+        folder: of the run; one of a server's store does too.
+        formats: glb, ply, colmap, npz, tum, depth, viser, html.
+        cameras: which; those of the run if left out.
+    """
+    recording, about = _existing(folder)
+    return _export(recording, formats, cameras or about.look.cameras)
+
+
+def _stream(
+    loaded: LoadedModel,
+    settings: StreamSettings,
+    recording: Recording,
+    frames: Iterator[Frame],
+    total: int | None,
+) -> State:
+    """The run itself; Ctrl-C ends it, and it can go on later."""
+    worker = LocalWorker()
+    worker.add_model(loaded)
+    stream_id, began, state = worker.open(settings), time.perf_counter(), "finished"
+    done = 0
+    try:
+        for step in tqdm(take(worker, stream_id, frames, recording), total=total, unit="frame"):
+            done = step.prediction.number + 1
+        settle(worker, stream_id, recording)
+    except KeyboardInterrupt:
+        state: State = "stopped"
+    finally:
+        worker.close(stream_id)
+        worker.shutdown()
+    seconds = time.perf_counter() - began
+    recording.end(state, f"{state.capitalize()}: {done} frames.", seconds)
+    sys.stdout.write(f"{state}: {done} frames, {1000 * seconds / max(1, done):.0f} ms each\n")
+    return state
+
+
+def _export(recording: Recording, formats: Sequence[FormatName], cameras: Cameras) -> int:
+    exporter = Exporter()
+    for name in formats:
+        sys.stdout.write(f"{exporter.make(recording, name, cameras)}\n")
+    return 0
+
+
+def _existing(folder: Path) -> tuple[Recording, About]:
+    about = Recording(folder).about if folder.is_dir() else None
+    if about is None:
+        raise BadInput(f"{folder} holds no run. Make one: python -m svggt run CLIP --out {folder}")
+    return Recording(folder), about
+
+
+def _files(clip: tuple[Path, ...]) -> list[Path]:
+    """The files meant; a folder means the pictures in it."""
+    if len(clip) == 1 and clip[0].is_dir():
+        return [path for path in clip[0].iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    missing = [path for path in clip if not path.is_file()]
+    if missing:
+        raise BadInput(f"There is no file {missing[0]}.")
+    return list(clip)
+
+
+def _name(model: str, precision: Precision) -> str:
+    return automatic_model(choose_device(precision)) if model == "auto" else model

@@ -1,0 +1,63 @@
+"""Points as GLB and PLY, written by trimesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from trimesh.path.entities import Line
+
+from svggt.exports.frames import PosedFrame, Shots
+from svggt.scene.clouds import Cloud, stride_of
+
+MOST_POINTS = 3_000_000
+
+_Y_UP = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF looks along -z and has y up
+_FRUSTUM = 0.045  # of the median depth: how long a drawn camera is
+_CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
+_STROKE = np.array([0, 1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4])  # a frustum in one line
+
+
+def write_ply(shots: Shots, path: Path) -> None:
+    """Coloured points in the world; OpenCV's axes."""
+    path.write_bytes(_exported(_points(cloud_of(shots)), "ply"))
+
+
+def write_glb(shots: Shots, path: Path) -> None:
+    """Coloured points, and every camera as a frustum of lines; y is up, as glTF wants it."""
+    scene = trimesh.Scene(metadata={"cameras": shots.cameras})
+    scene.add_geometry(_points(cloud_of(shots)), geom_name="points")
+    size = _FRUSTUM * float(np.median(shots.first().depth))
+    corners = np.concatenate([frustum(shot, size) for shot in shots])
+    lines = [Line(5 * number + _STROKE) for number in range(shots.count)]
+    scene.add_geometry(trimesh.path.Path3D(lines, corners), geom_name="cameras")
+    scene.apply_transform(_Y_UP)
+    path.write_bytes(_exported(scene, "glb"))
+
+
+def cloud_of(shots: Shots, most: int = MOST_POINTS) -> Cloud:
+    """The world's points, at most so many."""
+    stride = stride_of(shots.first().depth.size, max(1, most // shots.count))
+    return Cloud.joined([shot.cloud(stride) for shot in shots])
+
+
+def frustum(shot: PosedFrame, size: float) -> NDArray[Any]:
+    """(5, 3) of a camera in the world: where it is, and the corners of its picture."""
+    height, width = shot.prediction.depth.shape
+    corners = np.array([[u * width, v * height, 1.0] for u, v in _CORNERS])
+    rays = size * corners @ np.linalg.inv(shot.intrinsics).T
+    pose = shot.world_from_cam
+    return np.concatenate([pose[:, 3:].T, rays @ pose[:, :3].T + pose[:, 3]])
+
+
+def _points(cloud: Cloud) -> trimesh.PointCloud:
+    return trimesh.PointCloud(cloud.points, cloud.colors)
+
+
+def _exported(what: Any, file_type: str) -> bytes:
+    exported = what.export(file_type=file_type)
+    assert isinstance(exported, bytes)
+    return exported

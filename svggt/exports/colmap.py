@@ -1,0 +1,71 @@
+"""A COLMAP model of cameras, pictures and points, text and binary, written by pycolmap."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from PIL import Image
+
+from svggt import geometry
+from svggt.exports.clouds import cloud_of
+from svggt.exports.frames import PosedFrame, Shots
+
+MOST_POINTS = 200_000
+"""As many as those who train on such a model begin with."""
+
+_HALF = 0.5  # COLMAP puts the first pixel's centre there, this project at 0
+
+
+def write_colmap(shots: Shots, path: Path) -> None:
+    """A zip with `images/`, `sparse/0/` (binary) and `sparse_text/` (the same as text)."""
+    with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryDirectory() as folder:
+        model = pycolmap.Reconstruction()
+        for shot in shots:
+            _add(model, shot)
+            archive.writestr(f"images/{_name(shot)}", _png(shot))
+        cloud = cloud_of(shots, MOST_POINTS)
+        for point, color in zip(cloud.points, cloud.colors, strict=True):
+            model.add_point3D(point, pycolmap.Track(), color)
+        for kind, write in (("sparse/0", model.write_binary), ("sparse_text", model.write_text)):
+            target = Path(folder, kind)
+            target.mkdir(parents=True)
+            write(target)
+            for file in sorted(target.iterdir()):
+                archive.write(file, f"{kind}/{file.name}")
+
+
+def camera_of(shot: PosedFrame) -> pycolmap.Camera:
+    """COLMAP's OPENCV model: two focal lengths, centre, and radial distortion."""
+    height, width = shot.prediction.depth.shape
+    matrix, (k1, k2) = shot.intrinsics, shot.distortion
+    centre = (matrix[0, 2] + _HALF, matrix[1, 2] + _HALF)
+    return pycolmap.Camera(
+        model="OPENCV",
+        width=width,
+        height=height,
+        params=[matrix[0, 0], matrix[1, 1], *centre, k1, k2, 0.0, 0.0],
+        camera_id=shot.prediction.number + 1,
+    )
+
+
+def _add(model: pycolmap.Reconstruction, shot: PosedFrame) -> None:
+    camera = camera_of(shot)
+    model.add_camera_with_trivial_rig(camera)
+    image = pycolmap.Image(name=_name(shot), camera_id=camera.camera_id, image_id=camera.camera_id)
+    cam_from_world = pycolmap.Rigid3d(geometry.invert(shot.world_from_cam))
+    model.add_image_with_trivial_frame(image, cam_from_world)
+
+
+def _name(shot: PosedFrame) -> str:
+    return f"{shot.prediction.number:06}.png"
+
+
+def _png(shot: PosedFrame) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(shot.prediction.image)).save(buffer, "PNG")
+    return buffer.getvalue()

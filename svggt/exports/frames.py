@@ -1,0 +1,103 @@
+"""Frames of a recording as one choice of cameras has them: what every export is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
+from svggt.scene.clouds import Cloud, banded
+from svggt.scene.look import Cameras
+from svggt.store.recording import Recording
+
+_SUREST_HALF_AND_FAR = (0, 1, 3)  # bands that a scene shows at first
+
+
+@dataclass(frozen=True, eq=False)
+class PosedFrame:
+    """One frame with its camera.
+
+    Attributes:
+        prediction: of the model.
+        correction: by refinement; None where the camera head's camera is meant, or there is none.
+    """
+
+    prediction: FramePrediction
+    correction: Correction | None
+
+    @property
+    def world_from_cam(self) -> NDArray[np.float64]:
+        """(3, 4); the world is the first frame's camera."""
+        if self.correction is None:
+            return self.prediction.world_from_cam
+        return self.correction.world_from_cam
+
+    @property
+    def intrinsics(self) -> NDArray[np.float64]:
+        """(3, 3), pixels of the frame's picture; the first pixel's centre is at 0."""
+        intrinsics = self.prediction.intrinsics.copy()
+        if self.correction is not None:
+            height, width = self.prediction.depth.shape
+            intrinsics[0, 0] = self.correction.focal * width
+            intrinsics[1, 1] = self.correction.focal * height / self.correction.aspect
+        return intrinsics
+
+    @property
+    def distortion(self) -> tuple[float, float]:
+        """Radial k1 and k2 as OpenCV and COLMAP mean them.
+
+        Refinement undistorts by x / (1 + k r^2) with r of the distorted point; its inverse is
+        x (1 + k r^2 + 2 k^2 r^4 + ...).
+        """
+        k = 0.0 if self.correction is None else self.correction.radial
+        return k, 2 * k**2
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """(H, W) z-depth in the world's scale."""
+        if self.correction is None:
+            return self.prediction.depth
+        return self.correction.correct(self.prediction.depth)
+
+    def cloud(self, stride: int) -> Cloud:
+        """Its points in the world, as a scene shows them at first: the surer half, and still."""
+        bands = banded(self.prediction, stride, self.correction)
+        shown = Cloud.joined([bands[which] for which in _SUREST_HALF_AND_FAR])
+        return shown.moved(self.world_from_cam, np.ones(3))
+
+
+@dataclass(frozen=True)
+class Shots:
+    """All frames of a recording, read one at a time, as often as wanted.
+
+    Attributes:
+        recording: of a run, which may go on meanwhile.
+        cameras: which.
+        count: frames.
+        on_frame: told how many were read; may raise to end an export.
+    """
+
+    recording: Recording
+    cameras: Cameras
+    count: int
+    on_frame: Callable[[int], None]
+
+    def __iter__(self) -> Iterator[PosedFrame]:
+        corrections = self.recording.cameras.read() if self.cameras == "refined" else {}
+        for number in range(self.count):
+            self.on_frame(number)
+            yield PosedFrame(self.recording.frames.load(number), corrections.get(number))
+
+    def first(self) -> PosedFrame:
+        """The first one; there is one."""
+        return next(iter(self))
+
+
+def poses(shots: Shots) -> NDArray[Any]:
+    """World_from_cam of all frames, (S, 3, 4)."""
+    return np.stack([shot.world_from_cam for shot in shots])

@@ -1,0 +1,61 @@
+"""Frames through a stream into a recording: what a session does, and the command line too."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+from svggt.clips import Clip
+from svggt.frames import Frame
+from svggt.live import LiveClip
+from svggt.refine.correction import Correction
+from svggt.store.recording import Recording
+from svggt.workers import LocalWorker, Step
+
+
+def with_kept_frames(
+    recording: Recording, clip: Clip | LiveClip, cancelled: Callable[[], bool]
+) -> Iterator[Frame]:
+    """The frames of a recording, and then those of its clip that come after them."""
+    kept = len(recording.frames)
+    yield from recording.kept_frames()
+    rest = clip.frames(cancelled)
+    yield from rest if isinstance(clip, LiveClip) else itertools.islice(rest, kept, None)
+
+
+def take(
+    worker: LocalWorker, stream_id: str, frames: Iterator[Frame], recording: Recording
+) -> Iterator[Step]:
+    """Runs frames through a stream and records what comes of them, one step at a time.
+
+    Frames that the recording holds already rebuild the stream's memory: what the model says of
+    them is there, but their cameras are refined anew, in one world with those that follow.
+
+    Args:
+        worker: has the stream.
+        stream_id: of it; open, and without a frame so far.
+        frames: from number 0 on.
+        recording: of the run.
+
+    Yields:
+        A step a frame; of rebuilt ones without corrections, which come with the first new one.
+    """
+    kept = len(recording.frames)
+    anew: list[Correction] = []
+    for frame in frames:
+        step = worker.step(stream_id, frame)
+        if frame.number < kept:
+            anew += step.corrections
+            yield Step(step.prediction, [])
+            continue
+        corrections = [*anew, *step.corrections]
+        anew = []
+        recording.add(frame, step.prediction, corrections)
+        yield Step(step.prediction, corrections)
+
+
+def settle(worker: LocalWorker, stream_id: str, recording: Recording) -> list[Correction]:
+    """Records the corrections that come after the last frame."""
+    corrections = worker.settle(stream_id)
+    recording.cameras.append(corrections)
+    return corrections

@@ -1,0 +1,156 @@
+"""One run on disk: what it was made by, its frames, its cameras, and what was exported of it.
+
+```
+run.json        settings, clip, state; written at the beginning and at the end
+frames/         a file a frame (svggt.archive)
+cameras.jsonl   refined cameras (svggt.store.journal)
+source/         the clip's files
+exports/        files made for download
+```
+A process may be killed at any moment: what is then read is whole, and a run without an end counts
+as interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from svggt.archive import FrameArchive
+from svggt.clips import Clip
+from svggt.files import whole
+from svggt.frames import Frame
+from svggt.prediction import FramePrediction
+from svggt.progress import State
+from svggt.refine.correction import Correction
+from svggt.scene.look import Look
+from svggt.settings import StreamSettings
+from svggt.store.journal import CameraJournal
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class About:
+    """What there is to say of a run, besides its frames.
+
+    Attributes:
+        settings: of its stream.
+        model_note: what the weights are, for people.
+        clip: where its frames come from; None: a camera, which is gone.
+        max_frames: at most, which share the scene's points.
+        look: how the scene looked at first.
+        began: seconds since 1970.
+        state: of the run; "running" until it has ended.
+        message: how it ended, for people.
+        elapsed_s: that it took.
+    """
+
+    settings: StreamSettings
+    model_note: str
+    clip: Clip | None
+    max_frames: int
+    look: Look
+    began: float
+    state: State = "running"
+    message: str = ""
+    elapsed_s: float = 0.0
+
+
+_ABOUT = TypeAdapter(About)
+
+
+class Recording:
+    """The folder of one run. Holds no open file; several may read while one writes.
+
+    Args:
+        folder: made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.frames = FrameArchive(folder / "frames")
+        self.cameras = CameraJournal(folder / "cameras.jsonl")
+        self.exports = folder / "exports"
+        self.exports.mkdir(exist_ok=True)
+        self._source = folder / "source"
+        self._path = folder / "run.json"
+
+    @property
+    def about(self) -> About | None:
+        """Of the run; None if there is none, or if it was written by another version."""
+        try:
+            return _ABOUT.validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            log.exception("%s is not of this version", self._path)
+            return None
+
+    def begin(self, about: About) -> None:
+        """Forgets the last run and begins the next one; the clip's files are kept with it."""
+        self.clear()
+        if about.clip is not None:
+            about = replace(about, clip=self._with_files(about.clip))
+        self._write(about)
+
+    def go_on(self) -> None:
+        """Says that an ended or interrupted run goes on."""
+        self.cameras.compact()
+        self._clear_exports()
+        self._end("running", "", 0.0)
+
+    def add(self, frame: Frame, prediction: FramePrediction, corrections: list[Correction]) -> None:
+        """Keeps a frame, and what its coming changed of the cameras."""
+        self.frames.add(prediction, frame.grey)
+        self.cameras.append(corrections)
+
+    def end(self, state: State, message: str, elapsed_s: float) -> None:
+        """Says how the run ended; until then it counts as interrupted."""
+        self.cameras.compact()
+        self._clear_exports()  # of cameras that were not the last
+        self._end(state, message, elapsed_s)
+
+    def kept_frames(self) -> Iterator[Frame]:
+        """What the model was given so far, to rebuild a stream from."""
+        return map(self.frames.frame, range(len(self.frames)))
+
+    def clear(self) -> None:
+        """Forgets the run."""
+        self._path.unlink(missing_ok=True)  # first: without it nothing else is read
+        self.frames.clear()
+        self.cameras.clear()
+        self._clear_exports()
+        shutil.rmtree(self._source, ignore_errors=True)
+
+    def _clear_exports(self) -> None:
+        for path in self.exports.iterdir():
+            path.unlink(missing_ok=True)
+
+    def _end(self, state: State, message: str, elapsed_s: float) -> None:
+        about = self.about
+        if about is not None:
+            self._write(replace(about, state=state, message=message, elapsed_s=elapsed_s))
+
+    def _write(self, about: About) -> None:
+        with whole(self._path) as path:
+            path.write_bytes(_ABOUT.dump_json(about, indent=2))
+
+    def _with_files(self, clip: Clip) -> Clip:
+        """The clip with files of its own: those that were sent go after a while."""
+        self._source.mkdir()
+        kept = []
+        for number, path in enumerate(clip.paths):
+            target = self._source / f"{number:06}{path.suffix.lower()}"
+            try:
+                os.link(path, target)  # costs nothing where it can be done
+            except OSError:
+                shutil.copyfile(path, target)
+            kept.append(target.absolute())
+        return replace(clip, paths=tuple(kept))

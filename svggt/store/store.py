@@ -1,0 +1,166 @@
+"""All recordings of a machine, with a quota and a time to go."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from svggt.files import whole
+from svggt.store.recording import Recording
+
+log = logging.getLogger(__name__)
+
+
+class StoreInUse(RuntimeError):
+    """Another server keeps its sessions in the same folder."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Keys of a session; each opens one thing. 192 bits of chance each.
+
+    Attributes:
+        owner: drives the session.
+        view: opens the socket of its owner's 3D view.
+        reader: looks on: the page without its controls. Another one takes its place when it is
+            revoked.
+        capture: lets a camera send pictures.
+    """
+
+    owner: str
+    view: str
+    reader: str
+    capture: str
+
+    @classmethod
+    def new(cls) -> Tokens:
+        """Of a new session."""
+        return cls(*(secrets.token_urlsafe(24) for _ in range(4)))
+
+
+_TOKENS = TypeAdapter(Tokens)
+
+
+class Store:
+    """A folder with a recording a session.
+
+    Args:
+        folder: made if it is not there, for the one who serves alone to read.
+        keep_seconds: that a recording stays after it was changed last.
+        quota_bytes: of all recordings together.
+
+    Raises:
+        StoreInUse: the folder is another server's.
+    """
+
+    def __init__(
+        self, folder: Path, keep_seconds: float = 86_400.0, quota_bytes: int = 20_000_000_000
+    ) -> None:
+        self.keep_seconds = keep_seconds
+        self._folder, self._quota = folder.expanduser().absolute(), quota_bytes
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._in_use = FileLock(self._folder / ".lock")
+        try:
+            self._in_use.acquire(timeout=0)
+        except Timeout:
+            raise StoreInUse(
+                f"another server keeps its sessions in {folder}: name another one by --store"
+            ) from None
+
+    def create(self, tokens: Tokens) -> Recording:
+        """An empty recording that these tokens open."""
+        recording = Recording(self._new_folder())
+        self.write_tokens(recording.folder.name, tokens)
+        return recording
+
+    def write_tokens(self, name: str, tokens: Tokens) -> None:
+        """Sets the tokens of a recording, by the name of its folder."""
+        with whole(self._folder / name / "tokens.json") as path:
+            path.write_bytes(_TOKENS.dump_json(tokens))
+
+    def tokens(self) -> dict[str, Tokens]:
+        """Of all recordings, by name. What holds no run is removed: nobody can want it."""
+        found = {}
+        for folder in self._folders():
+            try:
+                (folder / "run.json").stat()
+                found[folder.name] = _TOKENS.validate_json((folder / "tokens.json").read_bytes())
+            except (FileNotFoundError, ValidationError):
+                self.remove(folder.name)
+        return found
+
+    def load(self, name: str) -> Recording:
+        """A recording by the name of its folder."""
+        return Recording(self._folder / name)
+
+    def kept_until(self, name: str) -> float:
+        """When a recording goes, seconds since 1970."""
+        return _changed(self._folder / name) + self.keep_seconds
+
+    def remove(self, name: str) -> None:
+        """Removes a recording; one that is not there is no matter."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def expire(self, in_use: Set[str]) -> list[str]:
+        """Removes what was kept long enough or exceeds the quota, the oldest first.
+
+        Args:
+            in_use: names of what is open, which stays.
+
+        Returns:
+            Names of what was removed.
+        """
+        oldest_first = sorted(self._folders(), key=_changed)
+        sizes = {folder: _bytes(folder) for folder in oldest_first}
+        now, removed = time.time(), []
+        for folder in oldest_first:
+            too_old = now > _changed(folder) + self.keep_seconds
+            if folder.name not in in_use and (too_old or sum(sizes.values()) > self._quota):
+                self.remove(folder.name)
+                del sizes[folder]
+                removed.append(folder.name)
+        return removed
+
+    def has_room(self) -> bool:
+        """Whether the quota holds."""
+        return sum(map(_bytes, self._folders())) <= self._quota
+
+    def close(self) -> None:
+        """Lets another server have the folder."""
+        self._in_use.release()
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self._folder.iterdir() if path.is_dir()]
+
+    def _new_folder(self) -> Path:
+        folder = self._folder / secrets.token_hex(8)
+        folder.mkdir()
+        return folder
+
+
+def _changed(folder: Path) -> float:
+    """When a run began or ended last; when the folder was made, if there is none."""
+    for path in (folder / "run.json", folder):
+        try:
+            return path.stat().st_mtime
+        except FileNotFoundError:
+            continue
+    return 0.0
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:  # just replaced or removed
+            continue
+    return total

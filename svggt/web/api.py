@@ -1,0 +1,307 @@
+"""Every action of the page as a named endpoint, for scripts: see "Use via API" on the page.
+
+Types are documented by the signatures, which Gradio reads. A session's owner token drives it; its
+reader token looks on and exports. What cannot be done is a `gradio_client.exceptions.AppError`
+with one sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import math
+from collections.abc import AsyncIterator, Callable
+from functools import wraps
+from inspect import isasyncgenfunction
+from typing import Any, Literal
+
+import gradio as gr
+
+from svggt.exports import FORMATS, Exporter, FormatName
+from svggt.frames import BadInput
+from svggt.progress import Progress
+from svggt.scene import Cameras, Look, Show
+from svggt.session import Session
+from svggt.sessions import Sessions
+from svggt.settings import StreamSettings
+from svggt.web import panels
+from svggt.web.begin import Beginner, Wanted, whole_number
+from svggt.web.drawers import MAX_WINDOW
+from svggt.web.gallery import EXAMPLES
+from svggt.web.limits import address_of
+from svggt.web.sharing import export_address
+
+_FOLLOW_SECONDS = 0.1
+_GONE = "There is no such session: its time is over, or the token is another one."
+
+
+class Api:
+    """The endpoints.
+
+    Args:
+        sessions: where runs live.
+        beginner: begins them.
+        exporter: makes files.
+    """
+
+    def __init__(self, sessions: Sessions, beginner: Beginner, exporter: Exporter) -> None:
+        self._sessions, self._beginner, self._exporter = sessions, beginner, exporter
+
+    def offer(self) -> None:
+        """Registers all endpoints with the blocks that are open."""
+        for endpoint in (
+            self.describe, self.start, self.go_on, self.stop, self.clear, self.progress,
+            self.follow, self.frame, self.picture, self.look, self.seek, self.look_through,
+            self.reset_view, self.measure, self.track, self.export, self.revoke,
+        ):  # fmt: skip
+            gr.api(_told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+
+    def describe(self) -> dict[str, Any]:
+        """Models, examples and export formats, and how long what is kept."""
+        limits = self._sessions.limits
+        return {
+            "models": {name: m.note for name, m in self._sessions.worker.models.items()},
+            "examples": {example.name: example.title for example in EXAMPLES},
+            "formats": {name: form.title for name, form in FORMATS.items()},
+            "idle_seconds": limits.idle_seconds,
+            "keep_seconds": self._sessions.store.keep_seconds,
+        }
+
+    def start(
+        self,
+        source: Literal["example", "upload", "camera"],
+        request: gr.Request,
+        example: str = EXAMPLES[0].name,
+        files: list[dict[str, Any]] | None = None,
+        token: str | None = None,
+        model: str | None = None,
+        memory: Literal["window", "full"] = "window",
+        window: int = 8,
+        published_camera_memory: bool = False,
+        points: bool = False,
+        rate: float | None = None,
+        max_frames: int | None = None,
+        cameras: Cameras = "refined",
+    ) -> dict[str, Any]:
+        """Begin a run, of an example, of files sent by `handle_file`, or of a camera.
+
+        A token names a session to begin it in; without one there is a new session. Returns its
+        tokens, and paths of this site: of the 3D view, of the page for readers, and of the page
+        that takes a camera's pictures.
+        """
+        names = [each.name for each in EXAMPLES]
+        if source == "example" and example not in names:
+            raise BadInput(f"There is no example {example}. Choose one of {', '.join(names)}.")
+        settings = StreamSettings(
+            model=model or next(iter(self._sessions.worker.models)),
+            memory=memory,
+            window=whole_number(window, 1, MAX_WINDOW),
+            published_camera_memory=published_camera_memory,
+            points=points,
+            refine=True,
+        )
+        paths = [str(file.get("path", "")) for file in files or []]
+        index = names.index(example) if example in names else 0
+        most = self._beginner.limits.max_frames if max_frames is None else max_frames
+        wanted = Wanted(source, index, paths, rate, most, settings, Look(cameras=cameras))
+        return _opened(self._beginner.begin(token, wanted, address_of(request)))
+
+    def go_on(self, token: str) -> dict[str, Any]:
+        """Take a stopped or interrupted run up again; returns what `start` does."""
+        return _opened(self._beginner.go_on(token))
+
+    def stop(self, token: str) -> dict[str, Any]:
+        """End the run after the frame in hand; returns its progress."""
+        session = self._owned(token)
+        session.stop()
+        return _plain(session.progress)
+
+    def clear(self, token: str) -> dict[str, Any]:
+        """Forget run and scene, on disk too; returns the progress, which is empty."""
+        session = self._owned(token)
+        session.clear()
+        return _plain(session.progress)
+
+    def progress(self, token: str) -> dict[str, Any]:
+        """State, message, frames done and expected, milliseconds of every frame."""
+        return _plain(self._seen(token).progress)
+
+    async def follow(self, token: str) -> AsyncIterator[dict[str, Any]]:
+        """The same with every change until the run has ended."""
+        version = -1
+        while True:
+            progress = self._seen(token).progress
+            if progress.version != version:
+                version = progress.version
+                yield _plain(progress)
+            if progress.state != "running":
+                return
+            await asyncio.sleep(_FOLLOW_SECONDS)
+
+    def frame(self, token: str, number: int) -> dict[str, Any]:
+        """Both cameras of a frame (from 0), its time, and how well it was tracked."""
+        recording = self._seen(token).recording
+        prediction = recording.frames.load(number)
+        correction = recording.cameras.read().get(number)
+        refined = None
+        if correction is not None:
+            refined = {
+                "world_from_cam": correction.world_from_cam.tolist(),
+                "focal_over_width": correction.focal,
+                "log_scale": correction.log_scale,
+                "status": correction.status,
+                "inlier_share": correction.inlier_share,
+            }
+        return {
+            "time_s": prediction.time_s,
+            "seconds": prediction.seconds,
+            "memory_bytes": prediction.memory_bytes,
+            "head": {
+                "world_from_cam": prediction.world_from_cam.tolist(),
+                "intrinsics": prediction.intrinsics.tolist(),
+            },
+            "refined": refined,
+        }
+
+    def picture(
+        self, token: str, number: int, what: Literal["RGB", "depth", "confidence"] = "RGB"
+    ) -> str:
+        """A frame's picture (number from 0) as a data: address of a PNG."""
+        buffer = io.BytesIO()
+        shown = self._seen(token).recording.frames.load(number)
+        panels.picture(shown, what).save(buffer, "PNG")
+        return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+    def look(
+        self,
+        token: str,
+        show: Show = "all frames",
+        cameras: Cameras = "refined",
+        bands: int = 2,
+        far: bool = True,
+        trajectory: bool = True,
+        frustums: bool = True,
+        point_size: float = 1.0,
+        follow: bool = False,
+    ) -> None:
+        """Set the 3D view's flags; bands 1 to 3: the surest quarter, half, three quarters."""
+        bands, size = min(3, max(1, bands)), min(3.0, max(0.5, point_size))
+        look = Look(show, cameras, bands, far, trajectory, frustums, size, follow)
+        self._owned(token).scene.look(look)
+
+    def seek(self, token: str, number: int | None) -> int:
+        """Show the moment of a frame (from 0), or always the newest; returns the one shown."""
+        session = self._owned(token)
+        if number is not None:
+            session.recording.frames.load(number)
+        session.scene.seek(number)
+        return session.scene.moment
+
+    def look_through(self, token: str, number: int) -> None:
+        """Put all browsers where a frame's camera is."""
+        session = self._owned(token)
+        session.recording.frames.load(number)
+        session.scene.look_through(number)
+
+    def reset_view(self, token: str) -> None:
+        """Put all browsers where they began."""
+        self._owned(token).scene.reset_view()
+
+    def measure(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:
+        """Mark a pixel's point in the scene; with the last one marked it makes a distance.
+
+        Column and row are of the picture that the network saw. The unit is the scene's own.
+        """
+        marks = self._owned(token).scene.mark(number, u, v)
+        distance = math.dist(*marks) if len(marks) == 2 else None
+        return {"marks": [list(mark) for mark in marks], "distance": distance}
+
+    def track(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:
+        """Follow a pixel through the frames after its own, with weights that have a track head."""
+        try:
+            track = self._owned(token).track(number, (u, v))
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+        return {
+            "first": track.first,
+            "pixels": track.pixels.tolist(),
+            "visibility": track.visibility.tolist(),
+        }
+
+    def export(
+        self, token: str, format: FormatName = "glb", cameras: Cameras = "refined"
+    ) -> dict[str, Any]:
+        """Make a file of the scene; returns where it is fetched, as a path of this site."""
+        session = self._seen(token)
+        path = self._exporter.make(session.recording, format, cameras)
+        address = export_address(session.tokens.reader, format, cameras)
+        return {"address": address, "name": path.name, "bytes": path.stat().st_size}
+
+    def revoke(self, token: str) -> dict[str, Any]:
+        """Give the session another reader token; the old one opens nothing any more."""
+        session = self._owned(token)
+        self._sessions.revoke(session)
+        return _opened(session)
+
+    def _owned(self, token: str) -> Session:
+        session = self._sessions.find(token)
+        if session is None:
+            raise BadInput(_GONE)
+        return session
+
+    def _seen(self, token: str) -> Session:
+        session = self._sessions.find(token) or self._sessions.find(token, "reader")
+        if session is None:
+            raise BadInput(_GONE)
+        return session
+
+
+def _told(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """An endpoint whose refusals reach the caller as sentences."""
+
+    @wraps(endpoint)
+    def call(*args: Any, **named: Any) -> Any:
+        try:
+            return endpoint(*args, **named)
+        except (BadInput, KeyError, IndexError) as error:
+            raise _as_sentence(error) from None
+
+    @wraps(endpoint)
+    async def iterate(*args: Any, **named: Any) -> AsyncIterator[Any]:
+        try:
+            async for value in endpoint(*args, **named):
+                yield value
+        except BadInput as error:
+            raise _as_sentence(error) from None
+
+    return iterate if isasyncgenfunction(endpoint) else call
+
+
+def _as_sentence(error: Exception) -> gr.Error:
+    sentence = str(error) if isinstance(error, BadInput) else "There is no such frame."
+    return gr.Error(sentence, print_exception=False)
+
+
+def _opened(session: Session) -> dict[str, Any]:
+    tokens = session.tokens
+    return {
+        "token": tokens.owner,
+        "reader_token": tokens.reader,
+        "viewer": f"/viser/{tokens.view}/",
+        "link": f"/?s={tokens.reader}",
+        "capture": f"/capture/{tokens.capture}/",
+    }
+
+
+def _plain(progress: Progress) -> dict[str, Any]:
+    return {
+        "state": progress.state,
+        "message": progress.message,
+        "frames_done": progress.frames_done,
+        "total": progress.total,
+        "can_go_on": progress.can_go_on,
+        "milliseconds": [round(1000 * seconds, 1) for seconds in progress.step_seconds],
+        "elapsed_s": progress.elapsed_s,
+        "tracking": None if progress.tracking is None else progress.tracking.status,
+    }

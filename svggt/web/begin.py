@@ -1,0 +1,120 @@
+"""How a run begins: what a visitor asked for, checked, in a known session or a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from svggt.checkpoints import LoadedModel
+from svggt.clips import Clip, open_clip
+from svggt.frames import BadInput, InputLimits
+from svggt.live import Camera, LiveClip
+from svggt.scene import Look
+from svggt.session import Session
+from svggt.sessions import Sessions
+from svggt.settings import StreamSettings
+from svggt.web.gallery import EXAMPLES
+from svggt.web.uploads import UploadFolder
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run as it is asked for. Numbers may be out of range, and files anybody's.
+
+    Attributes:
+        kind: where frames come from.
+        example: index into `EXAMPLES`.
+        files: names of uploads.
+        rate: frames a second of an uploaded video; None or 0 chooses them by motion.
+        max_frames: at most.
+        settings: of the stream.
+        look: how the scene looks at first.
+    """
+
+    kind: Literal["example", "upload", "camera"]
+    example: int
+    files: Sequence[str]
+    rate: float | None
+    max_frames: float | None
+    settings: StreamSettings
+    look: Look
+
+
+class Beginner:
+    """Begins runs.
+
+    Args:
+        sessions: where they live.
+        limits: what a visitor may send.
+        uploads: where uploaded files lie.
+    """
+
+    def __init__(self, sessions: Sessions, limits: InputLimits, uploads: UploadFolder) -> None:
+        self._sessions, self.limits, self._uploads = sessions, limits, uploads
+
+    def begin(self, token: str | None, wanted: Wanted, address: str) -> Session:
+        """Starts a run in the session of a token or a new one, which does not outlive a failure.
+
+        Raises:
+            BadInput: it cannot be; nothing has changed.
+        """
+        self._uploads.has_room()  # removes what is old, pictures of frames looked at too
+        clip = self._clip(wanted)
+        known = self._sessions.find(token)
+        if known is not None:
+            known.start(clip, wanted.settings, wanted.look)
+            return known
+        session = self._sessions.open(address)
+        try:
+            session.start(clip, wanted.settings, wanted.look)
+        except BaseException:
+            self._sessions.remove(session.token)
+            raise
+        return session
+
+    def go_on(self, token: str | None) -> Session:
+        """Takes the run of a session up again; see `Session.go_on`.
+
+        Raises:
+            BadInput: it cannot be.
+        """
+        session = self._sessions.find(token)
+        about = None if session is None else session.recording.about
+        if session is None or about is None:
+            raise BadInput("This scene is not here any more. Press Start for a new one.")
+        camera = None
+        if about.clip is None:
+            width = session.recording.frames.load(0).image.shape[1]
+            camera = LiveClip(Camera(), width, self.limits)
+        session.go_on(camera)
+        return session
+
+    def model(self, name: str) -> LoadedModel:
+        """A loaded model.
+
+        Raises:
+            BadInput: it is not loaded.
+        """
+        model = self._sessions.worker.models.get(name)
+        if model is None:
+            raise BadInput(f"The model {name} is not loaded. Choose another under Advanced.")
+        return model
+
+    def _clip(self, wanted: Wanted) -> Clip | LiveClip:
+        width = self.model(wanted.settings.model).input_width
+        most = whole_number(wanted.max_frames, 1, self.limits.max_frames)
+        limits = replace(self.limits, max_frames=most)
+        if wanted.kind == "camera":
+            return LiveClip(Camera(), width, limits)
+        if wanted.kind == "example":
+            chosen = EXAMPLES[wanted.example]
+            ours = replace(limits, max_bytes=chosen.clip.stat().st_size)  # the limit is on uploads
+            return open_clip([chosen.clip], width, chosen.frames_per_second, ours)
+        uploads = [self._uploads.check(file) for file in wanted.files]
+        return open_clip(uploads, width, wanted.rate or None, limits)
+
+
+def whole_number(value: float | None, low: int, high: int) -> int:
+    """A number field's value, kept within its range."""
+    return min(high, max(low, int(value or low)))

@@ -1,0 +1,130 @@
+"""What is closed at first: how a run is made, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from svggt.checkpoints import LoadedModel
+from svggt.exports import FORMATS
+from svggt.frames import InputLimits
+
+MAX_WINDOW = 64
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """How a run is made."""
+
+    rate: gr.Number
+    max_frames: gr.Number
+    memory: gr.Radio
+    window: gr.Number
+    published: gr.Checkbox
+    points: gr.Radio
+    model: gr.Dropdown
+
+
+@dataclass(frozen=True)
+class Share:
+    """Links, and files to take away.
+
+    Attributes:
+        link: that looks on.
+        kept: until when the scene is.
+        export: how far an export is, and then its file.
+    """
+
+    link: gr.Textbox
+    copy_owner: gr.Button
+    revoke: gr.Button
+    kept: gr.HTML
+    format: gr.Dropdown
+    prepare: gr.Button
+    cancel: gr.Button
+    export: gr.HTML
+
+
+def lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced:
+    """The drawer of settings; the first model is the default."""
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"), gr.Row():
+        return Advanced(
+            rate=gr.Number(
+                0,
+                label="Frames a second",
+                info="of an uploaded video; 0: chosen by motion",
+                minimum=0,
+            ),
+            max_frames=gr.Number(
+                limits.max_frames,
+                label="Frames at most",
+                info="of a run",
+                minimum=1,
+                maximum=limits.max_frames,
+                precision=0,
+            ),
+            memory=gr.Radio(
+                ["window", "full"],
+                value="window",
+                label="Memory",
+                info="the first frame and the last ones, or all",
+            ),
+            window=gr.Number(
+                8,
+                label="Window",
+                info="frames besides the first",
+                minimum=1,
+                maximum=MAX_WINDOW,
+                precision=0,
+            ),
+            published=gr.Checkbox(
+                False, label="Published camera memory", info="as in the published tables"
+            ),
+            points=gr.Radio(
+                ["depth + camera", "point head"],
+                value="depth + camera",
+                label="Points from",
+                info="of a run; the point head costs time",
+            ),
+            model=gr.Dropdown(
+                [m.name for m in models], value=models[0].name, label="Model", info="weights"
+            ),
+        )
+
+
+def lay_out_share(retention: str) -> Share:
+    """The drawer of links and exports.
+
+    Args:
+        retention: what is kept how long, as HTML.
+    """
+    with gr.Accordion("Share and take away", open=False, elem_id="share"), gr.Row():
+        with gr.Column(min_width=280):
+            link = gr.Textbox(
+                label="Read-only link",
+                info="whoever has it can look on, and replay it later",
+                placeholder="Press Start first",
+                interactive=False,
+                buttons=["copy"],
+                elem_id="link",
+            )
+            with gr.Row(elem_id="keys-row"):
+                copy_owner = gr.Button("Copy my own link", size="sm")
+                revoke = gr.Button("Revoke the link", size="sm")
+            kept = gr.HTML(elem_id="kept")
+            gr.HTML(retention, elem_id="retention")
+        with gr.Column(min_width=280):
+            choices = [(form.title, name) for name, form in FORMATS.items()]
+            form = gr.Dropdown(
+                choices,
+                value="glb",
+                label="Take away",
+                info="by the cameras that are shown",
+                elem_id="format",
+            )
+            with gr.Row():
+                prepare = gr.Button("Prepare the file", size="sm")
+                cancel = gr.Button("Cancel", size="sm", interactive=False)
+            export = gr.HTML(elem_id="export")
+    return Share(link, copy_owner, revoke, kept, form, prepare, cancel, export)

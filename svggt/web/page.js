@@ -1,0 +1,52 @@
+// The keys of this browser's scenes. The address bar has the reader's key, which people copy; the
+// owner's stays in the browser's storage. In a frame of a Space the address bar is its parent's,
+// which is told as the hub documents it.
+window.svggt = (() => {
+  const PLACE = "svggt", MOST = 50;
+
+  function kept() {
+    try { return JSON.parse(localStorage.getItem(PLACE)) || {}; } catch { return {}; }
+  }
+
+  function remember(reader, owner) {
+    const others = Object.entries(kept()).filter(([key, value]) => key !== reader && value !== owner);
+    try {
+      const newest = [...others, [reader, owner]].slice(-MOST);
+      localStorage.setItem(PLACE, JSON.stringify(Object.fromEntries(newest)));
+    } catch { /* without storage a reload looks on */ }
+  }
+
+  function show(query) {
+    const queryString = query.toString();
+    history.replaceState(null, "", location.pathname + (queryString && "?" + queryString));
+    if (window.parent !== window) {
+      window.parent.postMessage({ queryString, hash: "" }, "https://huggingface.co");
+    }
+  }
+
+  return {
+    // "reader owner" of the address that this page was opened by; either may be empty.
+    arrive() {
+      const query = new URLSearchParams(location.search), reader = query.get("s") || "";
+      const given = new URLSearchParams(location.hash.slice(1)).get("owner");
+      if (given) {
+        remember(reader, given);
+        show(query);  // the owner's key is not for the address bar
+      }
+      return [`${reader} ${given || kept()[reader] || ""}`];
+    },
+    // Takes over what the page shows now.
+    keep(keys) {
+      const [reader, owner] = keys.split(" ");
+      const query = new URLSearchParams(location.search);
+      if (reader) query.set("s", reader); else query.delete("s");
+      if (reader && owner) remember(reader, owner);
+      if (query.toString() !== new URLSearchParams(location.search).toString()) show(query);
+      document.body.classList.toggle("reader", Boolean(reader && !owner));
+    },
+    async copy(keys) {
+      const [reader, owner] = keys.split(" ");
+      await navigator.clipboard.writeText(`${location.origin}${location.pathname}?s=${reader}#owner=${owner}`);
+    },
+  };
+})();

@@ -1,0 +1,206 @@
+"""What starts, goes on, stops and clears a run, and what follows it.
+
+Whoever opens the page by a session's address comes back to it: its owner with all controls, a
+reader without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from secrets import compare_digest
+from typing import Any, cast
+
+import gradio as gr
+
+from svggt.frames import BadInput
+from svggt.progress import Progress
+from svggt.scene import Cameras
+from svggt.session import Session
+from svggt.sessions import Role, Sessions
+from svggt.settings import StreamSettings
+from svggt.web import drawers, layout
+from svggt.web.begin import Beginner, Wanted, whole_number
+from svggt.web.capture import panel
+from svggt.web.limits import address_of
+from svggt.web.updates import Changes, Watcher, opened, refused, watched
+from svggt.web.view import look_of
+
+log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 0.15  # between two looks at a run
+_BEGINNINGS = 4  # clips that are probed, or sessions read from disk, at once
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_ENDED = "This scene has left memory. Reload the page to open it again, or press Start."
+_GONE = (
+    "The scene of this address is not here any more: its time is over, its link was revoked, or "
+    "it was cleared. Press Start for a new one."
+)
+
+
+class RunEvents:
+    """The events of a run.
+
+    Args:
+        sessions: where runs live.
+        beginner: begins them.
+        why: a sentence about the cameras shown, of a model by its name.
+    """
+
+    def __init__(
+        self, sessions: Sessions, beginner: Beginner, why: Callable[[Cameras, str], str]
+    ) -> None:
+        self._sessions, self._beginner, self._why = sessions, beginner, why
+        self._beginnings = asyncio.Semaphore(_BEGINNINGS)
+
+    def wire(self, blocks: gr.Blocks, c: layout.Controls) -> None:
+        """Connects a page's controls."""
+        self._c = c
+        a, v = c.advanced, c.view
+        c.start.click(
+            self._start,
+            [
+                c.token, c.source.kind, c.source.example, c.source.files,
+                a.rate, a.max_frames, a.memory, a.window, a.published, a.points, a.model, *v.look,
+            ],
+            c.followed,
+            **_PRIVATE,
+        )  # fmt: skip
+        c.go_on.click(self._go_on, [c.token], c.followed, **_PRIVATE)
+        c.stop.click(self._stop, [c.token], None, **_PRIVATE)
+        c.clear.click(self._clear, [c.token], c.followed, **_PRIVATE)
+        arrive, keep = "() => window.svggt.arrive()", "(keys) => window.svggt.keep(keys)"
+        blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **_PRIVATE)
+        c.keys.change(None, [c.keys], None, js=keep, **_PRIVATE)
+
+    async def _start(
+        self,
+        token: str | None,
+        kind: Any,
+        example: int,
+        files: list[str] | None,
+        rate: float | None,
+        max_frames: float,
+        memory: str,
+        window: float,
+        published: bool,
+        points: str,
+        model_name: str,
+        show: str,
+        cameras: Cameras,
+        confidence: float,
+        point_size: float,
+        parts: list[str],
+        request: gr.Request,
+    ) -> AsyncIterator[Changes]:
+        """Begins a run and follows it. A refusal is one sentence, and nothing else changes."""
+        settings = StreamSettings(
+            model=model_name,
+            memory="full" if memory == "full" else "window",
+            window=whole_number(window, 1, drawers.MAX_WINDOW),
+            published_camera_memory=published,
+            points=points == "point head",
+            refine=True,
+        )
+        look = look_of(show, cameras, confidence, point_size, parts)
+        wanted = Wanted(kind, example, files or [], rate, max_frames, settings, look)
+        begin = lambda: self._beginner.begin(token, wanted, address_of(request))  # noqa: E731
+        async for changes in self._begun(begin, token, request):
+            yield changes
+
+    async def _go_on(self, token: str | None, request: gr.Request) -> AsyncIterator[Changes]:
+        begin = lambda: self._beginner.go_on(token)  # noqa: E731
+        async for changes in self._begun(begin, token, request):
+            yield changes
+
+    async def _begun(
+        self, begin: Callable[[], Session], token: str | None, request: gr.Request
+    ) -> AsyncIterator[Changes]:
+        try:
+            async with self._beginnings:
+                session = await asyncio.to_thread(begin)
+        except BadInput as error:
+            yield refused(self._c, str(error))
+            return
+        except Exception:  # the last line before a visitor
+            log.exception("start failed")
+            yield refused(
+                self._c, "This could not be started: an error of ours. Press Start once more."
+            )
+            return
+        watcher = self._watcher(session, owns=True)
+        changes = watched(self._c, watcher, session.progress)
+        if session.token != token:  # the view of a known session stays: it would be reloaded
+            changes |= self._opened(watcher, request)
+        if session.camera is not None:
+            changes[self._c.source.camera] = panel(session.tokens.capture, _origin(request))
+        yield changes
+        async for changes in self._watch(session.token, owns=True):
+            yield changes
+
+    async def _arrive(self, keys: str, request: gr.Request) -> AsyncIterator[Changes]:
+        """Shows what the page's address names, if anything."""
+        reader, _, owner = (keys or "").partition(" ")
+        if not reader:
+            yield {self._c.status: gr.skip()}  # without a value Gradio would empty all outputs
+            return
+        try:
+            async with self._beginnings:
+                session = await asyncio.to_thread(self._sessions.find, reader, "reader")
+                owns = session is not None and compare_digest(session.tokens.owner, owner)
+        except BadInput as error:
+            yield refused(self._c, str(error))
+            return
+        if session is None:
+            yield {**refused(self._c, _GONE), self._c.keys: ""}
+            return
+        watcher = self._watcher(session, owns)
+        changes = watched(self._c, watcher, session.progress)
+        yield changes | self._opened(watcher, request)
+        if session.running:
+            token = session.tokens.owner if owns else reader
+            async for changes in self._watch(token, owns):
+                yield changes
+
+    async def _watch(self, token: str, owns: bool) -> AsyncIterator[Changes]:
+        """Follows a run until it ends, or its session does."""
+        version, role = -1, cast(Role, "owner" if owns else "reader")
+        while (session := self._sessions.get(token, role)) is not None:
+            progress = session.progress
+            if progress.version != version:
+                version = progress.version
+                watcher = self._watcher(session, owns)
+                # In a thread: it encodes pictures.
+                yield await asyncio.to_thread(watched, self._c, watcher, progress)
+            if progress.state != "running":
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+        yield watched(self._c, None, Progress(message=_ENDED if owns else _GONE))
+
+    def _stop(self, token: str | None) -> None:
+        session = self._sessions.get(token)
+        if session is not None:
+            session.stop()
+
+    def _clear(self, token: str | None) -> Changes:
+        session = self._sessions.find(token)
+        if session is None:
+            return watched(self._c, None, Progress())
+        session.clear()
+        return watched(self._c, self._watcher(session, owns=True), session.progress)
+
+    def _watcher(self, session: Session, owns: bool) -> Watcher:
+        return Watcher(session, owns, self._sessions.kept_until(session))
+
+    def _opened(self, watcher: Watcher, request: gr.Request) -> Changes:
+        session = watcher.session
+        about = session.recording.about
+        model = about.settings.model if about is not None else ""
+        why = self._why(session.scene.flags.cameras, model)
+        return opened(self._c, watcher, _origin(request), why)
+
+
+def _origin(request: gr.Request) -> str:
+    """What the page was opened by; a browser says so by itself."""
+    return request.headers.get("origin", "")

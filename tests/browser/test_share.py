@@ -1,0 +1,198 @@
+"""A scene is come back to, shared, looked on at, and taken away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import trimesh
+from playwright.sync_api import Browser
+
+from svggt.checkpoints import LoadedModel
+from svggt.workers import LocalWorker
+from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
+from tests.conftest import serve
+
+
+def address_of(visitor: Visitor) -> str:
+    return visitor.page.evaluate("location.href")
+
+
+def view_of(visitor: Visitor) -> str:
+    source = visitor.viewer().get_attribute("src")
+    assert source is not None
+    return source
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_reload_resumes_a_finished_scene(arrive, site: Site, size) -> None:
+    visitor = arrive(size)
+    visitor.run(8)
+    before = view_of(visitor)
+    session = only_session(site)
+    assert address_of(visitor) == f"{site.address}/?s={session.tokens.reader}"
+    assert session.tokens.owner not in address_of(visitor)
+    visitor.page.reload()
+    visitor.page.wait_for_selector("text=Finished: 8 frames")
+    assert view_of(visitor) == before and visitor.page.is_enabled("#clear")
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
+    assert visitor.page.is_visible("#choices") and only_session(site) is session
+
+
+def test_a_reload_resumes_a_running_scene(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.start()
+    visitor.wait_frames(3)
+    visitor.page.reload()
+    visitor.errors.clear()  # of the request that the reload cut off
+    visitor.wait_frames(only_session(site).progress.frames_done + 2)
+    visitor.page.click("#stop")
+    visitor.page.wait_for_selector("text=Stopped after")
+    stopped = only_session(site).progress.frames_done
+    visitor.page.click("#go-on")
+    visitor.page.wait_for_selector("text=Rebuilding the memory")
+    visitor.wait_frames(stopped + 1)
+    visitor.page.click("#stop")
+    visitor.page.wait_for_selector("text=Stopped after")
+    assert only_session(site).scene.num_frames > stopped
+
+
+def test_a_reader_follows_and_replays_without_the_owners_view(arrive, site: Site) -> None:
+    owner = arrive()
+    owner.start()
+    owner.wait_frames(2)
+    reader = arrive(PHONE, address_of(owner))
+    tokens = only_session(site).tokens
+    reader.page.wait_for_selector("text=You look on")
+    assert view_of(reader) == f"/viser/{tokens.reader}/"
+    assert view_of(owner) == f"/viser/{tokens.view}/"
+    for hidden in ("#start", "#stop", "#clear", "#choices", "#timeline", "#advanced"):
+        assert not reader.page.is_visible(hidden)
+    assert tokens.owner not in reader.page.content()
+    reader.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
+    owner.page.click("#stop")
+    reader.page.wait_for_selector("text=Stopped after")
+    assert view_of(reader).startswith(f"/shared/{tokens.reader}/")
+    reader.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
+
+
+def test_a_revoked_link_is_told(arrive, site: Site) -> None:
+    owner = arrive()
+    owner.run(3)
+    old = address_of(owner)
+    owner.page.click("#share > button")
+    owner.page.click("text=Revoke the link")
+    owner.page.wait_for_function("old => location.href != old", arg=old)
+    assert address_of(owner) == f"{site.address}/?s={only_session(site).tokens.reader}"
+    reader = arrive(DESKTOP, old)
+    reader.page.wait_for_selector("text=not here any more")
+    owner.page.reload()
+    owner.page.wait_for_selector("text=Finished: 3 frames")
+    assert owner.page.is_visible("#choices")
+
+
+def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:
+    owner = arrive()
+    owner.run(3)
+    owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    owner.page.click("#share > button")
+    owner.page.click("text=Copy my own link")
+    own = owner.page.evaluate("navigator.clipboard.readText()")
+    other = arrive(DESKTOP, own)
+    other.page.wait_for_selector("text=Finished: 3 frames")
+    assert other.page.is_visible("#choices") and "owner" not in address_of(other)
+    other.page.click("#clear")
+    other.page.wait_for_selector("text=press Start")
+    assert only_session(site).progress.state == "empty"
+
+
+def test_a_file_is_prepared_and_taken_away(arrive, site: Site, tmp_path: Path) -> None:
+    visitor = arrive()
+    visitor.run(8)
+    visitor.page.click("#share > button")
+    assert "Kept until" in visitor.page.inner_text("#kept")
+    assert "24 hours" in visitor.page.inner_text("#retention")
+    visitor.page.click("text=Prepare the file")
+    with visitor.page.expect_download() as download:
+        visitor.page.click("#export a")
+    assert download.value.suggested_filename == "scene-refined-8-frames.glb"
+    download.value.save_as(tmp_path / "scene.glb")
+    assert len(trimesh.load(tmp_path / "scene.glb").geometry) == 2  # pyright: ignore
+
+
+def test_a_page_by_itself_plays_the_scene(arrive, browser: Browser, site: Site) -> None:
+    visitor = arrive()
+    visitor.run(8)
+    session = only_session(site)
+    visitor.page.click("#share > button")
+    visitor.page.click("#format input")
+    visitor.page.click("text=Replay, a page by itself")
+    visitor.page.click("text=Prepare the file")
+    visitor.page.wait_for_selector("#export a")
+    (path,) = session.recording.exports.glob("*.html")
+    alone = Visitor(browser.new_page(), visitor.context, site)
+    alone.page.context.set_offline(True)
+    alone.page.goto(path.as_uri())
+    view = alone.page.locator("canvas[data-engine]")
+    view.wait_for()
+    for _ in range(40):
+        if drawn(alone.pixels(view)) > 0.03:
+            break
+        alone.page.wait_for_timeout(500)
+    else:
+        raise AssertionError("nothing was drawn")
+    alone.page.close()
+
+
+def test_scenes_are_there_after_a_restart(
+    arrive, embedded: LoadedModel, tmp_path: Path, browser: Browser
+) -> None:
+    """The owner's link opens it on another server with the same folder; it goes on there."""
+    worker = LocalWorker()
+    worker.add_model(embedded)
+    with serve(worker, folder=tmp_path) as (address, _):
+        visitor = arrive(DESKTOP, address)
+        visitor.start()
+        visitor.wait_frames(3)
+        visitor.page.close()
+    facts = json.loads(next(tmp_path.glob("*/tokens.json")).read_text())
+    about = next(tmp_path.glob("*/run.json"))
+    about.write_text(about.read_text().replace('"stopped"', '"running"'))  # as if it was killed
+    with serve(worker, folder=tmp_path) as (address, sessions):
+        again = arrive(DESKTOP, f"{address}/?s={facts['reader']}#owner={facts['owner']}")
+        again.page.wait_for_selector("text=Interrupted after")
+        again.wait_canvas(lambda pixels: drawn(pixels) > 0.01)
+        done = sessions.in_memory[0].progress.frames_done
+        again.page.click("#go-on")
+        again.wait_frames(done + 1)
+        again.page.click("#stop")
+        again.page.wait_for_selector("text=Stopped after")
+        again.page.close()
+    worker.shutdown()
+
+
+_SPACE = """<script>
+window.said = [];
+addEventListener("message", (event) => { if (event.data.queryString) said.push(event.data) });
+</script><iframe src="{address}" width="1200" height="700"></iframe>"""
+
+
+def test_in_a_space_the_address_reaches_the_page_around(browser: Browser, site: Site) -> None:
+    """The hub's page frames the Space's own, and takes a query by postMessage."""
+    page = browser.new_page()
+    page.route(
+        "https://huggingface.co/**",
+        lambda route: route.fulfill(
+            body=_SPACE.format(address=site.address), content_type="text/html"
+        ),
+    )
+    page.goto("https://huggingface.co/spaces/somebody/svggt")
+    inside = page.frame_locator("iframe")
+    inside.locator("#start:not([disabled])").wait_for(timeout=60_000)
+    inside.locator("#start").click()
+    page.wait_for_function("said.length > 0", timeout=60_000)
+    session = only_session(site)
+    assert page.evaluate("said[0]") == {"queryString": f"s={session.tokens.reader}", "hash": ""}
+    page.close()
+    site.sessions.remove(session.token)

@@ -1,0 +1,213 @@
+"""Every export, read back by the library that people read it with."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+import pytest
+import trimesh
+import zstandard
+from evo.tools import file_interface
+from PIL import Image
+
+from svggt import geometry
+from svggt.exports import FORMATS, Exporter
+from svggt.exports.colmap import camera_of
+from svggt.exports.frames import PosedFrame, Shots
+from svggt.frames import BadInput, Fitter, InputLimits, open_picture
+from svggt.store.recording import Recording
+from tests.conftest import make_frames
+from tests.scene.frames import correction, prediction
+from tests.store.test_recording import about
+
+COUNT = 5
+POSITIONS = np.array([[0.1 * n, 0.02 * n**2, 0.3 * n] for n in range(COUNT)])
+
+
+def refined(number: int):
+    field = np.full((12, 18), 0.01 * number, np.float32)
+    return correction(number, POSITIONS[number], 0.1, field=field, radial=-0.05)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    made = Recording(tmp_path / "run")
+    made.begin(about())
+    for frame in make_frames(COUNT):
+        made.add(frame, prediction(frame.number, turn=5.0 * frame.number), [refined(frame.number)])
+    made.end("finished", "Finished.", 1.0)
+    return made
+
+
+def shots(recording: Recording, cameras="refined") -> list[PosedFrame]:
+    return list(Shots(recording, cameras, COUNT, lambda number: None))
+
+
+def points_of(recording: Recording, cameras="refined"):
+    return np.concatenate([shot.cloud(1).points for shot in shots(recording, cameras)])
+
+
+@pytest.mark.parametrize("cameras", ["refined", "head"])
+def test_points_come_back_from_ply(recording: Recording, cameras) -> None:
+    loaded = trimesh.load(Exporter().make(recording, "ply", cameras))
+    assert isinstance(loaded, trimesh.PointCloud)
+    assert np.allclose(loaded.vertices, points_of(recording, cameras), atol=1e-5)
+    colors = np.concatenate([shot.cloud(1).colors for shot in shots(recording, cameras)])
+    assert np.array_equal(loaded.colors[:, :3], colors)
+
+
+def test_points_and_cameras_come_back_from_glb(recording: Recording) -> None:
+    path = Exporter().make(recording, "glb", "refined")
+    scene = trimesh.load(path)
+    assert isinstance(scene, trimesh.Scene) and scene.metadata["cameras"] == "refined"
+    found = {name: np.asarray(g.vertices) for name, g in scene.geometry.items()}
+    to_world = np.diag([1.0, -1, -1])
+    (cloud,) = (g for g in scene.geometry.values() if isinstance(g, trimesh.PointCloud))
+    moved = trimesh.transform_points(cloud.vertices, _transform(scene, cloud)) @ to_world
+    assert np.allclose(moved, points_of(recording), atol=1e-5)
+    (lines,) = (g for g in scene.geometry.values() if not isinstance(g, trimesh.PointCloud))
+    corners = trimesh.transform_points(lines.vertices, _transform(scene, lines)) @ to_world
+    for position in POSITIONS:  # a frustum's tip is its camera
+        assert np.abs(corners - position).sum(axis=1).min() < 1e-5
+    assert found
+
+
+def _transform(scene: trimesh.Scene, geometry_wanted) -> np.ndarray:
+    for node in scene.graph.nodes_geometry:
+        transform, name = scene.graph[node]
+        if scene.geometry[name] is geometry_wanted:
+            return transform
+    raise AssertionError
+
+
+@pytest.mark.parametrize("kind", ["sparse/0", "sparse_text"])
+def test_the_model_comes_back_from_colmap(recording: Recording, tmp_path: Path, kind) -> None:
+    with zipfile.ZipFile(Exporter().make(recording, "colmap", "refined")) as archive:
+        archive.extractall(tmp_path / "out")
+    model = pycolmap.Reconstruction(tmp_path / "out" / kind)
+    assert model.num_reg_images() == COUNT and model.num_points3D() > 1000
+    for image in model.images.values():
+        shot = shots(recording)[image.image_id - 1]
+        pose = image.cam_from_world().inverse().matrix()
+        assert np.allclose(pose, shot.world_from_cam, atol=1e-9)
+        picture = np.asarray(Image.open(tmp_path / "out" / "images" / image.name))
+        assert np.array_equal(picture, shot.prediction.image)
+    cloud = np.array([point.xyz for point in model.points3D.values()])
+    assert np.allclose(np.sort(cloud, axis=0), np.sort(points_of(recording), axis=0), atol=1e-5)
+
+
+def test_colmap_projects_points_to_the_pixels_they_came_from(recording: Recording) -> None:
+    """Focal lengths, centre, distortion and half pixel: all in one law."""
+    for cameras in ("refined", "head"):
+        shot = shots(recording, cameras)[2]
+        points = shot.prediction.camera_points
+        if shot.correction is not None:
+            points, _ = shot.correction.lift(shot.prediction)
+        camera = camera_of(shot)
+        for v, u in ((10, 10), (50, 80), (28, 42), (5, 70)):
+            pixel = camera.img_from_cam(points[v, u].astype(np.float64))
+            assert np.allclose(pixel, (u + 0.5, v + 0.5), atol=0.02)
+
+
+def test_arrays_come_back_from_npz(recording: Recording) -> None:
+    for cameras in ("refined", "head"):
+        with np.load(Exporter().make(recording, "npz", cameras), allow_pickle=False) as arrays:
+            assert arrays["cameras"] == cameras
+            for i, shot in enumerate(shots(recording, cameras)):
+                assert np.array_equal(arrays["images"][i], shot.prediction.image)
+                assert np.array_equal(arrays["depth"][i], shot.depth)
+                assert np.array_equal(arrays["intrinsics"][i], shot.intrinsics)
+                world_from_cam = geometry.invert(arrays["cam_from_world"][i])
+                assert np.allclose(world_from_cam, shot.world_from_cam)
+            assert np.array_equal(arrays["time_s"], np.arange(COUNT))
+
+
+def test_the_trajectory_comes_back_from_tum(recording: Recording) -> None:
+    for cameras in ("refined", "head"):
+        path = Exporter().make(recording, "tum", cameras)
+        trajectory = file_interface.read_tum_trajectory_file(str(path))
+        for pose, shot in zip(trajectory.poses_se3, shots(recording, cameras), strict=True):
+            assert np.allclose(pose[:3], shot.world_from_cam, atol=1e-6)
+        assert np.array_equal(trajectory.timestamps, np.arange(COUNT))
+        assert cameras in path.read_text().splitlines()[0]
+
+
+def test_depth_comes_back_from_pngs(recording: Recording) -> None:
+    with zipfile.ZipFile(Exporter().make(recording, "depth", "refined")) as archive:
+        scale = json.loads(archive.read("depth.json"))["depth_scale"]
+        for shot in shots(recording):
+            data = archive.read(f"depth/{shot.prediction.number:06}.png")
+            depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) / scale
+            assert np.abs(depth - shot.depth).max() < 1e-4
+
+
+def test_replays_hold_every_frame(recording: Recording) -> None:
+    data = Exporter().make(recording, "viser", "refined").read_bytes()
+    inner = zstandard.ZstdDecompressor().decompress(data[8:])
+    for number in range(COUNT):
+        assert f"/level/frames/{number}/1".encode() in inner
+    page = Exporter().make(recording, "html", "refined").read_text()
+    assert "__VISER_EMBED_DATA__=" in page and len(page) > 500_000
+
+
+def test_refined_and_head_are_told_apart(recording: Recording) -> None:
+    names = {
+        Exporter().make(recording, name, c).name for name in FORMATS for c in ("refined", "head")
+    }
+    assert len(names) == 2 * len(FORMATS)
+    assert all(("refined" in name) != ("head" in name) for name in names)
+
+
+def test_an_export_that_is_cut_off_is_not_there(recording: Recording) -> None:
+    def stop(number: int) -> None:
+        if number == 3:
+            raise RuntimeError("cancelled")
+
+    for name in FORMATS:
+        with pytest.raises(RuntimeError, match="cancelled"):
+            Exporter().make(recording, name, "refined", stop)
+    assert not list(recording.exports.iterdir())
+
+
+def test_a_run_that_goes_on_is_exported_anew(recording: Recording) -> None:
+    exporter = Exporter()
+    first = exporter.make(recording, "tum", "refined")
+    recording.go_on()
+    recording.add(make_frames(6)[5], prediction(5), [replace(refined(0), frame=5)])
+    second = exporter.make(recording, "tum", "refined")
+    assert len(second.read_text().splitlines()) == 7 and not first.exists()
+
+
+def test_what_is_not_there_is_told(recording: Recording, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="glb, ply"):
+        Exporter().make(recording, "../../etc/passwd", "refined")  # pyright: ignore
+    empty = Recording(tmp_path / "empty")
+    with pytest.raises(BadInput, match="Start"):
+        Exporter().make(empty, "glb", "refined")
+
+
+def test_what_visitors_pictures_say_of_them_stays_here(tmp_path: Path) -> None:
+    """A place in a picture's metadata is in no export."""
+    exif = Image.Exif()
+    exif[0x010E] = "my secret garden"
+    buffer = io.BytesIO()
+    Image.new("RGB", (84, 56), (9, 99, 200)).save(buffer, "JPEG", exif=exif)
+    assert b"secret garden" in buffer.getvalue()
+    picture = open_picture(io.BytesIO(buffer.getvalue()), "secret garden.jpg", InputLimits())
+    frame = Fitter(84).frame(0, 0.0, picture)
+    recording = Recording(tmp_path)
+    recording.begin(about())
+    recording.add(frame, replace(prediction(0), image=frame.image), [])
+    for name in FORMATS:
+        path = Exporter().make(recording, name, "head")
+        assert b"secret garden" not in path.read_bytes()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                assert not any(b"secret" in archive.read(m) for m in archive.namelist())

@@ -1,0 +1,63 @@
+"""The command line: a run without a browser, and what is made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.kill import loop
+from svggt.commands import export, go_on, run
+from svggt.frames import BadInput
+from svggt.store.recording import Recording
+from svggt.web.gallery import EXAMPLES
+
+
+def test_a_clip_becomes_a_folder_that_goes_on(tmp_path: Path) -> None:
+    assert run((EXAMPLES[0].clip,), tmp_path / "a", rate=5.0, frames=4) == 0
+    recording = Recording(tmp_path / "a")
+    made = {path.suffix for path in recording.exports.iterdir()}
+    assert made == {".glb", ".tum"} and len(recording.frames) == 4
+    assert sorted(recording.cameras.read()) == list(range(4))
+    about, whole = recording.about, recording.frames.load(3).depth
+    assert about is not None and about.state == "finished" and about.elapsed_s > 0
+    with pytest.raises(BadInput, match="holds a run already"):
+        run((EXAMPLES[0].clip,), tmp_path / "a")
+    with pytest.raises(BadInput, match="has ended"):
+        go_on(tmp_path / "a")
+    recording._write(dataclasses.replace(about, state="running"))
+    (tmp_path / "a" / "frames" / "000003.npz").unlink()
+    assert go_on(tmp_path / "a", export=("ply",)) == 0
+    assert np.array_equal(recording.frames.load(3).depth, whole)
+    assert export(tmp_path / "a", ("npz",), cameras="head") == 0
+    assert {path.name for path in recording.exports.iterdir()} == {
+        "scene-refined-4-frames.ply",
+        "scene-head-4-frames.npz",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "nothing.mp4", "--out", "{out}"),
+        ("export", "{out}", "glb"),
+        ("go-on", "{out}"),
+        ("run", "--out", "{out}"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(tmp_path: Path, arguments) -> None:
+    words = [word.format(out=tmp_path / "out") for word in arguments]
+    done = subprocess.run([sys.executable, "-m", "svggt", *words], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("svggt: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_whole_and_goes_on() -> None:
+    """A tenth of `python -m benchmarks.kill`."""
+    found = loop(kills=5, seed=1)
+    assert found.kills == 5 and len(found.at) == 5

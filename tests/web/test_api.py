@@ -1,0 +1,168 @@
+"""Named endpoints, called as a script would: by gradio_client."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import trimesh
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from svggt.sessions import Sessions
+from tests.test_sessions import write_pictures
+
+ENDPOINTS = {
+    "describe", "start", "go_on", "stop", "clear", "progress", "follow", "frame", "picture",
+    "look", "seek", "look_through", "reset_view", "measure", "track", "export", "revoke",
+}  # fmt: skip
+
+
+@pytest.fixture
+def client(site) -> Iterator[Client]:
+    made = Client(site[0], verbose=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(client: Client, tmp_path: Path) -> dict:
+    """A finished run of five pictures."""
+    files = [handle_file(str(path)) for path in write_pictures(tmp_path / "clip", 5)]
+    opened = client.predict(source="upload", files=files, api_name="/start")
+    *_, last = client.submit(token=opened["token"], api_name="/follow")
+    assert last["state"] == "finished" and last["frames_done"] == 5, last
+    return opened
+
+
+def test_every_action_is_an_endpoint_with_types(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert {name.removeprefix("/") for name in endpoints} == ENDPOINTS
+    for name, facts in endpoints.items():
+        assert facts["description"], name
+        for parameter in facts["parameters"]:
+            assert parameter["python_type"]["type"] != "Any", (name, parameter)
+
+
+def test_a_script_describes_runs_and_follows(client: Client, site) -> None:
+    said = client.predict(api_name="/describe")
+    assert said["models"] == {"tiny": "a test fixture"} and "office" in said["examples"]
+    opened = client.predict(source="example", max_frames=6, api_name="/start")
+    seen = list(client.submit(token=opened["token"], api_name="/follow"))
+    done = [each["frames_done"] for each in seen]
+    assert done == sorted(done) and done[-1] == 6 and len(seen[-1]["milliseconds"]) == 6
+    by_reader = client.predict(token=opened["reader_token"], api_name="/progress")
+    assert by_reader == seen[-1]
+
+
+def test_frames_can_be_read(client: Client, run: dict) -> None:
+    frame = client.predict(token=run["reader_token"], number=3, api_name="/frame")
+    assert np.shape(frame["head"]["world_from_cam"]) == (3, 4) and frame["time_s"] == 3.0
+    assert frame["refined"]["status"] in ("tracked", "weak", "recovered", "lost")
+    for what in ("RGB", "depth", "confidence"):
+        address = client.predict(run["token"], 3, what, api_name="/picture")
+        picture = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+        assert picture.format == "PNG" and picture.width == 640
+    with pytest.raises(AppError, match="no such frame"):
+        client.predict(token=run["token"], number=99, api_name="/frame")
+
+
+def test_the_view_is_driven(client: Client, run: dict, site) -> None:
+    (session,) = site[1].in_memory
+    client.predict(run["token"], show="one frame", bands=9, api_name="/look")
+    assert session.scene.flags.show == "one frame" and session.scene.flags.bands == 3
+    assert client.predict(run["token"], 2, api_name="/seek") == 2
+    assert session.scene.moment == 2
+    assert client.predict(run["token"], None, api_name="/seek") == 4
+    client.predict(run["token"], 1, api_name="/look_through")
+    client.predict(run["token"], api_name="/reset_view")
+    with pytest.raises(AppError, match="no such frame"):
+        client.predict(run["token"], 99, api_name="/seek")
+
+
+def test_points_are_measured_and_followed(client: Client, run: dict) -> None:
+    first = client.predict(run["token"], 0, 20, 20, api_name="/measure")
+    assert len(first["marks"]) == 1 and first["distance"] is None
+    second = client.predict(run["token"], 0, 60, 20, api_name="/measure")
+    expected = np.linalg.norm(np.subtract(*second["marks"]))
+    assert second["distance"] == pytest.approx(expected) and expected > 0
+    track = client.predict(run["token"], 1, 40, 30, api_name="/track")
+    assert track["first"] == 1 and np.shape(track["pixels"]) == (4, 2)
+
+
+def test_files_are_exported_and_fetched(client: Client, run: dict, site, tmp_path: Path) -> None:
+    made = client.predict(run["reader_token"], "ply", "head", api_name="/export")
+    answer = httpx.get(site[0] + made["address"])
+    assert answer.status_code == 200 and len(answer.content) == made["bytes"]
+    assert f'filename="{made["name"]}"' in answer.headers["content-disposition"]
+    (tmp_path / "scene.ply").write_bytes(answer.content)
+    assert isinstance(trimesh.load(tmp_path / "scene.ply"), trimesh.PointCloud)
+
+
+def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
+    opened = client.predict(source="example", api_name="/start")
+    token = opened["token"]
+    for progress in client.submit(token=token, api_name="/follow"):
+        if progress["frames_done"] >= 3:
+            break
+    stopped = client.predict(token, api_name="/stop")
+    assert stopped["state"] == "stopped" and stopped["can_go_on"]
+    assert client.predict(token, api_name="/go_on")["token"] == token
+    for progress in client.submit(token=token, api_name="/follow"):
+        if progress["frames_done"] > stopped["frames_done"]:
+            break
+    cleared = client.predict(token, api_name="/clear")
+    assert cleared["state"] == "empty" and cleared["frames_done"] == 0
+
+
+def test_a_camera_is_waited_for(client: Client, site) -> None:
+    opened = client.predict(source="camera", api_name="/start")
+    assert "camera" in client.predict(opened["token"], api_name="/progress")["message"]
+    assert httpx.get(site[0] + opened["capture"]).status_code == 200
+    assert httpx.get(site[0] + opened["viewer"]).status_code == 200
+    client.predict(opened["token"], api_name="/stop")
+
+
+def test_a_reader_drives_nothing(client: Client, run: dict) -> None:
+    for name in ("stop", "clear", "go_on", "revoke", "look", "reset_view"):
+        with pytest.raises(AppError, match=r"no such session|not here"):
+            client.predict(run["reader_token"], api_name=f"/{name}")
+
+
+def test_a_revoked_token_reads_nothing(client: Client, run: dict, site) -> None:
+    made = client.predict(run["reader_token"], "tum", api_name="/export")
+    renewed = client.predict(run["token"], api_name="/revoke")
+    assert renewed["reader_token"] != run["reader_token"] and renewed["token"] == run["token"]
+    with pytest.raises(AppError, match="no such session"):
+        client.predict(run["reader_token"], api_name="/progress")
+    assert httpx.get(site[0] + made["address"]).status_code == 404
+    assert client.predict(renewed["reader_token"], api_name="/progress")["frames_done"] == 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"source": "example", "example": "moon"}, "no example moon"),
+        ({"source": "upload"}, "No file was chosen"),
+        ({"source": "upload", "files": [{"path": "/etc/passwd"}]}, "no longer here"),
+        ({"source": "example", "model": "huge"}, "not loaded"),
+    ],
+)
+def test_what_cannot_begin_is_told(client: Client, site, wanted: dict, sentence: str) -> None:
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**wanted, api_name="/start")
+    assert len(site[1]) == 0
+
+
+def test_a_session_that_left_memory_comes_back(client: Client, run: dict, site) -> None:
+    sessions: Sessions = site[1]
+    sessions.close(run["token"])
+    assert len(sessions) == 0
+    assert client.predict(run["reader_token"], api_name="/progress")["frames_done"] == 5
+    assert len(sessions) == 1
