@@ -8,13 +8,22 @@ import torch
 
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Frame
+from svggt.model.chunks import WHOLE, Chunks
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.stream import predictions, to_arrays, to_images
+
+_COPIES = 8  # of a frame's tokens within a global block: in, q, k, v, their pieces, out
+_PIXEL_BYTES = 64  # picture, depth, points, two confidences, in float32, and one copy
+_SHARE = 0.8  # of what is free
 
 
 @torch.inference_mode()
 def predict_clip(
-    model: LoadedModel, frames: list[Frame], causal: bool, points: bool = False
+    model: LoadedModel,
+    frames: list[Frame],
+    causal: bool,
+    points: bool = False,
+    chunks: Chunks = WHOLE,
 ) -> list[FramePrediction]:
     """Predicts all frames in one pass.
 
@@ -23,14 +32,35 @@ def predict_clip(
         frames: of one size.
         causal: frame t sees frames 0..t only (the batch form of a stream), else all.
         points: run the point head too.
+        chunks: how the pass is cut; its result is the same.
 
     Returns:
         One prediction per frame; `seconds` is the clip's time divided by its frames.
     """
     started = time.perf_counter()
-    arrays = to_arrays(model.network(to_images(frames, model), causal=causal, points=points))
+    arrays = to_arrays(model.network(to_images(frames, model), causal, points, chunks))
     seconds = (time.perf_counter() - started) / len(frames)
     return predictions(frames, arrays, seconds, memory_bytes=0)
+
+
+def most_frames(model: LoadedModel, size: tuple[int, int], free_bytes: int) -> int:
+    """How many frames fit at once into so much memory, cautiously.
+
+    What a pass keeps of every frame: queries, keys, values and tokens in and out of a block, the
+    tokens of the layers that heads read, and the predictions. Pieces and weights are besides.
+
+    Args:
+        model: the weights.
+        size: (height, width) of the pictures.
+        free_bytes: of the device.
+    """
+    config = model.network.config
+    patches = size[0] * size[1] // config.patch_size**2
+    tokens = (patches + config.num_special_tokens) * config.embed_dim
+    width = torch.finfo(model.device.dtype).bits // 8
+    kept_layers = len({*config.dpt_layers, config.depth - 1})
+    a_frame = tokens * width * (_COPIES + 2 * kept_layers) + size[0] * size[1] * _PIXEL_BYTES
+    return max(1, int(_SHARE * free_bytes / a_frame))
 
 
 @torch.inference_mode()

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Frame
 from svggt.model import policies
+from svggt.model.chunks import Chunks
 from svggt.model.memory import CachePolicy
-from svggt.offline import track_point
+from svggt.offline import predict_clip, track_point
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess
 from svggt.settings import StreamSettings
 from svggt.stream import Stream
+from svggt.turns import Turns
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_FRAMES_A_PIECE = 2  # of a pass over a whole clip: a stream waits for one at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +71,7 @@ class LocalWorker:
         self._streams: dict[str, _Running] = {}
         self._windows = SolverProcess()
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+        self._turns = Turns()
 
     @property
     def models(self) -> dict[str, LoadedModel]:
@@ -104,7 +113,7 @@ class LocalWorker:
         used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
         if used > self._cache_bytes:
             raise MemoryFull("the memory set aside for all streams is used up")
-        prediction = self._device_thread.submit(running.stream.step, frame).result()
+        prediction = self._on_device(partial(running.stream.step, frame))
         if running.refiner is None:
             return Step(prediction, [])
         try:
@@ -121,8 +130,45 @@ class LocalWorker:
             KeyError: no such model is loaded.
             ValueError: it has no track head.
         """
-        follow = partial(track_point, self._models[model], shown, pixel)
-        return self._device_thread.submit(follow).result()
+        return self._on_device(partial(track_point, self._models[model], shown, pixel))
+
+    def predict_clip(
+        self,
+        settings: StreamSettings,
+        frames: list[Frame],
+        causal: bool,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> list[FramePrediction]:
+        """All frames in one pass, on the caller's thread, in the gaps that streams leave.
+
+        Args:
+            settings: model, and whether the point head is run.
+            frames: of one size.
+            causal: the batch form of a stream; else what offline VGGT does.
+            on_turn: called between two pieces; may raise to end the pass.
+
+        Raises:
+            KeyError: no such model is loaded.
+        """
+
+        def turn() -> None:
+            on_turn()
+            self._turns.give_way()
+
+        model = self._models[settings.model]
+        with self._turns.patient():
+            return predict_clip(
+                model, frames, causal, settings.points, Chunks(_FRAMES_A_PIECE, turn)
+            )
+
+    def _on_device(self, compute: Callable[[], Result]) -> Result:
+        """Waits for the device's turn."""
+
+        def in_turn() -> Result:
+            with self._turns.urgent():
+                return compute()
+
+        return self._device_thread.submit(in_turn).result()
 
     def settle(self, stream_id: str) -> list[Correction]:
         """Corrections that are still on their way after the last frame; waits for them."""

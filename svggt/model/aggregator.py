@@ -6,10 +6,13 @@ Knows nothing of how far a frame may look: the caller passes a way of attending 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.config import ModelConfig
 from svggt.model.encoder import Encoder
 from svggt.model.layers import Attend, Block
@@ -39,14 +42,20 @@ class Aggregator(nn.Module):
         )
 
     def forward(
-        self, images: Tensor, attend: Callable[[int], Attend], first_frame: int = 0
+        self,
+        images: Tensor,
+        attend: Callable[[int], Attend] | None,
+        first_frame: int = 0,
+        chunks: Chunks = WHOLE,
     ) -> dict[int, Tensor]:
         """Tokens of the layers that the heads read.
 
         Args:
             images: (B, S, 3, H, W) in [0, 1], H and W multiples of the patch.
-            attend: layer -> how the tokens of all S frames attend in that global block.
+            attend: layer -> how the tokens of all S frames attend in that global block; None:
+                every token to every token.
             first_frame: number in the stream of the first of these frames.
+            chunks: how the pass is cut; a global block is cut only where all attend to all.
 
         Returns:
             layer -> (B, S, P, 2 C): [frame block's output | global block's output], where the
@@ -54,7 +63,7 @@ class Aggregator(nn.Module):
         """
         config = self.config
         batch, frames, _, height, width = images.shape
-        x = self.patch_embed(self._normalise(images).flatten(0, 1))
+        x = chunks.over(self.patch_embed, self._normalise(images).flatten(0, 1))
         x = torch.cat([self._special_tokens(batch, frames, first_frame), x], dim=1)
         grid = (height // config.patch_size, width // config.patch_size)
         head_dim = config.embed_dim // config.num_heads
@@ -64,9 +73,14 @@ class Aggregator(nn.Module):
         for layer, (frame_block, global_block) in enumerate(
             zip(self.frame_blocks, self.global_blocks, strict=True)
         ):
-            inside = frame_block(x, rope=rope)  # (B * S, P, C)
+            inside = chunks.over(partial(frame_block, rope=rope), x)  # (B * S, P, C)
             across = inside.unflatten(0, (batch, frames)).flatten(1, 2)  # (B, S * P, C)
-            across = global_block(across, attend(layer), rope)
+            if attend is None:
+                block = cast(Block, global_block)
+                across = block.in_chunks(across, rope, x.shape[1], chunks)
+            else:
+                across = global_block(across, attend(layer), rope)
+            chunks.turn()
             x = across.unflatten(1, (frames, -1)).flatten(0, 1)
             if layer in wanted:
                 outputs[layer] = torch.cat([inside, x], dim=-1).unflatten(0, (batch, frames))

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.config import ModelConfig
 from svggt.model.rope import sinusoids
 
@@ -101,17 +102,28 @@ class DenseHead(nn.Module):
         )
         self.scratch = Scratch(config, features, out_channels)
 
-    def forward(self, tokens: dict[int, Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(
+        self, tokens: dict[int, Tensor], size: tuple[int, int], chunks: Chunks = WHOLE
+    ) -> Tensor:
         """Predicts for every frame.
 
         Args:
             tokens: layer -> (B, S, P, 2 C), of the aggregator.
             size: (H, W) of the pictures.
+            chunks: how the pass is cut; no frame knows of another here.
 
         Returns:
             (B, S, out_channels, H, W) raw predictions; a features-only head returns
             (B, S, features, H / r, W / r) with r the tracker's `down_ratio`.
         """
+        count = tokens[self.config.dpt_layers[0]].shape[1]
+        pieces = [
+            self._predict({layer: x[:, span] for layer, x in tokens.items()}, size)
+            for span in chunks.spans(count)
+        ]
+        return torch.cat(pieces, dim=1)
+
+    def _predict(self, tokens: dict[int, Tensor], size: tuple[int, int]) -> Tensor:
         batch, frames = tokens[self.config.dpt_layers[0]].shape[:2]
         x = self.scratch.fuse(self._levels(tokens, size))
         if self.out_channels is None:

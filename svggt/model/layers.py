@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svggt.model.chunks import Chunks
 from svggt.model.rope import Rope
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -76,12 +77,20 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, attend: Attend, rope: Rope | None) -> Tensor:
+        return self.merge(attend(*self.project(x, rope)))
+
+    def project(self, x: Tensor, rope: Rope | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, (B, heads, N, head_dim) each, of tokens (B, N, C)."""
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         q, k = self.q_norm(q), self.k_norm(k)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
-        return self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
+        return q, k, v
+
+    def merge(self, attended: Tensor) -> Tensor:
+        """(B, heads, N, head_dim) to (B, N, C)."""
+        return self.proj(attended.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -112,5 +121,25 @@ class Block(nn.Module):
         self.ls2 = LayerScale(dim, layer_scale)
 
     def forward(self, x: Tensor, attend: Attend = attend_all, rope: Rope | None = None) -> Tensor:
-        x = x + self.ls1(self.attn(self.norm1(x), attend, rope))
+        return self._finish(x, self.attn(self.norm1(x), attend, rope))
+
+    def in_chunks(self, x: Tensor, rope: Rope, tokens_per_frame: int, chunks: Chunks) -> Tensor:
+        """What `forward` makes of (B, S * P, C) with `attend_all`, some frames at a time."""
+        if chunks.frames is None:
+            return self(x, attend_all, rope)
+        pieces = x.split(chunks.frames * tokens_per_frame, dim=1)
+        projected = []
+        for piece in pieces:
+            projected.append(self.attn.project(self.norm1(piece), rope))
+            chunks.turn()
+        keys, values = (torch.cat([each[i] for each in projected], dim=2) for i in (1, 2))
+        finished = []
+        for piece, (queries, _, _) in zip(pieces, projected, strict=True):
+            attended = attend_all(queries, keys, values)
+            finished.append(self._finish(piece, self.attn.merge(attended)))
+            chunks.turn()
+        return torch.cat(finished, dim=1)
+
+    def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + self.ls1(attended)
         return x + self.ls2(self.mlp(self.norm2(x)))

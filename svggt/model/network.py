@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from svggt.model.aggregator import Aggregator
 from svggt.model.camera_head import CameraHead
+from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.config import ModelConfig
 from svggt.model.dense_head import DenseHead, activate_depth, activate_points
 from svggt.model.layers import attend_all, attend_past
@@ -57,17 +58,20 @@ class VGGT(nn.Module):
         self.depth_head = DenseHead(config, config.dpt_features, out_channels=2)
         self.track_head = TrackHead(config, config.track) if config.track else None
 
-    def forward(self, images: Tensor, causal: bool, points: bool = True) -> NetworkOutput:
+    def forward(
+        self, images: Tensor, causal: bool, points: bool = True, chunks: Chunks = WHOLE
+    ) -> NetworkOutput:
         """Predicts a whole clip at once.
 
         Args:
             images: (B, S, 3, H, W) in [0, 1], H and W multiples of the patch.
             causal: frame t sees frames 0..t (StreamVGGT); else all of them (VGGT).
             points: run the point head too.
+            chunks: how the pass is cut.
         """
-        tokens = self._clip_tokens(images, causal)
+        tokens = self._clip_tokens(images, causal, chunks)
         attend = attend_past(1) if causal else attend_all
-        return self._heads(tokens, images, lambda number, block: attend, points)
+        return self._heads(tokens, images, lambda number, block: attend, points, chunks)
 
     def step(self, images: Tensor, memory: Memory, points: bool = True) -> NetworkOutput:
         """Predicts the next frame of B streams: (B, 1, 3, H, W).
@@ -89,23 +93,32 @@ class VGGT(nn.Module):
         tokens = self._clip_tokens(images, causal)
         return self.track_head(tokens, _size(images), query_points)
 
-    def _clip_tokens(self, images: Tensor, causal: bool) -> dict[int, Tensor]:
+    def _clip_tokens(
+        self, images: Tensor, causal: bool, chunks: Chunks = WHOLE
+    ) -> dict[int, Tensor]:
         rows, columns = self._grid(images)
-        per_frame = self.config.num_special_tokens + rows * columns
-        attend = attend_past(per_frame) if causal else attend_all
-        return self.aggregator(images, lambda layer: attend)
+        if not causal:
+            return self.aggregator(images, None, chunks=chunks)
+        past = attend_past(self.config.num_special_tokens + rows * columns)
+        return self.aggregator(images, lambda layer: past, chunks=chunks)
 
     def _heads(
-        self, tokens: dict[int, Tensor], images: Tensor, camera_attend, points: bool
+        self,
+        tokens: dict[int, Tensor],
+        images: Tensor,
+        camera_attend,
+        points: bool,
+        chunks: Chunks = WHOLE,
     ) -> NetworkOutput:
         camera_dtype = self.camera_head.token_norm.weight.dtype
         camera_tokens = tokens[self.config.depth - 1][:, :, 0].to(camera_dtype)
         pose_enc_passes = self.camera_head(camera_tokens, camera_attend)
         size = _size(images)
-        depth, depth_conf = activate_depth(self.depth_head(tokens, size))
+        depth, depth_conf = activate_depth(self.depth_head(tokens, size, chunks))
         world_points = world_points_conf = None
         if points:
-            world_points, world_points_conf = activate_points(self.point_head(tokens, size))
+            raw = self.point_head(tokens, size, chunks)
+            world_points, world_points_conf = activate_points(raw)
         return NetworkOutput(
             tokens, pose_enc_passes, depth, depth_conf, world_points, world_points_conf
         )

@@ -11,6 +11,7 @@ from svggt.experiments.parity import (
     stream_clip,
     streaming_errors,
 )
+from svggt.model.chunks import Chunks
 from svggt.model.memory import Memory
 from svggt.model.network import VGGT
 from svggt.model.policies import full, published_camera_memory, window
@@ -137,3 +138,25 @@ def test_full_memory_grows_geometrically(parity: Fixture) -> None:
 def test_a_window_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="1 or more"):
         window(0)
+
+
+@pytest.mark.parametrize("causal", [False, True], ids=["offline", "causal"])
+@pytest.mark.parametrize("frames", [1, 2, 3, 8])
+def test_a_pass_in_chunks_equals_one_pass(network: VGGT, frames: int, causal: bool) -> None:
+    dtype = network.camera_head.token_norm.weight.dtype
+    images, turns = clip(5, 2, LANDSCAPE, dtype), []
+    with torch.no_grad():
+        whole = network(images, causal=causal)
+        pieces = network(images, causal, chunks=Chunks(frames, lambda: turns.append(1)))
+    for name in ("pose_enc", "depth", "depth_conf", "world_points", "world_points_conf"):
+        error = relative_error(getattr(pieces, name), getattr(whole, name))
+        assert error <= BOUNDS[dtype], (name, error)
+    assert len(turns) >= network.config.depth
+
+
+def test_a_pass_can_be_ended_between_two_chunks(parity: Fixture) -> None:
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    with torch.no_grad(), pytest.raises(KeyboardInterrupt):
+        parity.network()(parity.images, causal=False, chunks=Chunks(1, end))
