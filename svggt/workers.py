@@ -23,7 +23,7 @@ from svggt.offline import predict_clip, track_point
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
-from svggt.refine.solver import ProcessSolver, SolverProcess
+from svggt.refine.solver import ProcessSolver, SolverProcess, WaitingSolver
 from svggt.settings import StreamSettings
 from svggt.stream import Stream
 from svggt.turns import Turns
@@ -160,6 +160,15 @@ class LocalWorker:
             return predict_clip(
                 model, frames, causal, settings.points, Chunks(_FRAMES_A_PIECE, turn)
             )
+
+    def refine_clip(
+        self, frames: list[Frame], predictions: list[FramePrediction]
+    ) -> list[Correction]:
+        """Corrections of a whole clip that was predicted at once, in the order they were made."""
+        refiner = Refiner(WaitingSolver(self._windows))
+        pairs = zip(frames, predictions, strict=True)
+        made = [correction for f, p in pairs for correction in refiner.add(f.grey, p)]
+        return made + refiner.settle()
 
     def _on_device(self, compute: Callable[[], Result]) -> Result:
         """Waits for the device's turn."""

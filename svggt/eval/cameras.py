@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svggt import metrics
 from svggt.checkpoints import LoadedModel
-from svggt.eval import metrics
 from svggt.frames import Fitter, Frame
 from svggt.model.policies import window
 from svggt.prediction import FramePrediction

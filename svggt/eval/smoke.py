@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt import metrics
 from svggt.checkpoints import ASSETS, LoadedModel
 from svggt.clips import open_clip
-from svggt.eval import metrics
 from svggt.frames import Frame, InputLimits
 from svggt.model.policies import full
 from svggt.offline import predict_clip

@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from svggt.experiments import parity as parity_experiment
+from svggt.experiments.compare import WayOptions, compare_clip, write_views
 from svggt.experiments.replay import record_replay
 from svggt.experiments.store_int8 import store_int8 as write_int8
 from svggt.web.gallery import EXAMPLES
@@ -87,7 +88,41 @@ def store_int8(
     return 0
 
 
-COMMANDS = {"parity": parity, "replay": replay, "tours": tours, "store-int8": store_int8}
+def compare(
+    clip: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    a: WayOptions = WayOptions("streaming"),  # noqa: B008  # frozen
+    b: WayOptions = WayOptions("offline"),  # noqa: B008
+    frames: int = 40,
+    rate: float | None = None,
+    every: int = 8,
+) -> int:
+    """Compare two ways of computing the same frames, and write a report of it.
+
+    Args:
+        clip: a video, as `assets/clips/office.mp4`.
+        out: folder for both runs, tables, plots, views and `report.html`.
+        a: one run.
+        b: the other; the first is compared with it.
+        frames: at most.
+        rate: frames a second taken from the clip; chosen by motion if left out.
+        every: offline begins again with every so manieth frame, for its latency.
+    """
+    from svggt.experiments.report import write_report  # matplotlib: of the extra "eval"
+
+    compared = compare_clip(clip, out, (a, b), frames, rate, every)
+    write_report(compared, write_views(compared, out), out)
+    sys.stdout.write((out / "figures.json").read_text("utf-8") + f"\n{out / 'report.html'}\n")
+    return 0
+
+
+COMMANDS = {
+    "compare": compare,
+    "parity": parity,
+    "replay": replay,
+    "tours": tours,
+    "store-int8": store_int8,
+}
 
 if __name__ == "__main__":
     try:

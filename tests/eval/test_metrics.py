@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svggt import geometry
+from svggt import geometry, metrics
 from svggt.checkpoints import ASSETS, LoadedModel
 from svggt.clips import open_clip
-from svggt.eval import metrics
 from svggt.eval.cameras import PosedFolder
 from svggt.eval.smoke import BOUNDS, OfficeTruth, SmokeFigures, office_frames, smoke_figures
 from svggt.frames import InputLimits

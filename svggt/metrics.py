@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from svggt import geometry
 
@@ -21,6 +22,26 @@ def absrel(predicted: Array, true: Array) -> float:
     predicted, true = predicted[valid], true[valid]
     scale = np.median(true / predicted)
     return float(np.mean(np.abs(scale * predicted - true) / true))
+
+
+def delta1(predicted: Array, true: Array) -> float:
+    """Share of valid pixels within a factor of 1.25, with the scale of `absrel`."""
+    valid = true > 0
+    predicted, true = predicted[valid], true[valid]
+    ratio = np.median(true / predicted) * predicted / true
+    return float(np.mean(np.maximum(ratio, 1 / ratio) < 1.25))
+
+
+def chamfer(one: Array, other: Array) -> float:
+    """Symmetric chamfer distance: mean of both clouds' mean distance to the other's nearest point.
+
+    Args:
+        one: (N, 3).
+        other: (M, 3), in the same coordinates.
+    """
+    there, _ = KDTree(other).query(one, workers=-1)
+    back, _ = KDTree(one).query(other, workers=-1)
+    return float((there.mean() + back.mean()) / 2)
 
 
 def rotation_errors(predicted: Array, true: Array) -> Array:
