@@ -101,7 +101,7 @@ class FrameArchive:
             raise KeyError(number) from None
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number:06}.npz"
+        return self._folder / f"{number:06d}.npz"
 
 
 def _packed(name: str, confidence: NDArray[np.float32]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from svggt.checkpoints import LoadedModel, automatic_model, load_model
 from svggt.clips import PICTURE_SUFFIXES, open_clip
 from svggt.devices import Precision, choose_device
-from svggt.exports import Exporter, FormatName
+from svggt.exports import FormatName, make_export
 from svggt.frames import BadInput, Frame, InputLimits
 from svggt.progress import State
 from svggt.run import settle, take, with_kept_frames
@@ -56,9 +56,8 @@ def run(
         frames: at most.
         precision: numbers of the backbone.
     """
-    recording = Recording(out)
-    if recording.about is not None:
-        raise BadInput(f"{out} holds a run already: go on with it, or name another folder.")
+    if out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out} is not empty: name another folder, or go on with the run in it.")
     loaded = load_model(_name(model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits)
@@ -68,6 +67,7 @@ def run(
     head = cameras == "head" or (cameras == "auto" and loaded.cameras_hold)
     chosen: Cameras = "head" if head else "refined"
     look = Look(cameras=chosen)
+    recording = Recording(out)
     recording.begin(About(settings, loaded.note, opened, frames, look, time.time()))
     state = _stream(loaded, settings, recording, opened.frames(), opened.total)
     return _export(recording, export, chosen) if state == "finished" else 1
@@ -139,14 +139,13 @@ def _stream(
 
 
 def _export(recording: Recording, formats: Sequence[FormatName], cameras: Cameras) -> int:
-    exporter = Exporter()
     for name in formats:
-        sys.stdout.write(f"{exporter.make(recording, name, cameras)}\n")
+        sys.stdout.write(f"{make_export(recording, name, cameras)}\n")
     return 0
 
 
 def _existing(folder: Path) -> tuple[Recording, About]:
-    about = Recording(folder).about if folder.is_dir() else None
+    about = Recording(folder).about if (folder / "run.json").is_file() else None
     if about is None:
         raise BadInput(f"{folder} holds no run. Make one: python -m svggt run CLIP --out {folder}")
     return Recording(folder), about

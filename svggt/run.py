@@ -38,20 +38,21 @@ def take(
         recording: of the run.
 
     Yields:
-        A step a frame; of rebuilt ones without corrections, which come with the first new one.
+        A step a frame; of rebuilt ones without corrections, which come with the last of them.
     """
     kept = len(recording.frames)
     anew: list[Correction] = []
     for frame in frames:
         step = worker.step(stream_id, frame)
-        if frame.number < kept:
-            anew += step.corrections
-            yield Step(step.prediction, [])
+        if frame.number >= kept:
+            recording.add(frame, step.prediction, step.corrections)
+            yield step
             continue
-        corrections = [*anew, *step.corrections]
-        anew = []
-        recording.add(frame, step.prediction, corrections)
-        yield Step(step.prediction, corrections)
+        anew += step.corrections
+        is_last = frame.number == kept - 1
+        if is_last:
+            recording.cameras.append(anew)
+        yield Step(step.prediction, anew if is_last else [])
 
 
 def settle(worker: LocalWorker, stream_id: str, recording: Recording) -> list[Correction]:

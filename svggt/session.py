@@ -73,7 +73,11 @@ class Session:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
-        self._show_recording()
+        try:
+            self._show_recording()
+        except BaseException:
+            self.scene.close()
+            raise
 
     @property
     def token(self) -> str:
@@ -125,21 +129,23 @@ class Session:
                 frames = itertools.chain([first], frames)
             if not self._has_room():
                 raise BadInput(_DISK_FULL)
-            stream_id = self._worker.open(settings)
             max_frames = clip.total or clip.limits.max_frames
-            self.scene.reset(max_frames)
-            if look is not None:
-                self.scene.look(look)
-            self.recording.begin(
-                About(
-                    settings=settings,
-                    model_note=self._worker.models[settings.model].note,
-                    clip=clip if isinstance(clip, Clip) else None,
-                    max_frames=max_frames,
-                    look=self.scene.flags,
-                    began=time.time(),
-                )
+            about = About(
+                settings=settings,
+                model_note=self._worker.models[settings.model].note,
+                clip=clip if isinstance(clip, Clip) else None,
+                max_frames=max_frames,
+                look=look or self.scene.flags,
+                began=time.time(),
             )
+            stream_id = self._worker.open(settings)
+            try:
+                self.recording.begin(about)
+            except BaseException:
+                self._worker.close(stream_id)
+                raise
+            self.scene.reset(max_frames)
+            self.scene.look(about.look)
             self._progress = Progress(version=self._progress.version)
             self._launch(clip, stream_id, frames)
 
@@ -169,8 +175,8 @@ class Session:
                 after = self.recording.frames.frame(len(self.recording.frames) - 1)
                 clip = dataclasses.replace(clip, after=after)
             frames = with_kept_frames(self.recording, clip, self._stop.is_set)
-            stream_id = self._worker.open(about.settings)
             self.recording.go_on()
+            stream_id = self._worker.open(about.settings)
             self._launch(clip, stream_id, frames)
 
     def track(self, number: int, pixel: tuple[int, int]) -> PointTrack:
@@ -217,9 +223,11 @@ class Session:
 
     def _show_recording(self) -> None:
         """Draws what is on disk, and says how its run ended."""
+        if not self.recording.has_run:
+            return
         about, corrections = self.recording.about, self.recording.cameras.read()
         if about is None:
-            return
+            raise BadInput("This scene was kept by another version of this server.")
         self.scene.look(about.look)
         self.scene.reset(about.max_frames)
         seconds: list[float] = []
@@ -237,6 +245,8 @@ class Session:
         )
         if about.state == "running":  # it was killed: its thread is no more
             message = f"Interrupted after {self._count()}. Go on takes the rest of the clip."
+            if not seconds:
+                message = "Interrupted before its first frame. Press Start once more."
             self._publish(state="interrupted", message=message)
 
     def _launch(self, clip: Clip | LiveClip, stream_id: str, frames: Iterator[Frame]) -> None:
@@ -273,22 +283,27 @@ class Session:
             if self.camera is not None:
                 self.camera.end()
         elapsed = time.perf_counter() - started
-        self.recording.end(state, message, elapsed)
+        try:
+            self.recording.end(state, message, elapsed)
+        except OSError:  # then it counts as interrupted when it is read again
+            log.exception("the end of a run could not be written")
         self._publish(state=state, message=message, elapsed_s=elapsed)
 
     def _steps(self, stream_id: str, frames: Iterator[Frame], started: float) -> tuple[State, str]:
         """Model, disk and scene, frame by frame; returns how the run ended."""
-        drawn = self.scene.num_frames
+        drawn, last = self.scene.num_frames, -1
         going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
         for step in take(self._worker, stream_id, going, self.recording):
-            number = step.prediction.number
-            if number < drawn:
-                self._publish(message=f"Rebuilding the memory: frame {number + 1} of {drawn}.")
+            last = step.prediction.number
+            if last < drawn:
+                self._publish(message=f"Rebuilding the memory: frame {last + 1} of {drawn}.")
+                self.scene.correct(step.corrections)
                 continue
             self._show(step, started)
-            if number % _FRAMES_A_LOOK == 0 and not self._has_room():
+            if last % _FRAMES_A_LOOK == 0 and not self._has_room():
                 raise BadInput(_DISK_FULL)
-        self.scene.correct(settle(self._worker, stream_id, self.recording))
+        if last >= drawn - 1:  # else its cameras are of a part of what was there
+            self.scene.correct(settle(self._worker, stream_id, self.recording))
         if self._stop.is_set():
             return "stopped", f"Stopped after {self._count()}."
         return "finished", f"Finished: {self._count()}."

@@ -9,11 +9,13 @@ import hashlib
 import logging
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from svggt.frames import BadInput
 from svggt.session import Session
+from svggt.store.recording import Recording
 from svggt.store.store import Store, Tokens
 from svggt.workers import LocalWorker
 
@@ -55,7 +57,8 @@ class Sessions:
         self._open: dict[str, Session] = {}  # by the name of their recording
         self._names: dict[tuple[Role, str], str] = {}  # by role and hash of the token
         self._tokens: dict[str, Tokens] = {}
-        self._lock = threading.RLock()
+        self._opening = threading.RLock()  # so that limits hold
+        self._loading: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._ended = threading.Event()
         for name, tokens in store.tokens().items():
             self._know(name, tokens)
@@ -77,7 +80,7 @@ class Sessions:
         Raises:
             BadInput: there are too many.
         """
-        with self._lock:
+        with self._opening:
             self._check_address(address)
             self._make_way()
             tokens = Tokens.new()
@@ -85,7 +88,8 @@ class Sessions:
             name = recording.folder.name
             self._know(name, tokens)
             session = Session(self.worker, address, tokens, recording, self._has_room)
-            return self._show(name, session)
+            self._open[name] = session
+            return session
 
     def get(self, token: str | None, role: Role = "owner") -> Session | None:
         """The session in memory that a token opens; None for unknown and expired alike."""
@@ -98,15 +102,25 @@ class Sessions:
         """The same, brought back from disk where it left memory, which takes seconds.
 
         Raises:
-            BadInput: there are too many.
+            BadInput: there are too many, or it cannot be read.
         """
-        with self._lock:  # not twice at once
-            session, name = self.get(token, role), self._name(token, role)
-            if session is not None or name is None:
-                return session
-            self._make_way()
+        session, name = self.get(token, role), self._name(token, role)
+        if session is not None or name is None:
+            return session
+        with self._loading[name]:  # not twice at once, and not while it leaves
+            if name in self._open or name not in self._tokens:
+                return self._open.get(name)
+            with self._opening:
+                self._make_way()
             recording, tokens = self.store.load(name), self._tokens[name]
-            return self._show(name, Session(self.worker, "", tokens, recording, self._has_room))
+            session = Session(self.worker, "", tokens, recording, self._has_room)
+            self._open[name] = session
+            return session
+
+    def recording(self, token: str | None, role: Role) -> Recording | None:
+        """What a session has on disk, which needs no scene; None for unknown and expired."""
+        name = self._name(token, role)
+        return None if name is None else self.store.load(name)
 
     def kept_until(self, session: Session) -> float:
         """When it goes from disk if it stays as it is, seconds since 1970."""
@@ -114,8 +128,8 @@ class Sessions:
 
     def revoke(self, session: Session) -> None:
         """Gives it another reader's token; the old one opens nothing any more."""
-        with self._lock:
-            name = session.recording.folder.name
+        name = session.recording.folder.name
+        with self._loading[name]:
             tokens = replace(session.tokens, reader=Tokens.new().reader)
             self.store.write_tokens(name, tokens)
             self._forget(name)
@@ -124,25 +138,25 @@ class Sessions:
 
     def close(self, token: str) -> None:
         """Takes a session out of memory; closing twice is harmless. Without a run it is gone."""
-        with self._lock:
-            session = self._open.pop(self._name(token, "owner") or "", None)
-        if session is None:
+        name = self._name(token, "owner")
+        if name is None:
             return
-        session.close()
-        if session.recording.about is None:
-            self.remove(token)
+        with self._loading[name]:
+            session = self._open.get(name)
+            if session is None:
+                return
+            session.close()
+            del self._open[name]  # last: what is in memory is not expired on disk
+            if not session.recording.has_run:
+                self._remove(name)
 
     def remove(self, token: str) -> None:
         """Ends a session, on disk too."""
         name = self._name(token, "owner")
-        if name is None:
-            return
-        with self._lock:
-            session = self._open.pop(name, None)
-            self._forget(name)
-        if session is not None:
-            session.close()
-        self.store.remove(name)
+        if name is not None:
+            with self._loading[name]:
+                self.close(token)
+                self._remove(name)
 
     def shutdown(self) -> None:
         """Takes all sessions out of memory, and lets the store go."""
@@ -168,19 +182,22 @@ class Sessions:
         self._expire_store()
 
     def _expire_store(self) -> None:
-        with self._lock:
-            for name in self.store.expire(self._open.keys()):
-                self._forget(name)
+        for name in self.store.expire(set(self._open)):
+            self._forget(name)
 
     def _has_room(self) -> bool:
-        """Whether the disk takes more, if need be after what is oldest has gone."""
+        """Whether the disk takes more, if need be after what is oldest has gone.
+
+        Runs ask, while whoever waits for them may hold locks: it takes none.
+        """
         if not self.store.has_room():
             self._expire_store()
         return self.store.has_room()
 
-    def _show(self, name: str, session: Session) -> Session:
-        self._open[name] = session
-        return session
+    def _remove(self, name: str) -> None:
+        self._forget(name)
+        self.store.remove(name)
+        self._loading.pop(name, None)
 
     def _check_address(self, address: str) -> None:
         """Takes a session of a visitor out of memory, if they have many.

@@ -25,7 +25,7 @@ def test_a_clip_becomes_a_folder_that_goes_on(tmp_path: Path) -> None:
     assert sorted(recording.cameras.read()) == list(range(4))
     about, whole = recording.about, recording.frames.load(3).depth
     assert about is not None and about.state == "finished" and about.elapsed_s > 0
-    with pytest.raises(BadInput, match="holds a run already"):
+    with pytest.raises(BadInput, match="not empty"):
         run((EXAMPLES[0].clip,), tmp_path / "a")
     with pytest.raises(BadInput, match="has ended"):
         go_on(tmp_path / "a")
@@ -38,6 +38,19 @@ def test_a_clip_becomes_a_folder_that_goes_on(tmp_path: Path) -> None:
         "scene-refined-4-frames.ply",
         "scene-head-4-frames.npz",
     }
+
+
+def test_nothing_of_the_persons_own_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "mine.jpg").write_bytes(b"mine")
+    with pytest.raises(BadInput, match="not empty"):
+        run((tmp_path / "frames",), tmp_path)
+    with pytest.raises(BadInput, match="holds no run"):
+        export(tmp_path, ("glb",))
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == [
+        "frames",
+        "frames/mine.jpg",
+    ]
 
 
 @pytest.mark.parametrize(

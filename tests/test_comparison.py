@@ -30,7 +30,7 @@ def ran(worker: LocalWorker, mode: Mode, folder: Path, refine: bool = False) -> 
     way = Way(mode, StreamSettings(model="tiny", memory="full", refine=refine), "head")
     recording = Recording(folder / mode)
     run_way(worker, way, make_frames(FRAMES), recording)
-    return Shots(recording, "refined" if refine else "head", FRAMES, lambda number: None)
+    return Shots.of(recording, "refined" if refine else "head")
 
 
 def test_streaming_with_full_memory_is_the_batch_pass(worker: LocalWorker, tmp_path) -> None:
@@ -87,4 +87,6 @@ def test_the_command_writes_a_report(tmp_path: Path) -> None:
     for name in ("latency.svg", "latency.pdf", "total.svg", "total.pdf", "views.png"):
         assert (out / name).stat().st_size > 1000
     page = (out / "report.html").read_text()
-    assert "share one set of weights" in page and page.count("<svg") == 2 and 'src="http' not in page
+    assert (
+        "share one set of weights" in page and page.count("<svg") == 2 and 'src="http' not in page
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import threading
@@ -492,7 +493,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_drawn(
     run(session, Made(500))
     wait(session, ended)
     assert session.progress.state == "failed" and "disk" in session.progress.message
-    assert 1 < session.scene.num_frames < 100
+    assert 1 < session.scene.num_frames < 500
     with pytest.raises(BadInput, match="disk"):
         run(session, Made(500))
     assert session.scene.num_frames > 1  # nothing was lost by the refusal
@@ -507,4 +508,91 @@ def test_sessions_go_from_disk_in_time(worker: LocalWorker, tmp_path: Path) -> N
     time.sleep(0.3)
     sessions.expire(time.monotonic())
     assert sessions.find(session.token) is None and not session.recording.folder.exists()
+    sessions.shutdown()
+
+
+def test_an_end_that_cannot_be_written_ends_the_run(sessions: Sessions) -> None:
+    session = sessions.open("a")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    session.recording.add = full  # pyright: ignore
+    session.recording.end = full  # pyright: ignore
+    run(session, Made(3))
+    wait(session, ended)
+    assert session.progress.state == "failed" and "disk" in session.progress.message
+    assert sessions.worker.num_streams == 0 and not session.in_use
+
+
+def test_a_start_whose_clip_cannot_be_kept_changes_nothing(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    session = sessions.open("a")
+    run(session, Made(3))
+    wait(session, ended)
+    before = session.progress
+    clip = open_clip(write_pictures(tmp_path / "clip", 2), 84, None, InputLimits())
+    clip.paths[1].unlink()
+    with pytest.raises(OSError, match=r"1\.png"):
+        run(session, clip)
+    assert session.progress == before and session.scene.num_frames == 3
+    assert len(session.recording.frames) == 3 and session.recording.about is not None
+    assert sessions.worker.num_streams == 0
+
+
+def test_a_run_of_another_version_is_told_and_kept(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(3))
+    wait(session, ended)
+    about = session.recording.folder / "run.json"
+    sessions.close(session.token)
+    about.write_text('{"format": "of tomorrow"}')
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(BadInput, match="another version"):
+            sessions.find(session.token)
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() <= before and about.exists() and len(sessions) == 0
+
+
+def test_cameras_stay_in_one_world_whenever_a_run_that_goes_on_is_stopped(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    clip = open_clip(write_pictures(tmp_path / "clip", 60), 84, None, InputLimits())
+    session = sessions.open("a")
+    session.start(clip, StreamSettings(model="tiny", refine=True))
+    wait(session, lambda p: p.frames_done >= 20)
+    session.stop()
+    before, drawn = session.recording.cameras.read(), session.scene.num_frames
+    session.go_on()
+    wait(session, lambda p: "frame 3 of" in p.message or p.message == "")
+    session.stop()
+    after = session.recording.cameras.read()
+    if session.scene.num_frames == drawn:  # stopped while its memory was rebuilt
+        assert all(after[n].revision == before[n].revision for n in range(3))
+    assert sorted(after) == list(range(session.scene.num_frames))
+
+
+def test_closing_and_opening_at_once_is_no_deadlock(worker: LocalWorker, tmp_path: Path) -> None:
+    """Over its quota, full, and somebody starts while somebody else opens."""
+    limits = SessionLimits(max_sessions=1, max_per_address=5)
+    sessions = Sessions(worker, limits, Store(tmp_path, quota_bytes=1))
+    session, gate = sessions.open("a"), threading.Event()
+
+    def begin() -> None:
+        with contextlib.suppress(BadInput):
+            run(session, Made(3, wait_at=0, gate=gate))
+
+    starting = threading.Thread(target=begin)
+    starting.start()
+    opening = threading.Thread(target=lambda: sessions.open("b"))
+    opening.start()
+    time.sleep(0.2)
+    gate.set()
+    for thread in (starting, opening):
+        thread.join(10)
+        assert not thread.is_alive()
     sessions.shutdown()

@@ -176,7 +176,7 @@ def _side(
     predictions = run_way(worker, way, frames, recording)
     recording.end("finished", f"Finished: {len(frames)} frames.", time.time() - began)
     found = latencies(worker, way, frames, predictions, every)
-    shots = Shots(recording, option.cameras, len(frames), on_frame=lambda number: None)
+    shots = Shots.of(recording, option.cameras)
     return Side(way, shots, found, predictions[-1].memory_bytes)
 
 

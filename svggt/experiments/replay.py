@@ -32,8 +32,7 @@ def record_replay(clip: Path, target: Path, model: str, rate: float, frames: int
         recording = Recording(out)
         about = recording.about
         assert about is not None
-        count = len(recording.frames)
-        shots = Shots(recording, about.look.cameras, count, on_frame=lambda number: None)
+        shots = Shots.of(recording, about.look.cameras)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_viser(shots, target, _POINTS)
     return target.stat().st_size

@@ -1,12 +1,15 @@
 """What can be taken away: a recording in the formats that others read.
 
-An export is made once and lies beside its recording; it is whole or not there.
+An export is made once and lies beside its recording; it is whole or not there,
+and of one state of its cameras.
 """
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +19,6 @@ from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
 from svggt.exports.frames import Shots
 from svggt.exports.replay import write_html, write_viser
-from svggt.files import whole
 from svggt.frames import BadInput
 from svggt.scene.look import Cameras
 from svggt.store.recording import Recording
@@ -37,7 +39,8 @@ class Format:
     write: Callable[[Shots, Path], None]
 
 
-_PATIENCE_SECONDS = 120.0
+_MOST_WAITING = 8
+_CHANGED = "The run went on or was cleared meanwhile. Prepare the file once more."
 
 FormatName = Literal["glb", "ply", "colmap", "npz", "tum", "depth", "viser", "html"]
 
@@ -53,43 +56,67 @@ FORMATS: dict[FormatName, Format] = {
 }
 
 
+def make_export(
+    recording: Recording,
+    format_name: FormatName,
+    cameras: Cameras,
+    on_frame: Callable[[int], None] = lambda number: None,
+) -> Path:
+    """The file of an export, made unless it is there.
+
+    Args:
+        recording: of a run, which may go on: then of the frames so far.
+        format_name: of `FORMATS`.
+        cameras: which; a refined export has the head's camera where there is no other.
+        on_frame: told how many frames were read; may raise to end it.
+
+    Raises:
+        BadInput: there is no such format, or no frame; or the run ended or was cleared meanwhile.
+    """
+    if format_name not in FORMATS or cameras not in ("refined", "head"):
+        raise BadInput(f"There is no such export. Choose one of {', '.join(FORMATS)}.")
+    stamp, form = recording.stamp, FORMATS[format_name]
+    shots = Shots.of(recording, cameras, on_frame)
+    if not stamp or not shots.count:
+        raise BadInput("There is nothing to export yet. Press Start first.")
+    path = recording.exports / f"scene-{cameras}-{shots.count}-frames{form.suffix}"
+    if path.exists():
+        return path
+    begun = recording.folder / f"{secrets.token_hex(4)}{form.suffix}.part"
+    try:
+        form.write(shots, begun)
+        if recording.stamp != stamp:
+            raise BadInput(_CHANGED)
+        for older in recording.exports.glob(f"scene-{cameras}-*-frames{form.suffix}"):
+            older.unlink(missing_ok=True)
+        return begun.replace(path)
+    except (KeyError, FileNotFoundError):
+        raise BadInput(_CHANGED) from None
+    finally:
+        begun.unlink(missing_ok=True)
+
+
 class Exporter:
     """Makes exports, one at a time in this process: they take memory and both hands."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="export")
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
-    def make(
+    def submit(
         self,
         recording: Recording,
         format_name: FormatName,
         cameras: Cameras,
         on_frame: Callable[[int], None] = lambda number: None,
-    ) -> Path:
-        """The file of an export, made unless it is there.
-
-        Args:
-            recording: of a run, which may go on: then of the frames so far.
-            format_name: of `FORMATS`.
-            cameras: which; a refined export has the head's camera where there is no other.
-            on_frame: told how many frames were read; may raise to end it.
+    ) -> Future[Path]:
+        """Makes an export when those before it are done; see `make_export`.
 
         Raises:
-            BadInput: there is no such format, or no frame; or too many want exports.
+            BadInput: too many wait.
         """
-        if format_name not in FORMATS or cameras not in ("refined", "head"):
-            raise BadInput(f"There is no such export. Choose one of {', '.join(FORMATS)}.")
-        count = len(recording.frames)
-        if recording.about is None or not count:
-            raise BadInput("There is nothing to export yet. Press Start first.")
-        form = FORMATS[format_name]
-        path = recording.exports / f"scene-{cameras}-{count}-frames{form.suffix}"
-        if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
-            raise BadInput("Other exports are being made. Try again in a few minutes.")
-        try:
-            if not path.exists():
-                with whole(path) as begun:
-                    form.write(Shots(recording, cameras, count, on_frame), begun)
-        finally:
-            self._turn.release()
-        return path
+        if not self._waiting.acquire(blocking=False):
+            raise BadInput("Many exports are being made. Try again in a minute.")
+        future = self._thread.submit(make_export, recording, format_name, cameras, on_frame)
+        future.add_done_callback(lambda _: self._waiting.release())
+        return future

@@ -49,13 +49,8 @@ class PosedFrame:
 
     @property
     def distortion(self) -> tuple[float, float]:
-        """Radial k1 and k2 as OpenCV and COLMAP mean them.
-
-        Refinement undistorts by x / (1 + k r^2) with r of the distorted point; its inverse is
-        x (1 + k r^2 + 2 k^2 r^4 + ...).
-        """
-        k = 0.0 if self.correction is None else self.correction.radial
-        return k, 2 * k**2
+        """Radial k1 and k2 as OpenCV and COLMAP mean them: r is the undistorted ray's."""
+        return (0.0 if self.correction is None else self.correction.radial), 0.0
 
     @property
     def depth(self) -> NDArray[np.float32]:
@@ -79,19 +74,31 @@ class Shots:
         recording: of a run, which may go on meanwhile.
         cameras: which.
         count: frames.
+        corrections: by frame; none for the head's cameras.
         on_frame: told how many were read; may raise to end an export.
     """
 
     recording: Recording
     cameras: Cameras
     count: int
+    corrections: dict[int, Correction]
     on_frame: Callable[[int], None]
 
+    @classmethod
+    def of(
+        cls,
+        recording: Recording,
+        cameras: Cameras,
+        on_frame: Callable[[int], None] = lambda number: None,
+    ) -> Shots:
+        """What a recording holds now."""
+        corrections = recording.cameras.read() if cameras == "refined" else {}
+        return cls(recording, cameras, len(recording.frames), corrections, on_frame)
+
     def __iter__(self) -> Iterator[PosedFrame]:
-        corrections = self.recording.cameras.read() if self.cameras == "refined" else {}
         for number in range(self.count):
             self.on_frame(number)
-            yield PosedFrame(self.recording.frames.load(number), corrections.get(number))
+            yield PosedFrame(self.recording.frames.load(number), self.corrections.get(number))
 
     def first(self) -> PosedFrame:
         """The first one; there is one."""

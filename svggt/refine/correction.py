@@ -13,6 +13,8 @@ from svggt.prediction import FramePrediction
 from svggt.refine.field import correct, still
 
 Array = NDArray[Any]
+
+_PASSES = 3
 Status = Literal["tracked", "weak", "recovered", "lost"]
 
 
@@ -66,6 +68,8 @@ class Correction:
         intrinsics = prediction.intrinsics.copy()
         intrinsics[0, 0], intrinsics[1, 1] = self.focal * width, self.focal * height / self.aspect
         points = geometry.unproject(depth, intrinsics)
-        square = (points[..., :2] ** 2).sum(axis=-1) / depth**2
-        points[..., :2] /= (1 + self.radial * square)[..., None]
+        seen = rays = points[..., :2] / depth[..., None]
+        for _ in range(_PASSES):  # a fixed point, as of `pose.Camera.rays`
+            rays = seen / (1 + self.radial * (rays**2).sum(axis=-1, keepdims=True))
+        points[..., :2] = rays * depth[..., None]
         return points.astype(np.float32), still(self.moving, depth.shape)

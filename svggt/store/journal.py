@@ -43,9 +43,10 @@ class CameraJournal:
         newest: dict[int, Correction] = {}
         with self._path.open(encoding="utf-8") as file:
             for line in file:
-                if line.endswith("\n"):
-                    correction = _correction(line)
-                    newest[correction.frame] = correction
+                if not line.endswith("\n"):
+                    break  # it is being written, or never will be whole
+                correction = _correction(line)
+                newest[correction.frame] = correction
         return newest
 
     def compact(self) -> None:

@@ -83,6 +83,16 @@ class Recording:
         self._path = folder / "run.json"
 
     @property
+    def has_run(self) -> bool:
+        """Whether there is a run, of whatever version."""
+        return self._path.is_file()
+
+    @property
+    def stamp(self) -> int:
+        """Changes when a run begins, goes on or ends; 0 without a run."""
+        return self._path.stat().st_mtime_ns if self.has_run else 0
+
+    @property
     def about(self) -> About | None:
         """Of the run; None if there is none, or if it was written by another version."""
         try:
@@ -94,10 +104,17 @@ class Recording:
             return None
 
     def begin(self, about: About) -> None:
-        """Forgets the last run and begins the next one; the clip's files are kept with it."""
+        """Forgets the last run and begins the next one; the clip's files are kept with it.
+
+        Where they cannot be, the last run stays.
+        """
+        staged = self._source.with_name("source.part")
+        shutil.rmtree(staged, ignore_errors=True)
+        if about.clip is not None:
+            about = replace(about, clip=self._with_files(about.clip, staged))
         self.clear()
         if about.clip is not None:
-            about = replace(about, clip=self._with_files(about.clip))
+            staged.rename(self._source)
         self._write(about)
 
     def go_on(self) -> None:
@@ -128,6 +145,9 @@ class Recording:
         self.cameras.clear()
         self._clear_exports()
         shutil.rmtree(self._source, ignore_errors=True)
+        for begun in self.folder.glob("*.part"):
+            if begun.is_file():
+                begun.unlink(missing_ok=True)
 
     def _clear_exports(self) -> None:
         for path in self.exports.iterdir():
@@ -142,15 +162,15 @@ class Recording:
         with whole(self._path) as path:
             path.write_bytes(_ABOUT.dump_json(about, indent=2))
 
-    def _with_files(self, clip: Clip) -> Clip:
+    def _with_files(self, clip: Clip, staged: Path) -> Clip:
         """The clip with files of its own: those that were sent go after a while."""
-        self._source.mkdir()
+        staged.mkdir()
         kept = []
         for number, path in enumerate(clip.paths):
-            target = self._source / f"{number:06}{path.suffix.lower()}"
+            name = f"{number:06}{path.suffix.lower()}"
             try:
-                os.link(path, target)  # costs nothing where it can be done
+                os.link(path.resolve(), staged / name)  # costs nothing where it can be done
             except OSError:
-                shutil.copyfile(path, target)
-            kept.append(target.absolute())
+                shutil.copyfile(path, staged / name)
+            kept.append((self._source / name).absolute())
         return replace(clip, paths=tuple(kept))

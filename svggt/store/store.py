@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import shutil
 import time
@@ -17,6 +18,9 @@ from svggt.files import whole
 from svggt.store.recording import Recording
 
 log = logging.getLogger(__name__)
+
+
+_MEASURED_SECONDS = 1.0  # that a folder's size counts
 
 
 class StoreInUse(RuntimeError):
@@ -53,7 +57,7 @@ class Store:
     """A folder with a recording a session.
 
     Args:
-        folder: made if it is not there, for the one who serves alone to read.
+        folder: made if it is not there, then for the one who serves alone to read.
         keep_seconds: that a recording stays after it was changed last.
         quota_bytes: of all recordings together.
 
@@ -67,6 +71,7 @@ class Store:
         self.keep_seconds = keep_seconds
         self._folder, self._quota = folder.expanduser().absolute(), quota_bytes
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sizes: dict[str, tuple[float, int]] = {}  # by name: when measured, bytes
         self._in_use = FileLock(self._folder / ".lock")
         try:
             self._in_use.acquire(timeout=0)
@@ -108,6 +113,7 @@ class Store:
     def remove(self, name: str) -> None:
         """Removes a recording; one that is not there is no matter."""
         shutil.rmtree(self._folder / name, ignore_errors=True)
+        self._sizes.pop(name, None)
 
     def expire(self, in_use: Set[str]) -> list[str]:
         """Removes what was kept long enough or exceeds the quota, the oldest first.
@@ -119,7 +125,7 @@ class Store:
             Names of what was removed.
         """
         oldest_first = sorted(self._folders(), key=_changed)
-        sizes = {folder: _bytes(folder) for folder in oldest_first}
+        sizes = {folder: self._size(folder) for folder in oldest_first}
         now, removed = time.time(), []
         for folder in oldest_first:
             too_old = now > _changed(folder) + self.keep_seconds
@@ -131,7 +137,7 @@ class Store:
 
     def has_room(self) -> bool:
         """Whether the quota holds."""
-        return sum(map(_bytes, self._folders())) <= self._quota
+        return sum(map(self._size, self._folders())) <= self._quota
 
     def close(self) -> None:
         """Lets another server have the folder."""
@@ -139,6 +145,15 @@ class Store:
 
     def _folders(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if path.is_dir()]
+
+    def _size(self, folder: Path) -> int:
+        """Bytes of a folder, measured again after some seconds."""
+        now = time.monotonic()
+        measured, size = self._sizes.get(folder.name, (-math.inf, 0))
+        if now - measured > _MEASURED_SECONDS:
+            size = _bytes(folder)
+            self._sizes[folder.name] = (now, size)
+        return size
 
     def _new_folder(self) -> Path:
         folder = self._folder / secrets.token_hex(8)

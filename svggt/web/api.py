@@ -13,10 +13,11 @@ import io
 import math
 from collections.abc import AsyncIterator, Callable
 from functools import wraps
-from inspect import isasyncgenfunction
+from inspect import isasyncgenfunction, signature
 from typing import Any, Literal
 
 import gradio as gr
+from pydantic import ConfigDict, ValidationError, validate_call
 
 from svggt.exports import FORMATS, Exporter, FormatName
 from svggt.frames import BadInput
@@ -129,9 +130,13 @@ class Api:
 
     async def follow(self, token: str) -> AsyncIterator[dict[str, Any]]:
         """The same with every change until the run has ended."""
+        await asyncio.to_thread(self._seen, token)
         version = -1
         while True:
-            progress = self._seen(token).progress
+            session = self._sessions.get(token) or self._sessions.get(token, "reader")
+            if session is None:
+                raise BadInput(_GONE)
+            progress = session.progress
             if progress.version != version:
                 version = progress.version
                 yield _plain(progress)
@@ -234,7 +239,7 @@ class Api:
     ) -> dict[str, Any]:
         """Make a file of the scene; returns where it is fetched, as a path of this site."""
         session = self._seen(token)
-        path = self._exporter.make(session.recording, format, cameras)
+        path = self._exporter.submit(session.recording, format, cameras).result()
         address = export_address(session.tokens.reader, format, cameras)
         return {"address": address, "name": path.name, "bytes": path.stat().st_size}
 
@@ -260,19 +265,26 @@ class Api:
 def _told(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """An endpoint whose refusals reach the caller as sentences."""
 
+    # Gradio documents the types and does not check them.
+    checking = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(endpoint)
+    names = signature(endpoint)
+
+    def checked(*args: Any, **named: Any) -> Any:
+        return checking(**names.bind(*args, **named).arguments)  # errors name the argument
+
     @wraps(endpoint)
     def call(*args: Any, **named: Any) -> Any:
         try:
-            return endpoint(*args, **named)
-        except (BadInput, KeyError, IndexError) as error:
+            return checked(*args, **named)
+        except (BadInput, KeyError, IndexError, ValidationError) as error:
             raise _as_sentence(error) from None
 
     @wraps(endpoint)
     async def iterate(*args: Any, **named: Any) -> AsyncIterator[Any]:
         try:
-            async for value in endpoint(*args, **named):
+            async for value in checked(*args, **named):
                 yield value
-        except BadInput as error:
+        except (BadInput, ValidationError) as error:
             raise _as_sentence(error) from None
 
     return iterate if isasyncgenfunction(endpoint) else call
@@ -280,6 +292,9 @@ def _told(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 def _as_sentence(error: Exception) -> gr.Error:
     sentence = str(error) if isinstance(error, BadInput) else "There is no such frame."
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        sentence = f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
     return gr.Error(sentence, print_exception=False)
 
 

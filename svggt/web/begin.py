@@ -86,7 +86,7 @@ class Beginner:
         camera = None
         if about.clip is None:
             width = session.recording.frames.load(0).image.shape[1]
-            camera = LiveClip(Camera(), width, self.limits)
+            camera = LiveClip(Camera(), width, replace(self.limits, max_frames=about.max_frames))
         session.go_on(camera)
         return session
 

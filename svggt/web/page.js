@@ -46,7 +46,10 @@ window.svggt = (() => {
     },
     async copy(keys) {
       const [reader, owner] = keys.split(" ");
-      await navigator.clipboard.writeText(`${location.origin}${location.pathname}?s=${reader}#owner=${owner}`);
+      if (!owner) return;
+      const link = `${location.origin}${location.pathname}?s=${reader}#owner=${owner}`;
+      if (navigator.clipboard) await navigator.clipboard.writeText(link);
+      else window.prompt("Your own link", link);  // pages without https may not copy
     },
   };
 })();

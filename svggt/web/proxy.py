@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -46,8 +49,21 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) {
 </script>"""
 
 _LOOK_SECONDS = 2  # between two looks whether a token is still good
-_CAMERA_MESSAGE = "ViewerCameraMessage"
-"""What viser's client says of where its visitor looks from; it changes nothing in the scene."""
+
+_Three = tuple[float, float, float]
+_Size = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class _Camera(msgspec.Struct, tag_field="type", tag="ViewerCameraMessage"):
+    """What viser's client says of where its visitor looks from; it changes nothing in a scene."""
+
+    wxyz: tuple[float, float, float, float]
+    position: _Three
+    look_at: _Three
+    up_direction: _Three
+    fov: _Size
+    image_height: _Size
+    image_width: _Size
 
 
 @dataclass(frozen=True)
@@ -191,12 +207,13 @@ async def _to_viser(
 
 
 def _says_where_it_looks_from(data: bytes | str) -> bool:
-    """Whether a message of viser's client is about its own camera."""
+    """Whether a message of viser's client is about its own camera, and sound."""
     try:
-        message = msgspec.msgpack.decode(data if isinstance(data, bytes) else b"")
+        camera = msgspec.msgpack.decode(data if isinstance(data, bytes) else b"", type=_Camera)
     except msgspec.DecodeError:
         return False
-    return isinstance(message, dict) and message.get("type") == _CAMERA_MESSAGE
+    numbers = (camera.wxyz, camera.position, camera.look_at, camera.up_direction)
+    return all(math.isfinite(each) for each in (camera.fov, *itertools.chain(*numbers)))
 
 
 async def _to_browser(viser: websockets.ClientConnection, browser: WebSocket) -> None:

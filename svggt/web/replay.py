@@ -5,7 +5,7 @@ A replay is a `.viser` file that viser's own client plays; it needs no session a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -34,13 +34,13 @@ def shared_address(reader_token: str) -> str:
     return f"/shared/{reader_token}/?playbackPath=/shared/{reader_token}.viser"
 
 
-def replay_routes(names: frozenset[str], shared: Callable[[str], Path | None]) -> APIRouter:
+def replay_routes(names: frozenset[str], shared: Callable[[str], Awaitable[Path]]) -> APIRouter:
     """`/replay/{name}/` and `/shared/{token}/` play recordings, and nothing else.
 
     Args:
         names: of the examples' recordings.
-        shared: the recording that a reader's token opens, made unless it is there; it may take
-            seconds. None for unknown, expired and revoked.
+        shared: the recording that a reader's token opens, made unless it is there; 404 for
+            unknown, expired and revoked.
     """
     router = APIRouter()
 
@@ -67,10 +67,7 @@ def replay_routes(names: frozenset[str], shared: Callable[[str], Path | None]) -
         return played(request, shared_address(token))
 
     @router.get("/shared/{token}.viser")
-    def shared_recording(token: str) -> FileResponse:  # no coroutine: it may take seconds
-        path = shared(token)
-        if path is None:
-            raise HTTPException(404)
-        return FileResponse(path, media_type=_BYTES)
+    async def shared_recording(token: str) -> FileResponse:
+        return FileResponse(await shared(token), media_type=_BYTES)
 
     return router

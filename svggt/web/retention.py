@@ -21,7 +21,7 @@ def retention_of(sessions: Sessions) -> str:
         "A scene in memory that nobody looks at": _duration(limits.idle_seconds),
         "A scene in memory, at most": _duration(limits.max_seconds),
         "A scene on disk, with its clip, after its run": _duration(sessions.store.keep_seconds),
-        "An upload that was never started": _duration(3600),
+        "An upload itself, until somebody uses the page after": _duration(3600),
     }
     return panels.retention(rows, _EPHEMERAL if "SPACE_ID" in os.environ else _LASTING)
 

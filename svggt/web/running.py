@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from secrets import compare_digest
 from typing import Any, cast
 
 import gradio as gr
@@ -147,8 +146,11 @@ class RunEvents:
             return
         try:
             async with self._beginnings:
-                session = await asyncio.to_thread(self._sessions.find, reader, "reader")
-                owns = session is not None and compare_digest(session.tokens.owner, owner)
+                # The owner's first: it is good after the reader's was revoked.
+                session = await asyncio.to_thread(self._sessions.find, owner)
+                owns = session is not None
+                if not owns:
+                    session = await asyncio.to_thread(self._sessions.find, reader, "reader")
         except BadInput as error:
             yield refused(self._c, str(error))
             return

@@ -81,22 +81,20 @@ class ShareEvents:
             if cancelled.is_set():
                 raise Cancelled
 
-        def make() -> tuple[Path, int]:
-            session = self._sessions.find(reader, "reader")
-            if session is None:
-                raise BadInput("This scene is not here any more. Press Start for a new one.")
-            path = self._exporter.make(session.recording, name, cameras, on_frame)
-            return path, path.stat().st_size
-
-        task = asyncio.create_task(asyncio.to_thread(make))
         s = self._c.share
+        yield {s.prepare: gr.Button(interactive=False), s.cancel: gr.Button(interactive=True)}
         try:
-            yield {s.prepare: gr.Button(interactive=False), s.cancel: gr.Button(interactive=True)}
-            while not task.done():
-                yield {s.export: panels.notice(f"Preparing: frame {done[0]}.")}
-                await asyncio.wait([task], timeout=_LOOK_SECONDS)
-            path, size = task.result()
-            said = panels.download(export_address(reader, name, cameras), path.name, size)
+            recording = self._sessions.recording(reader, "reader")
+            if recording is None:
+                raise BadInput("This scene is not here any more. Press Start for a new one.")
+            future = self._exporter.submit(recording, name, cameras, on_frame)
+            while not future.done():
+                waits = "Preparing" if done[0] else "Waiting for other exports"
+                yield {s.export: panels.notice(f"{waits}: frame {done[0]}.")}
+                await asyncio.sleep(_LOOK_SECONDS)
+            path = future.result()
+            address = export_address(reader, name, cameras)
+            said = panels.download(address, path.name, path.stat().st_size)
         except BadInput as error:
             said = panels.failure(str(error))
         except Exception:  # the last line before a visitor
@@ -117,25 +115,32 @@ def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
     router = APIRouter()
 
     @router.get("/export/{token}/{name}/{cameras}")
-    def export(token: str, name: Any, cameras: Any) -> FileResponse:  # no coroutine: it takes time
-        try:
-            session = sessions.find(token, "reader")
-            if session is None:
-                raise HTTPException(404)
-            path = exporter.make(session.recording, name, cameras)
-        except BadInput as error:
-            raise HTTPException(404, str(error)) from None
+    async def export(token: str, name: Any, cameras: Any) -> FileResponse:
+        path = await _made(sessions, exporter, token, name, cameras)
         return FileResponse(path, filename=path.name, media_type="application/octet-stream")
 
     return router
 
 
-def shared_replay(sessions: Sessions, exporter: Exporter, token: str) -> Path | None:
-    """The replay that a reader's token opens; None for unknown, expired and revoked."""
+async def shared_replay(sessions: Sessions, exporter: Exporter, token: str) -> Path:
+    """The replay that a reader's token opens.
+
+    Raises:
+        HTTPException: 404 for unknown, expired and revoked.
+    """
+    return await _made(sessions, exporter, token, "viser", None)
+
+
+async def _made(
+    sessions: Sessions, exporter: Exporter, token: str, name: Any, cameras: Any
+) -> Path:
+    """An export, waited for without a thread; by the run's own cameras if none are named."""
+    recording = sessions.recording(token, "reader")
+    about = None if recording is None else recording.about
+    if recording is None or about is None:
+        raise HTTPException(404)
     try:
-        session = sessions.find(token, "reader")
-        if session is None:
-            return None
-        return exporter.make(session.recording, "viser", session.scene.flags.cameras)
-    except BadInput:
-        return None
+        wanted = cameras or about.look.cameras
+        return await asyncio.wrap_future(exporter.submit(recording, name, wanted))
+    except BadInput as error:
+        raise HTTPException(404, str(error)) from None

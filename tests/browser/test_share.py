@@ -90,6 +90,9 @@ def test_a_revoked_link_is_told(arrive, site: Site) -> None:
     owner.page.reload()
     owner.page.wait_for_selector("text=Finished: 3 frames")
     assert owner.page.is_visible("#choices")
+    again = arrive(DESKTOP, f"{old}#owner={only_session(site).token}")  # the own link is still good
+    again.page.wait_for_selector("text=Finished: 3 frames")
+    assert again.page.is_visible("#choices")
 
 
 def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from evo.tools import file_interface
 from PIL import Image
 
 from svggt import geometry
-from svggt.exports import FORMATS, Exporter
+from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
 from svggt.exports.frames import PosedFrame, Shots
 from svggt.frames import BadInput, Fitter, InputLimits, open_picture
@@ -33,7 +34,7 @@ POSITIONS = np.array([[0.1 * n, 0.02 * n**2, 0.3 * n] for n in range(COUNT)])
 
 def refined(number: int):
     field = np.full((12, 18), 0.01 * number, np.float32)
-    return correction(number, POSITIONS[number], 0.1, field=field, radial=-0.05)
+    return correction(number, POSITIONS[number], 0.1, field=field, radial=-0.1)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def recording(tmp_path: Path) -> Recording:
 
 
 def shots(recording: Recording, cameras="refined") -> list[PosedFrame]:
-    return list(Shots(recording, cameras, COUNT, lambda number: None))
+    return list(Shots.of(recording, cameras))
 
 
 def points_of(recording: Recording, cameras="refined"):
@@ -56,7 +57,7 @@ def points_of(recording: Recording, cameras="refined"):
 
 @pytest.mark.parametrize("cameras", ["refined", "head"])
 def test_points_come_back_from_ply(recording: Recording, cameras) -> None:
-    loaded = trimesh.load(Exporter().make(recording, "ply", cameras))
+    loaded = trimesh.load(make_export(recording, "ply", cameras))
     assert isinstance(loaded, trimesh.PointCloud)
     assert np.allclose(loaded.vertices, points_of(recording, cameras), atol=1e-5)
     colors = np.concatenate([shot.cloud(1).colors for shot in shots(recording, cameras)])
@@ -64,7 +65,7 @@ def test_points_come_back_from_ply(recording: Recording, cameras) -> None:
 
 
 def test_points_and_cameras_come_back_from_glb(recording: Recording) -> None:
-    path = Exporter().make(recording, "glb", "refined")
+    path = make_export(recording, "glb", "refined")
     scene = trimesh.load(path)
     assert isinstance(scene, trimesh.Scene) and scene.metadata["cameras"] == "refined"
     found = {name: np.asarray(g.vertices) for name, g in scene.geometry.items()}
@@ -89,7 +90,7 @@ def _transform(scene: trimesh.Scene, geometry_wanted) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["sparse/0", "sparse_text"])
 def test_the_model_comes_back_from_colmap(recording: Recording, tmp_path: Path, kind) -> None:
-    with zipfile.ZipFile(Exporter().make(recording, "colmap", "refined")) as archive:
+    with zipfile.ZipFile(make_export(recording, "colmap", "refined")) as archive:
         archive.extractall(tmp_path / "out")
     model = pycolmap.Reconstruction(tmp_path / "out" / kind)
     assert model.num_reg_images() == COUNT and model.num_points3D() > 1000
@@ -118,7 +119,7 @@ def test_colmap_projects_points_to_the_pixels_they_came_from(recording: Recordin
 
 def test_arrays_come_back_from_npz(recording: Recording) -> None:
     for cameras in ("refined", "head"):
-        with np.load(Exporter().make(recording, "npz", cameras), allow_pickle=False) as arrays:
+        with np.load(make_export(recording, "npz", cameras), allow_pickle=False) as arrays:
             assert arrays["cameras"] == cameras
             for i, shot in enumerate(shots(recording, cameras)):
                 assert np.array_equal(arrays["images"][i], shot.prediction.image)
@@ -131,7 +132,7 @@ def test_arrays_come_back_from_npz(recording: Recording) -> None:
 
 def test_the_trajectory_comes_back_from_tum(recording: Recording) -> None:
     for cameras in ("refined", "head"):
-        path = Exporter().make(recording, "tum", cameras)
+        path = make_export(recording, "tum", cameras)
         trajectory = file_interface.read_tum_trajectory_file(str(path))
         for pose, shot in zip(trajectory.poses_se3, shots(recording, cameras), strict=True):
             assert np.allclose(pose[:3], shot.world_from_cam, atol=1e-6)
@@ -140,7 +141,7 @@ def test_the_trajectory_comes_back_from_tum(recording: Recording) -> None:
 
 
 def test_depth_comes_back_from_pngs(recording: Recording) -> None:
-    with zipfile.ZipFile(Exporter().make(recording, "depth", "refined")) as archive:
+    with zipfile.ZipFile(make_export(recording, "depth", "refined")) as archive:
         scale = json.loads(archive.read("depth.json"))["depth_scale"]
         for shot in shots(recording):
             data = archive.read(f"depth/{shot.prediction.number:06}.png")
@@ -149,18 +150,16 @@ def test_depth_comes_back_from_pngs(recording: Recording) -> None:
 
 
 def test_replays_hold_every_frame(recording: Recording) -> None:
-    data = Exporter().make(recording, "viser", "refined").read_bytes()
+    data = make_export(recording, "viser", "refined").read_bytes()
     inner = zstandard.ZstdDecompressor().decompress(data[8:])
     for number in range(COUNT):
         assert f"/level/frames/{number}/1".encode() in inner
-    page = Exporter().make(recording, "html", "refined").read_text()
+    page = make_export(recording, "html", "refined").read_text()
     assert "__VISER_EMBED_DATA__=" in page and len(page) > 500_000
 
 
 def test_refined_and_head_are_told_apart(recording: Recording) -> None:
-    names = {
-        Exporter().make(recording, name, c).name for name in FORMATS for c in ("refined", "head")
-    }
+    names = {make_export(recording, name, c).name for name in FORMATS for c in ("refined", "head")}
     assert len(names) == 2 * len(FORMATS)
     assert all(("refined" in name) != ("head" in name) for name in names)
 
@@ -172,25 +171,47 @@ def test_an_export_that_is_cut_off_is_not_there(recording: Recording) -> None:
 
     for name in FORMATS:
         with pytest.raises(RuntimeError, match="cancelled"):
-            Exporter().make(recording, name, "refined", stop)
+            make_export(recording, name, "refined", stop)
     assert not list(recording.exports.iterdir())
 
 
 def test_a_run_that_goes_on_is_exported_anew(recording: Recording) -> None:
-    exporter = Exporter()
-    first = exporter.make(recording, "tum", "refined")
+    first = make_export(recording, "tum", "refined")
     recording.go_on()
     recording.add(make_frames(6)[5], prediction(5), [replace(refined(0), frame=5)])
-    second = exporter.make(recording, "tum", "refined")
+    second = make_export(recording, "tum", "refined")
     assert len(second.read_text().splitlines()) == 7 and not first.exists()
+
+
+def test_an_export_of_a_run_that_changes_meanwhile_is_not_kept(recording: Recording) -> None:
+    def end(number: int) -> None:
+        if number == 2:
+            recording.end("finished", "Finished.", 2.0)
+
+    with pytest.raises(BadInput, match="once more"):
+        make_export(recording, "npz", "refined", end)
+    with pytest.raises(BadInput, match="once more"):
+        make_export(recording, "npz", "refined", lambda number: recording.clear())
+    assert not list(recording.exports.iterdir()) and not list(recording.folder.glob("*.part"))
+
+
+def test_exports_wait_for_each_other_and_not_without_end(recording: Recording) -> None:
+    exporter, gate = Exporter(), threading.Event()
+    first = exporter.submit(recording, "tum", "head", lambda number: gate.wait(20) or None)
+    others = [exporter.submit(recording, "npz", "head") for _ in range(7)]
+    with pytest.raises(BadInput, match="in a minute"):
+        exporter.submit(recording, "npz", "head")
+    gate.set()
+    assert first.result().exists() and {future.result() for future in others}
+    assert exporter.submit(recording, "npz", "head").result().exists()
 
 
 def test_what_is_not_there_is_told(recording: Recording, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="glb, ply"):
-        Exporter().make(recording, "../../etc/passwd", "refined")  # pyright: ignore
+        make_export(recording, "../../etc/passwd", "refined")  # pyright: ignore
     empty = Recording(tmp_path / "empty")
     with pytest.raises(BadInput, match="Start"):
-        Exporter().make(empty, "glb", "refined")
+        make_export(empty, "glb", "refined")
 
 
 def test_what_visitors_pictures_say_of_them_stays_here(tmp_path: Path) -> None:
@@ -206,7 +227,7 @@ def test_what_visitors_pictures_say_of_them_stays_here(tmp_path: Path) -> None:
     recording.begin(about())
     recording.add(frame, replace(prediction(0), image=frame.image), [])
     for name in FORMATS:
-        path = Exporter().make(recording, name, "head")
+        path = make_export(recording, name, "head")
         assert b"secret garden" not in path.read_bytes()
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

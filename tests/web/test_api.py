@@ -152,12 +152,33 @@ def test_a_revoked_token_reads_nothing(client: Client, run: dict, site) -> None:
         ({"source": "upload"}, "No file was chosen"),
         ({"source": "upload", "files": [{"path": "/etc/passwd"}]}, "no longer here"),
         ({"source": "example", "model": "huge"}, "not loaded"),
+        ({"source": "example", "cameras": "Refined"}, "cameras"),
+        ({"source": "example", "memory": "Full"}, "memory"),
+        ({"source": "upload", "files": ["x"]}, "files"),
     ],
 )
 def test_what_cannot_begin_is_told(client: Client, site, wanted: dict, sentence: str) -> None:
     with pytest.raises(AppError, match=sentence):
         client.predict(**wanted, api_name="/start")
     assert len(site[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("frame", {"number": "../../other/frames/000000"}),
+        ("picture", {"number": 0, "what": "secrets"}),
+        ("seek", {"number": "zero"}),
+        ("look", {"cameras": "Refined"}),
+        ("export", {"format": "exe"}),
+        ("measure", {"number": 0, "u": "left", "v": 0}),
+    ],
+)
+def test_what_is_of_another_type_is_told(client: Client, run: dict, name, wanted) -> None:
+    argument = next(reversed(wanted)) if name != "measure" else "u"
+    with pytest.raises(AppError, match=argument):
+        client.predict(run["token"], **wanted, api_name=f"/{name}")
+    assert client.predict(run["token"], 2, api_name="/seek") == 2  # all is as it was
 
 
 def test_a_session_that_left_memory_comes_back(client: Client, run: dict, site) -> None:

@@ -153,10 +153,11 @@ def click_on(frame: int) -> bytes:
     return msgspec.msgpack.encode(message.as_serializable_dict())
 
 
-def camera_at(x: float) -> bytes:
+def camera_at(x: float, height: int = 90) -> bytes:
     """What viser's client says of where its visitor looks from."""
+    up = (0.0, -1.0, 0.0)
     message = ViewerCameraMessage(
-        (1.0, 0.0, 0.0, 0.0), (x, 0.0, 0.0), 1.0, 0.1, 9.0, 90, 90, (x, 0.0, 1.0), (0.0, -1.0, 0.0)
+        (1.0, 0.0, 0.0, 0.0), (x, 0.0, 0.0), 1.0, 0.1, 9.0, height, 90, (x, 0.0, 1.0), up
     )
     return msgspec.msgpack.encode(message.as_serializable_dict())
 
@@ -175,6 +176,8 @@ def test_a_readers_socket_says_where_it_looks_from_and_no_more(site, role, drive
             if not drives:
                 await socket.send(b"\x00 no message")
                 await socket.send(camera_at(8.0))
+                await socket.send(camera_at(float("nan")))
+                await socket.send(camera_at(9.0, height=0))
             await asyncio.sleep(0.5)
             (client,) = session.scene._server.get_clients().values()
             assert drives or client.camera.position[0] == 8.0
