@@ -47,3 +47,8 @@ class Progress:
     def frames_done(self) -> int:
         """Frames in the scene."""
         return len(self.step_seconds)
+
+    @property
+    def count(self) -> str:
+        """Frames in the scene, for people."""
+        return f"{self.frames_done} frame" + ("" if self.frames_done == 1 else "s")

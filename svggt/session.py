@@ -8,25 +8,26 @@ session can leave memory and come back.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 
+from svggt.beside import Beside
 from svggt.clips import Clip
+from svggt.failures import DISK_FULL, sentence_of
 from svggt.frames import BadInput, Frame
 from svggt.live import Camera, LiveClip
 from svggt.prediction import PointTrack
 from svggt.progress import Progress, State
+from svggt.restore import restore
 from svggt.run import settle, take, with_kept_frames
 from svggt.scene import Look, Scene
 from svggt.settings import StreamSettings
 from svggt.store.recording import About, Recording
 from svggt.store.store import Tokens
-from svggt.stream import ModelOverflow
-from svggt.workers import LocalWorker, MemoryFull, Step
+from svggt.workers import LocalWorker, Step
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ TRACKED_FRAMES = 32
 """That a clicked point is followed through: they are in the device's memory at once."""
 
 _FRAMES_A_LOOK = 16  # between two looks whether the disk has room
-_DISK_FULL = (
-    "The disk set aside for scenes is full; what was drawn stays. Clear scenes that nobody needs, "
-    "or try again later."
-)
 
 
 class Session:
@@ -53,6 +50,7 @@ class Session:
     Attributes:
         scene: its viser server.
         camera: whose pictures the run takes; None if it takes files.
+        beside: offline VGGT over the same frames; None if nobody asked.
     """
 
     def __init__(
@@ -66,15 +64,15 @@ class Session:
         self.address, self.tokens, self.recording = address, tokens, recording
         self.scene = Scene(recording.frames)
         self.camera: Camera | None = None
+        self.beside: Beside | None = None
         self.opened = self.touched = time.monotonic()
         self._worker, self._has_room = worker, has_room
-        self._progress = Progress()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
         try:
-            self._show_recording()
+            self._progress = restore(recording, self.scene)
         except BaseException:
             self.scene.close()
             raise
@@ -128,7 +126,7 @@ class Session:
                     raise BadInput("The clip holds no frame. Choose another one.")
                 frames = itertools.chain([first], frames)
             if not self._has_room():
-                raise BadInput(_DISK_FULL)
+                raise BadInput(DISK_FULL)
             max_frames = clip.total or clip.limits.max_frames
             about = About(
                 settings=settings,
@@ -139,6 +137,7 @@ class Session:
                 began=time.time(),
             )
             stream_id = self._worker.open(settings)
+            self._end_beside()
             try:
                 self.recording.begin(about)
             except BaseException:
@@ -179,6 +178,23 @@ class Session:
             stream_id = self._worker.open(about.settings)
             self._launch(clip, stream_id, frames)
 
+    def compare(self) -> Beside:
+        """Begins an offline run over the frames that are there, beside the stream.
+
+        Raises:
+            BadInput: there is no frame, or there is an offline run under way.
+        """
+        with self._lock:
+            about = self.recording.about
+            if about is None or not self.scene.num_frames:
+                raise BadInput("There is nothing to compare yet. Press Start first.")
+            if self.beside is not None and self.beside.progress.state == "running":
+                raise BadInput("Offline is under way. Cancel it first.")
+            self._end_beside()
+            folder = self.recording.folder / "offline"
+            self.beside = Beside(self._worker, about.settings, self.recording, folder, self.scene)
+            return self.beside
+
     def track(self, number: int, pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel of a frame through those after it, `TRACKED_FRAMES` at most.
 
@@ -202,6 +218,7 @@ class Session:
         """Ends the run and empties the scene, on disk too."""
         with self._lock:
             self._end_run()
+            self._end_beside()
             self.scene.reset(max_frames=1)
             self.recording.clear()
             self._progress = Progress(version=self._progress.version + 1)
@@ -211,6 +228,7 @@ class Session:
         with self._lock:
             self._closed = True
             self._end_run()
+            self._end_beside()
         self.scene.close()
 
     def _make_ready(self) -> None:
@@ -221,34 +239,6 @@ class Session:
             raise BadInput("A run is under way. Stop it first, then start the next one.")
         self._stop.clear()
 
-    def _show_recording(self) -> None:
-        """Draws what is on disk, and says how its run ended."""
-        if not self.recording.has_run:
-            return
-        about, corrections = self.recording.about, self.recording.cameras.read()
-        if about is None:
-            raise BadInput("This scene was kept by another version of this server.")
-        self.scene.look(about.look)
-        self.scene.reset(about.max_frames)
-        seconds: list[float] = []
-        for prediction in self.recording.frames.predictions():
-            self.scene.add(prediction, corrections.get(prediction.number))
-            seconds.append(prediction.seconds)
-            self._publish(latest=prediction, tracking=corrections.get(prediction.number))
-        self.scene.settle()
-        self._publish(
-            state=about.state,
-            message=about.message,
-            total=about.clip.total if about.clip else None,
-            step_seconds=tuple(seconds),
-            elapsed_s=about.elapsed_s,
-        )
-        if about.state == "running":  # it was killed: its thread is no more
-            message = f"Interrupted after {self._count()}. Go on takes the rest of the clip."
-            if not seconds:
-                message = "Interrupted before its first frame. Press Start once more."
-            self._publish(state="interrupted", message=message)
-
     def _launch(self, clip: Clip | LiveClip, stream_id: str, frames: Iterator[Frame]) -> None:
         self.camera = clip.camera if isinstance(clip, LiveClip) else None
         message = "Working on the first frame."
@@ -258,6 +248,11 @@ class Session:
         arguments = (stream_id, frames, clip.is_cut)
         self._thread = threading.Thread(target=self._run, args=arguments, name="run")
         self._thread.start()
+
+    def _end_beside(self) -> None:
+        if self.beside is not None:
+            self.beside.close()
+            self.beside = None
 
     def _end_run(self) -> None:
         self._stop.set()
@@ -277,7 +272,7 @@ class Session:
             message = str(error)
         except Exception as error:  # the run's thread is the last to see it
             log.exception("run failed")
-            state, message = "failed", _sentence(error)
+            state, message = "failed", sentence_of(error)
         finally:
             self._worker.close(stream_id)
             if self.camera is not None:
@@ -301,12 +296,12 @@ class Session:
                 continue
             self._show(step, started)
             if last % _FRAMES_A_LOOK == 0 and not self._has_room():
-                raise BadInput(_DISK_FULL)
+                raise BadInput(DISK_FULL)
         if last >= drawn - 1:  # else its cameras are of a part of what was there
             self.scene.correct(settle(self._worker, stream_id, self.recording))
         if self._stop.is_set():
-            return "stopped", f"Stopped after {self._count()}."
-        return "finished", f"Finished: {self._count()}."
+            return "stopped", f"Stopped after {self._progress.count}."
+        return "finished", f"Finished: {self._progress.count}."
 
     def _show(self, step: Step, started: float) -> None:
         tracking = step.corrections[-1] if step.corrections else None
@@ -327,21 +322,6 @@ class Session:
         received = self.camera.received
         return f"{received.arrived} pictures from the camera, {received.dropped} dropped"
 
-    def _count(self) -> str:
-        done = self._progress.frames_done
-        return f"{done} frame" if done == 1 else f"{done} frames"
-
     def _publish(self, **changes: object) -> None:
         version = self._progress.version + 1
         self._progress = dataclasses.replace(self._progress, version=version, **changes)
-
-
-def _sentence(error: Exception) -> str:
-    """What a visitor is told of a failure, with a remedy; never a traceback."""
-    if isinstance(error, ModelOverflow):
-        return f"The run ended: {error}."
-    if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
-        return "The device is out of memory. Choose a smaller window under Advanced, and Start."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return _DISK_FULL
-    return "The run ended by an error of ours; what was drawn stays. Press Start to try again."

@@ -52,14 +52,20 @@ ALLOWED = {
     "comparison": {
         "frames", "prediction", "run", "scene", "settings", "store", "workers",
     },
+    "failures": {"stream", "workers"},
+    "beside": {
+        "agreement", "comparison", "exports", "failures", "geometry", "scene", "settings",
+        "store", "workers",
+    },
+    "restore": {"frames", "progress", "scene", "store"},
     "session": {
-        "clips", "frames", "live", "prediction", "progress", "run", "scene", "settings",
-        "store", "stream", "workers",
+        "beside", "clips", "failures", "frames", "live", "prediction", "progress", "restore",
+        "run", "scene", "settings", "store", "stream", "workers",
     },
     "sessions": {"frames", "session", "store", "workers"},
     "web": {
-        "checkpoints", "clips", "frames", "live", "loading", "prediction", "progress", "scene",
-        "exports", "session", "sessions", "settings", "store", "workers",
+        "beside", "checkpoints", "clips", "exports", "frames", "live", "loading", "prediction",
+        "progress", "scene", "session", "sessions", "settings", "store", "workers",
     },
 }  # fmt: skip
 WINGS = {"experiments", "eval"}  # they import anything; nobody imports them
@@ -84,6 +90,9 @@ TORCH_FREE = {
     "commands",
     "run",
     "comparison",
+    "failures",
+    "beside",
+    "restore",
     "session",
     "sessions",
     "web",

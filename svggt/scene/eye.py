@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from viser import transforms
 from svggt.scene.placing import UP
 
 Array = NDArray[Any]
+
+LOOKS_ON = "/reader"
+"""Path that a reader's browser is connected by."""
 
 _FOV = np.radians(60.0)  # vertical, of the first view
 
@@ -66,3 +70,44 @@ class Eye:
             camera.up_direction = turned @ UP
             camera.position = place
             camera.look_at = place + distance * (turned @ np.array([0.0, 0.0, 1.0]))
+
+    @property
+    def camera(self) -> viser.CameraHandle | None:
+        """Of an owner's browser; None where none is there."""
+        owners = (c for c in self._server.get_clients().values() if not self._looks_on(c))
+        return next((client.camera for client in owners), None)
+
+    def on_move(
+        self, arrived: Callable[[], None], moved: Callable[[viser.CameraHandle], None]
+    ) -> None:
+        """Tells of owners' browsers, now and later: that one came, and where it looks from."""
+
+        @self._server.on_client_connect
+        async def _(client: viser.ClientHandle) -> None:
+            if self._looks_on(client):
+                return
+            arrived()
+
+            @client.camera.on_update
+            async def _(camera: viser.CameraHandle) -> None:
+                moved(camera)
+
+    def look_as(self, camera: viser.CameraHandle, turn: transforms.SO3) -> None:
+        """Puts the browsers where another scene's is.
+
+        Args:
+            camera: of the other scene's browser.
+            turn: from the other scene's level world to this one's.
+        """
+        for client in self._server.get_clients().values():
+            if self._looks_on(client):
+                continue
+            mine = client.camera
+            mine.fov, mine.up_direction = camera.fov, turn @ camera.up_direction
+            mine.position, mine.look_at = turn @ camera.position, turn @ camera.look_at
+
+    def _looks_on(self, client: viser.ClientHandle) -> bool:
+        """Whether a browser is a reader's: viser knows of no users, its connection of its path."""
+        connections = self._server._websock_server._live_connections
+        request = getattr(connections.get(client.client_id), "request", None)
+        return request is not None and request.path == LOOKS_ON

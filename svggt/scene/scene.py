@@ -12,6 +12,7 @@ import threading
 import numpy as np
 import viser
 import viser.infra
+from viser import transforms
 
 from svggt.archive import FrameArchive
 from svggt.prediction import FramePrediction
@@ -46,6 +47,7 @@ class Scene:
 
     Attributes:
         flags: what is shown, and how; set by `look`.
+        eye: of its browsers.
     """
 
     def __init__(self, archive: FrameArchive) -> None:
@@ -54,7 +56,7 @@ class Scene:
         self._server.request_share_url = lambda verbose=True: None
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._archive = archive
-        self._eye = Eye(self._server)
+        self.eye = Eye(self._server)
         self.flags = Look()
         self._lock = threading.RLock()  # a run adds while its visitor toggles
         self.reset(max_frames=1)
@@ -63,6 +65,11 @@ class Scene:
     def port(self) -> int:
         """Loopback port of the viser server."""
         return self._server.get_port()
+
+    @property
+    def levelling(self) -> transforms.SO3:
+        """What the world is turned by to be level."""
+        return self._horizon.levelling
 
     @property
     def num_frames(self) -> int:
@@ -209,7 +216,7 @@ class Scene:
         """Puts all browsers where they began."""
         with self._lock:
             self._inside = False
-            self._eye.reset()
+            self.eye.reset()
             self._settle_world()
 
     def reset(self, max_frames: int) -> None:
@@ -245,7 +252,7 @@ class Scene:
     def _go_inside(self, number: int) -> None:
         self._inside = True
         pose = self._placings[number].pose(self.flags.cameras)
-        self._eye.look_through(pose, self._horizon.levelling, self._field, self._distance)
+        self.eye.look_through(pose, self._horizon.levelling, self._field, self._distance)
 
     def _set_up_view(self, prediction: FramePrediction) -> None:
         height, width = prediction.depth.shape
@@ -259,7 +266,7 @@ class Scene:
             self._server.scene, "/level", 0.045 * self._distance, self.look_through
         )
         self._part = self._bands("part", _EMPTY)
-        self._eye.begin(prediction.world_from_cam, self._distance)
+        self.eye.begin(prediction.world_from_cam, self._distance)
 
     def _bands(self, name: str, clouds: list[Cloud]) -> Bands:
         return Bands(self._server.scene, f"/level/{name}", clouds, self._point_size, self.flags)

@@ -6,6 +6,7 @@ frames/         a file a frame (svggt.archive)
 cameras.jsonl   refined cameras (svggt.store.journal)
 source/         the clip's files
 exports/        files made for download
+offline/        offline VGGT's frames beside it, where somebody compared (svggt.beside)
 ```
 A process may be killed at any moment: what is then read is whole, and a run without an end counts
 as interrupted.
@@ -75,6 +76,7 @@ class Recording:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.frames = FrameArchive(folder / "frames")
         self.cameras = CameraJournal(folder / "cameras.jsonl")
         self.exports = folder / "exports"
@@ -145,6 +147,7 @@ class Recording:
         self.cameras.clear()
         self._clear_exports()
         shutil.rmtree(self._source, ignore_errors=True)
+        shutil.rmtree(self.folder / "offline", ignore_errors=True)
         for begun in self.folder.glob("*.part"):
             if begun.is_file():
                 begun.unlink(missing_ok=True)

@@ -50,6 +50,7 @@ class View:
     """What drives the 3D view: its flags, its moment, its eye.
 
     Attributes:
+        offline: the view of an offline run, beside `frame`; empty at first.
         moment: number of the frame shown, from 1.
         clock: ticks while the timeline plays.
         playing: where it began, or None.
@@ -60,6 +61,7 @@ class View:
     """
 
     frame: gr.HTML
+    offline: gr.HTML
     play: gr.Button
     moment: gr.Slider
     speed: gr.Dropdown
@@ -89,6 +91,15 @@ class View:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Offline VGGT beside the stream, and what comes of comparing."""
+
+    compare: gr.Button
+    cancel: gr.Button
+    figures: gr.HTML
+
+
+@dataclass(frozen=True)
 class Controls:
     """Every component that an event reads or writes.
 
@@ -107,6 +118,7 @@ class Controls:
     clear: gr.Button
     status: gr.HTML
     view: View
+    beside: Beside
     live: gr.HTML
     advanced: Advanced
     share: Share
@@ -118,8 +130,8 @@ class Controls:
         return [
             self.token, self.keys, self.status, self.live,
             self.start, self.go_on, self.stop, self.clear,
-            v.frame, v.why, v.moment, v.play, v.closer, *v.look, self.source.camera,
-            s.link, s.kept, s.export,
+            v.frame, v.offline, v.why, v.moment, v.play, v.closer, *v.look,
+            self.source.camera, self.beside.figures, s.link, s.kept, s.export,
         ]  # fmt: skip
 
 
@@ -149,12 +161,26 @@ def lay_out(
             status = gr.HTML(panels.status(Progress()), elem_id="status")
         with gr.Column(elem_id="view"):
             view = _lay_out_view(model, first_cameras(model, cameras_choice))
+            beside = _lay_out_beside()
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
     advanced = lay_out_advanced(models, limits)
     share = lay_out_share(retention)
     return Controls(
-        token, keys, header, source, start, go_on, stop, clear, status, view, live, advanced, share
+        token,
+        keys,
+        header,
+        source,
+        start,
+        go_on,
+        stop,
+        clear,
+        status,
+        view,
+        beside,
+        live,
+        advanced,
+        share,
     )
 
 
@@ -225,7 +251,8 @@ def _lay_out_source(limits: InputLimits) -> Source:
 
 def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
     first = EXAMPLES[0]
-    frame = gr.HTML(replay_of(first))
+    with gr.Row(elem_id="views"):
+        frame, offline = gr.HTML(replay_of(first)), gr.HTML(elem_id="offline")
     with gr.Row(elem_id="timeline"):
         play = gr.Button("Play", interactive=False, elem_id="play", min_width=64)
         moment = gr.Slider(
@@ -254,7 +281,7 @@ def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
     closer = _lay_out_closer(model)
     clock, playing = gr.Timer(PLAY_SECONDS, active=False), gr.State(None)
     return View(
-        frame, play, moment, speed, clock, playing,
+        frame, offline, play, moment, speed, clock, playing,
         show, camera, confidence, size, parts, through, reset, why, *closer,
     )  # fmt: skip
 
@@ -292,3 +319,16 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
     return (
         what, picture, clicks, gr.State(None), known, unit, gr.State(None), measured,
     )  # fmt: skip
+
+
+def _lay_out_beside() -> Beside:
+    with gr.Accordion("Compare with offline VGGT", open=False, elem_id="beside"):
+        gr.HTML(
+            "<p>Offline VGGT sees all frames at once, and begins again for every new one. It is "
+            "computed beside the stream, over the frames that are there.</p>"
+        )
+        with gr.Row():
+            compare = gr.Button("Compare", size="sm", elem_id="compare")
+            cancel = gr.Button("Cancel", size="sm", interactive=False, elem_id="uncompare")
+        figures = gr.HTML(elem_id="compared")
+    return Beside(compare, cancel, figures)

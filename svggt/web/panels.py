@@ -12,6 +12,7 @@ from cmap import Colormap
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from svggt.beside import BesideProgress
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.progress import Progress
 
@@ -60,6 +61,32 @@ def failure(sentence: str) -> str:
 def notice(sentence: str) -> str:
     """News that is neither the run's nor a failure."""
     return f'<p class="notice">{escape(sentence)}</p>'
+
+
+def compared(progress: BesideProgress) -> str:
+    """How far an offline run is, then what it cost and how far the stream agrees with it."""
+    if progress.state == "failed":
+        return failure(progress.message)
+    found = progress.agreement
+    if found is None:
+        return f'<p class="notice" role="status">{escape(progress.message)}</p>'
+    rows = {
+        "newest frame, streamed": f"{1000 * progress.streamed_s:.0f} ms",
+        f"newest frame, offline over {progress.frames}": f"{1000 * progress.offline_s:.0f} ms",
+        "depth, AbsRel · within 1.25": f"{found.absrel:.3f} · {found.delta1:.1%}",
+        "cameras, rotation": f"{found.rotation_deg:.2f}°",
+        "cameras, ATE of the path": f"{found.ate:.1%}",
+        "points, chamfer of the depth": f"{found.chamfer:.1%}",
+    }
+    cells = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    return (
+        f'<div role="status"><p>Left streaming, right offline, from one camera. '
+        f"{escape(progress.message)} Both run on one set of weights.</p>"
+        f"<table>{cells}</table></div>"
+    )
 
 
 def kept_until(seconds: float) -> str:

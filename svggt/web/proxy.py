@@ -23,6 +23,8 @@ import websockets
 from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from websockets.typing import Subprotocol
 
+from svggt.scene import LOOKS_ON
+
 VIEWER_CSP = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: data:; "
     "connect-src 'self' blob: data:; "
@@ -161,7 +163,7 @@ async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bo
     asked = [Subprotocol(name) for name in browser.scope.get("subprotocols", [])]
     try:
         viser = await websockets.connect(
-            f"ws://127.0.0.1:{viewing.port}",
+            f"ws://127.0.0.1:{viewing.port}{LOOKS_ON if viewing.reads_only else '/'}",
             subprotocols=asked or None,
             max_size=None,
             compression=None,

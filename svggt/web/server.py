@@ -16,6 +16,7 @@ from svggt.scene import CamerasChoice
 from svggt.sessions import Sessions
 from svggt.web.begin import Beginner
 from svggt.web.capture import capture_routes
+from svggt.web.comparing import BESIDE
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
@@ -79,6 +80,9 @@ def _viewing(sessions: Sessions, token: str) -> Viewing | None:
     """What a token of the 3D view's socket lets see: its owner's, or a reader's."""
     if (own := sessions.get(token, "view")) is not None:
         return Viewing(own.scene.port, reads_only=False)
+    beside = sessions.get(token.removesuffix(BESIDE), "view")
+    if beside is not None and beside.beside is not None:
+        return Viewing(beside.beside.scene.port, reads_only=False)
     if (read := sessions.get(token, "reader")) is not None:
         return Viewing(read.scene.port, reads_only=True)
     return None

@@ -21,6 +21,7 @@ from svggt.sessions import Sessions
 from svggt.web import layout, panels
 from svggt.web.api import Api
 from svggt.web.begin import Beginner
+from svggt.web.comparing import CompareEvents
 from svggt.web.gallery import EXAMPLES
 from svggt.web.retention import retention_of
 from svggt.web.running import RunEvents
@@ -83,6 +84,7 @@ class Page:
             RunEvents(self._sessions, self._beginner, self._why).wire(blocks, controls)
             view = ViewEvents(self._find, self._why)
             view.wire(controls.token, controls.view, controls.advanced.model)
+            CompareEvents(self._find).wire(controls)
             ShareEvents(self._sessions, self._exporter).wire(controls)
             Api(self._sessions, self._beginner, self._exporter).offer()
             self._wire_settings(controls)

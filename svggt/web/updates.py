@@ -71,6 +71,8 @@ def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes
         c.clear: gr.Button(interactive=not empty),
         **_timeline(c, watcher, progress),
     }
+    if watcher is None or watcher.session.beside is None:
+        changes |= {c.view.offline: "", c.beside.figures: ""}
     if watcher is not None and not running:
         changes[c.share.kept] = panels.kept_until(watcher.kept_until)
         if not watcher.owns:  # the run has ended: a replay of one's own

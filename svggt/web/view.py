@@ -104,6 +104,8 @@ class ViewEvents:
         session = self._find(token)
         if session is not None:
             session.scene.look(look_of(*look))
+            if session.beside is not None:
+                session.beside.look(look_of(*look))
         return self._why(look[1], model)
 
     def _seek(self, token: str | None, moment: float, what: str, track: PointTrack | None) -> Any:
