@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from svggt.comparison import Way, run_way
 from svggt.exports.frames import PosedFrame, Shots
 from svggt.failures import sentence_of
 from svggt.geometry import Similarity
-from svggt.scene import Look, Scene
+from svggt.scene import Scene
 from svggt.scene.pair import Pair
 from svggt.settings import StreamSettings
 from svggt.store.recording import Recording
@@ -93,20 +94,17 @@ class Beside:
         self._thread = threading.Thread(target=self._run, name="beside")
         self._thread.start()
 
-    def look(self, look: Look) -> None:
-        """Shows what the stream's scene shows."""
-        self.scene.look(look)
-
     def cancel(self) -> None:
         """Ends it between two pieces of its pass; the stream goes on."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """Ends it, and its scene."""
+        """Ends it and its scene, and removes its files."""
         self.cancel()
         self._thread.join()
         self._pair.part()
         self.scene.close()
+        shutil.rmtree(self._recording.folder, ignore_errors=True)
 
     def _run(self) -> None:
         try:

@@ -178,6 +178,19 @@ class Session:
             stream_id = self._worker.open(about.settings)
             self._launch(clip, stream_id, frames)
 
+    def look(self, look: Look) -> None:
+        """Sets what is shown, beside the stream too."""
+        self.scene.look(look)
+        if self.beside is not None:
+            self.beside.scene.look(look)
+
+    def seek(self, number: int | None) -> None:
+        """Shows the moment of a frame, beside the stream too; None: always the newest."""
+        self.scene.seek(number)
+        if self.beside is not None:
+            last = self.beside.scene.num_frames - 1
+            self.beside.scene.seek(None if number is None else max(0, min(number, last)))
+
     def compare(self) -> Beside:
         """Begins an offline run over the frames that are there, beside the stream.
 

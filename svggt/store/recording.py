@@ -147,7 +147,6 @@ class Recording:
         self.cameras.clear()
         self._clear_exports()
         shutil.rmtree(self._source, ignore_errors=True)
-        shutil.rmtree(self.folder / "offline", ignore_errors=True)
         for begun in self.folder.glob("*.part"):
             if begun.is_file():
                 begun.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import io
 import math
 from collections.abc import AsyncIterator, Callable
@@ -54,7 +55,8 @@ class Api:
         for endpoint in (
             self.describe, self.start, self.go_on, self.stop, self.clear, self.progress,
             self.follow, self.frame, self.picture, self.look, self.seek, self.look_through,
-            self.reset_view, self.measure, self.track, self.export, self.revoke,
+            self.reset_view, self.measure, self.track, self.compare, self.comparison,
+            self.cancel_comparison, self.export, self.revoke,
         ):  # fmt: skip
             gr.api(_told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
 
@@ -193,14 +195,14 @@ class Api:
         """Set the 3D view's flags; bands 1 to 3: the surest quarter, half, three quarters."""
         bands, size = min(3, max(1, bands)), min(3.0, max(0.5, point_size))
         look = Look(show, cameras, bands, far, trajectory, frustums, size, follow)
-        self._owned(token).scene.look(look)
+        self._owned(token).look(look)
 
     def seek(self, token: str, number: int | None) -> int:
         """Show the moment of a frame (from 0), or always the newest; returns the one shown."""
         session = self._owned(token)
         if number is not None:
             session.recording.frames.load(number)
-        session.scene.seek(number)
+        session.seek(number)
         return session.scene.moment
 
     def look_through(self, token: str, number: int) -> None:
@@ -233,6 +235,23 @@ class Api:
             "pixels": track.pixels.tolist(),
             "visibility": track.visibility.tolist(),
         }
+
+    def compare(self, token: str) -> dict[str, Any]:
+        """Begin an offline run over the frames that are there, beside the stream."""
+        return dataclasses.asdict(self._owned(token).compare().progress)
+
+    def comparison(self, token: str) -> dict[str, Any]:
+        """How far it is; then what it cost, and how far the stream agrees with it."""
+        beside = self._owned(token).beside
+        if beside is None:
+            raise BadInput("There is no comparison. Begin one by /compare.")
+        return dataclasses.asdict(beside.progress)
+
+    def cancel_comparison(self, token: str) -> None:
+        """End it; the stream goes on."""
+        beside = self._owned(token).beside
+        if beside is not None:
+            beside.cancel()
 
     def export(
         self, token: str, format: FormatName = "glb", cameras: Cameras = "refined"

@@ -103,9 +103,7 @@ class ViewEvents:
     def _look(self, token: str | None, model: str, *look: Any) -> str:
         session = self._find(token)
         if session is not None:
-            session.scene.look(look_of(*look))
-            if session.beside is not None:
-                session.beside.look(look_of(*look))
+            session.look(look_of(*look))
         return self._why(look[1], model)
 
     def _seek(self, token: str | None, moment: float, what: str, track: PointTrack | None) -> Any:
@@ -114,7 +112,7 @@ class ViewEvents:
             return gr.skip()
         number = min(max(int(moment) - 1, 0), session.scene.num_frames - 1)
         newest = session.running and number == session.scene.num_frames - 1
-        session.scene.seek(None if newest else number)
+        session.seek(None if newest else number)
         return panels.picture(session.recording.frames.load(number), what, track)
 
     def _picture(self, token: str | None, what: str, track: PointTrack | None) -> Any:
@@ -144,7 +142,7 @@ class ViewEvents:
             return gr.skip(), gr.skip(), None, gr.Button("Play"), gr.Timer(active=False)
         last = session.scene.num_frames - 1
         number = min(playing.moment(time.monotonic()), last)
-        session.scene.seek(number)
+        session.seek(number)
         if number < last:
             return number + 1, *[gr.skip()] * 4
         picture = panels.picture(session.recording.frames.load(number), what, track)

@@ -20,7 +20,8 @@ from tests.test_sessions import write_pictures
 
 ENDPOINTS = {
     "describe", "start", "go_on", "stop", "clear", "progress", "follow", "frame", "picture",
-    "look", "seek", "look_through", "reset_view", "measure", "track", "export", "revoke",
+    "look", "seek", "look_through", "reset_view", "measure", "track", "compare", "comparison",
+    "cancel_comparison", "export", "revoke",
 }  # fmt: skip
 
 
@@ -94,6 +95,19 @@ def test_points_are_measured_and_followed(client: Client, run: dict) -> None:
     assert second["distance"] == pytest.approx(expected) and expected > 0
     track = client.predict(run["token"], 1, 40, 30, api_name="/track")
     assert track["first"] == 1 and np.shape(track["pixels"]) == (4, 2)
+
+
+def test_a_comparison_is_begun_and_read(client: Client, run: dict, site) -> None:
+    with pytest.raises(AppError, match="no comparison"):
+        client.predict(run["token"], api_name="/comparison")
+    found = client.predict(run["token"], api_name="/compare")
+    while found["state"] == "running":
+        found = client.predict(run["token"], api_name="/comparison")
+    assert found["state"] == "finished" and found["agreement"]["frames"] == 5
+    (session,) = site[1].in_memory
+    client.predict(run["token"], 2, api_name="/seek")
+    assert session.beside.scene.moment == 2
+    client.predict(run["token"], api_name="/cancel_comparison")
 
 
 def test_files_are_exported_and_fetched(client: Client, run: dict, site, tmp_path: Path) -> None:
