@@ -94,8 +94,9 @@ class Session:
 
     @property
     def in_use(self) -> bool:
-        """Whether somebody looks, or a run is under way."""
-        return self.running or self.scene.num_viewers > 0
+        """Whether somebody looks, or something is computed."""
+        beside = self.beside is not None and self.beside.progress.state == "running"
+        return self.running or beside or self.scene.num_viewers > 0
 
     def touch(self) -> None:
         """Notes that somebody looks."""

@@ -132,8 +132,8 @@ class Sessions:
         with self._loading[name]:
             tokens = replace(session.tokens, reader=Tokens.new().reader)
             self.store.write_tokens(name, tokens)
-            self._forget(name)
             self._know(name, tokens)
+            del self._names["reader", _hash(session.tokens.reader)]
             session.tokens = tokens
 
     def close(self, token: str) -> None:

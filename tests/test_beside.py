@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -72,6 +74,24 @@ def test_it_is_cancelled_and_nothing_of_it_stays(sessions) -> None:  # noqa: F81
     assert session.beside is None and not (session.recording.folder / "offline").exists()
     with pytest.raises(BadInput, match="Start"):
         session.compare()
+
+
+def test_a_closed_comparison_is_collected(sessions) -> None:  # noqa: F811
+    session = sessions.open("a")
+    run(session, Made(3))
+    wait(session, ended)
+    gone = []
+    for _ in range(3):
+        beside = session.compare()
+        wait_beside(session)
+        gone.append(weakref.ref(beside.scene))
+    session.clear()
+    del beside
+    deadline = time.monotonic() + 10
+    while any(ref() is not None for ref in gone) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.1)
+    assert [ref() for ref in gone] == [None] * 3
 
 
 @pytest.mark.parametrize("refined", [False, True])

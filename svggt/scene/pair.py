@@ -26,30 +26,35 @@ class Pair:
     """
 
     def __init__(self, one: Scene, other: Scene) -> None:
-        self._leader: Scene | None = None
+        # Callbacks outlive a pair: what they hold must not keep a closed scene.
+        self._scenes: tuple[Scene, Scene] | None = (one, other)
+        self._leader: int | None = None
         self._since = 0.0
-        self._parted = False
-        for scene, its_other in ((one, other), (other, one)):
-            scene.eye.on_move(
-                partial(self._arrived, scene, its_other), partial(self._moved, scene, its_other)
-            )
+        for which, scene in enumerate(self._scenes):
+            scene.eye.on_move(partial(self._arrived, which), partial(self._moved, which))
 
     def part(self) -> None:
         """Each goes its own way from now on."""
-        self._parted = True
+        self._scenes = None
 
-    def _arrived(self, scene: Scene, other: Scene) -> None:
+    def _arrived(self, which: int) -> None:
         """Who comes later looks from where the other one does."""
-        camera = other.eye.camera
-        if self._parted or camera is None:
+        if self._scenes is None:
             return
-        self._leader, self._since = other, time.monotonic() + _ARRIVES_SECONDS
-        scene.eye.look_as(camera, scene.levelling @ other.levelling.inverse())
+        camera = self._scenes[1 - which].eye.camera
+        if camera is not None:
+            self._leader, self._since = 1 - which, time.monotonic() + _ARRIVES_SECONDS
+            self._follow(which, camera)
 
-    def _moved(self, scene: Scene, other: Scene, camera: viser.CameraHandle) -> None:
+    def _moved(self, which: int, camera: viser.CameraHandle) -> None:
         now = time.monotonic()
-        follows = self._leader is not scene and now - self._since < _LEADS_SECONDS
-        if self._parted or follows:
-            return
-        self._leader, self._since = scene, now
-        other.eye.look_as(camera, other.levelling @ scene.levelling.inverse())
+        follows = self._leader != which and now - self._since < _LEADS_SECONDS
+        if not follows:
+            self._leader, self._since = which, now
+            self._follow(1 - which, camera)
+
+    def _follow(self, which: int, camera: viser.CameraHandle) -> None:
+        """Turns one of them to where the other's browser looks from."""
+        if self._scenes is not None:
+            scene, leader = self._scenes[which], self._scenes[1 - which]
+            scene.eye.look_as(camera, scene.levelling @ leader.levelling.inverse())
