@@ -134,8 +134,9 @@ def loop(kills: int, seed: int = 0) -> Found:
                     found.finished += 1
                     found.exports += kill_exports(folder, chance)
                     break
-                if about is not None:
-                    command = [*_SVGGT, "go-on", str(folder), *_NONE]
+                if about is None:  # killed before it began: its folder may hold half a clip
+                    break
+                command = [*_SVGGT, "go-on", str(folder), *_NONE]
     return found
 
 

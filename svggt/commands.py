@@ -56,7 +56,7 @@ def run(
         frames: at most.
         precision: numbers of the backbone.
     """
-    if out.exists() and any(out.iterdir()):
+    if any(path.is_file() for path in out.rglob("*")):
         raise BadInput(f"{out} is not empty: name another folder, or go on with the run in it.")
     loaded = load_model(_name(model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize)
