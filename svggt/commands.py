@@ -18,7 +18,7 @@ from svggt.exports import FormatName, make_export
 from svggt.frames import BadInput, Frame, InputLimits
 from svggt.progress import State
 from svggt.run import settle, take, with_kept_frames
-from svggt.scene.look import Cameras, CamerasChoice, Look
+from svggt.scene.look import Cameras, CamerasChoice, Look, chosen_cameras
 from svggt.settings import StreamSettings
 from svggt.store.recording import About, Recording
 from svggt.workers import LocalWorker
@@ -64,8 +64,7 @@ def run(
     settings = StreamSettings(
         loaded.name, memory, window, published_camera_memory, points, refine=True
     )
-    head = cameras == "head" or (cameras == "auto" and loaded.cameras_hold)
-    chosen: Cameras = "head" if head else "refined"
+    chosen = chosen_cameras(cameras, loaded.cameras_hold)
     look = Look(cameras=chosen)
     recording = Recording(out)
     recording.begin(About(settings, loaded.note, opened, frames, look, time.time()))

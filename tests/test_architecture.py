@@ -60,7 +60,7 @@ ALLOWED = {
     "restore": {"frames", "progress", "scene", "store"},
     "session": {
         "beside", "clips", "failures", "frames", "live", "prediction", "progress", "restore",
-        "run", "scene", "settings", "store", "stream", "workers",
+        "run", "scene", "settings", "store", "workers",
     },
     "sessions": {"frames", "session", "store", "workers"},
     "web": {

@@ -33,3 +33,15 @@ class Look:
     frustums: bool = True
     point_size: float = 1.0
     follow: bool = False
+
+
+def chosen_cameras(choice: CamerasChoice, head_holds: bool) -> Cameras:
+    """By which cameras a scene is shown at first; `auto`: those that frames line up by.
+
+    Args:
+        choice: of whoever runs it.
+        head_holds: whether the camera head's do, with the weights at hand.
+    """
+    if choice != "auto":
+        return choice
+    return "head" if head_holds else "refined"

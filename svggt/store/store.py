@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import secrets
 import shutil
@@ -16,9 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from svggt.files import whole
 from svggt.store.recording import Recording
-
-log = logging.getLogger(__name__)
-
 
 _MEASURED_SECONDS = 1.0  # that a folder's size counts
 
@@ -82,7 +78,7 @@ class Store:
 
     def create(self, tokens: Tokens) -> Recording:
         """An empty recording that these tokens open."""
-        recording = Recording(self._new_folder())
+        recording = Recording(self._folder / secrets.token_hex(8))
         self.write_tokens(recording.folder.name, tokens)
         return recording
 
@@ -154,11 +150,6 @@ class Store:
             size = _bytes(folder)
             self._sizes[folder.name] = (now, size)
         return size
-
-    def _new_folder(self) -> Path:
-        folder = self._folder / secrets.token_hex(8)
-        folder.mkdir()
-        return folder
 
 
 def _changed(folder: Path) -> float:

@@ -11,7 +11,6 @@ import asyncio
 import base64
 import dataclasses
 import io
-import math
 from collections.abc import AsyncIterator, Callable
 from functools import wraps
 from inspect import isasyncgenfunction, signature
@@ -33,6 +32,7 @@ from svggt.web.drawers import MAX_WINDOW
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import address_of
 from svggt.web.sharing import export_address
+from svggt.web.view import distance_of
 
 _FOLLOW_SECONDS = 0.1
 _GONE = "There is no such session: its time is over, or the token is another one."
@@ -221,8 +221,7 @@ class Api:
         Column and row are of the picture that the network saw. The unit is the scene's own.
         """
         marks = self._owned(token).scene.mark(number, u, v)
-        distance = math.dist(*marks) if len(marks) == 2 else None
-        return {"marks": [list(mark) for mark in marks], "distance": distance}
+        return {"marks": [list(mark) for mark in marks], "distance": distance_of(marks)}
 
     def track(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:
         """Follow a pixel through the frames after its own, with weights that have a track head."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import gradio as gr
 
@@ -18,7 +17,6 @@ BESIDE = ".offline"
 """After the view's token: the socket of the scene beside."""
 
 _WATCH_SECONDS = 0.3
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class CompareEvents:
@@ -35,8 +33,8 @@ class CompareEvents:
         """Connects a page's controls."""
         self._c = c
         outputs = [c.view.offline, c.beside.figures, c.beside.compare, c.beside.cancel]
-        c.beside.compare.click(self._compare, [c.token], outputs, **_PRIVATE)
-        c.beside.cancel.click(self._cancel, [c.token], None, **_PRIVATE)
+        c.beside.compare.click(self._compare, [c.token], outputs, **layout.PRIVATE)
+        c.beside.cancel.click(self._cancel, [c.token], None, **layout.PRIVATE)
 
     async def _compare(self, token: str | None) -> AsyncIterator[Changes]:
         """Begins an offline run and follows it; the stream goes on."""

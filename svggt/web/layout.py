@@ -11,12 +11,15 @@ from svggt.checkpoints import LoadedModel
 from svggt.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from svggt.frames import InputLimits
 from svggt.progress import Progress
-from svggt.scene import Cameras, CamerasChoice
+from svggt.scene import Cameras, CamerasChoice, chosen_cameras
 from svggt.web import panels
 from svggt.web.drawers import Advanced, Share, lay_out_advanced, lay_out_share
 from svggt.web.gallery import EXAMPLES, Example
 from svggt.web.replay import replay_address
 from svggt.web.uploads import take_as_uploaded
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""Of the page's own events: scripts have `svggt.web.api`."""
 
 FOLLOW = "follow the camera"
 PARTS = ("far points", "trajectory", "frustums", FOLLOW)
@@ -160,7 +163,7 @@ def lay_out(
                 clear = gr.Button("Clear", interactive=False, elem_id="clear")
             status = gr.HTML(panels.status(Progress()), elem_id="status")
         with gr.Column(elem_id="view"):
-            view = _lay_out_view(model, first_cameras(model, cameras_choice))
+            view = _lay_out_view(model, chosen_cameras(cameras_choice, model.cameras_hold))
             beside = _lay_out_beside()
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
@@ -197,13 +200,6 @@ def replay_of(example: Example) -> str:
 def header_of(model: LoadedModel) -> str:
     """The page's first line."""
     return panels.header(model.name, model.device.name, model.note)
-
-
-def first_cameras(model: LoadedModel, choice: CamerasChoice) -> Cameras:
-    """By which cameras a scene is shown at first; `auto`: those that frames line up by."""
-    if choice != "auto":
-        return choice
-    return "head" if model.cameras_hold else "refined"
 
 
 def lay_out_load(name: str, sentence: str) -> tuple[gr.HTML, gr.Button, gr.Timer]:

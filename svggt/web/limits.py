@@ -106,6 +106,11 @@ def address_of(request: gr.Request) -> str:
     return network_of(request.client.host if request.client else "")
 
 
+def origin_of(request: gr.Request) -> str:
+    """scheme://host that the visitor's page was opened by; a browser says so by itself."""
+    return request.headers.get("origin", "")
+
+
 class _TooLarge(Exception):
     pass
 

@@ -22,7 +22,7 @@ from svggt.settings import StreamSettings
 from svggt.web import drawers, layout
 from svggt.web.begin import Beginner, Wanted, whole_number
 from svggt.web.capture import panel
-from svggt.web.limits import address_of
+from svggt.web.limits import address_of, origin_of
 from svggt.web.updates import Changes, Watcher, opened, refused, watched
 from svggt.web.view import look_of
 
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 0.15  # between two looks at a run
 _BEGINNINGS = 4  # clips that are probed, or sessions read from disk, at once
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _ENDED = "This scene has left memory. Reload the page to open it again, or press Start."
 _GONE = (
     "The scene of this address is not here any more: its time is over, its link was revoked, or "
@@ -64,14 +63,14 @@ class RunEvents:
                 a.rate, a.max_frames, a.memory, a.window, a.published, a.points, a.model, *v.look,
             ],
             c.followed,
-            **_PRIVATE,
+            **layout.PRIVATE,
         )  # fmt: skip
-        c.go_on.click(self._go_on, [c.token], c.followed, **_PRIVATE)
-        c.stop.click(self._stop, [c.token], None, **_PRIVATE)
-        c.clear.click(self._clear, [c.token], c.followed, **_PRIVATE)
+        c.go_on.click(self._go_on, [c.token], c.followed, **layout.PRIVATE)
+        c.stop.click(self._stop, [c.token], None, **layout.PRIVATE)
+        c.clear.click(self._clear, [c.token], c.followed, **layout.PRIVATE)
         arrive, keep = "() => window.svggt.arrive()", "(keys) => window.svggt.keep(keys)"
-        blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **_PRIVATE)
-        c.keys.change(None, [c.keys], None, js=keep, **_PRIVATE)
+        blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **layout.PRIVATE)
+        c.keys.change(None, [c.keys], None, js=keep, **layout.PRIVATE)
 
     async def _start(
         self,
@@ -133,7 +132,7 @@ class RunEvents:
         if session.token != token:  # the view of a known session stays: it would be reloaded
             changes |= self._opened(watcher, request)
         if session.camera is not None:
-            changes[self._c.source.camera] = panel(session.tokens.capture, _origin(request))
+            changes[self._c.source.camera] = panel(session.tokens.capture, origin_of(request))
         yield changes
         async for changes in self._watch(session.token, owns=True):
             yield changes
@@ -200,9 +199,4 @@ class RunEvents:
         about = session.recording.about
         model = about.settings.model if about is not None else ""
         why = self._why(session.scene.flags.cameras, model)
-        return opened(self._c, watcher, _origin(request), why)
-
-
-def _origin(request: gr.Request) -> str:
-    """What the page was opened by; a browser says so by itself."""
-    return request.headers.get("origin", "")
+        return opened(self._c, watcher, origin_of(request), why)

@@ -17,12 +17,12 @@ from svggt.exports import Exporter
 from svggt.frames import BadInput
 from svggt.sessions import Sessions
 from svggt.web import layout, panels
-from svggt.web.updates import Changes
+from svggt.web.limits import origin_of
+from svggt.web.updates import Changes, linked
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class Cancelled(Exception):
@@ -44,13 +44,15 @@ class ShareEvents:
         """Connects a page's controls."""
         self._c = c
         s = c.share
-        s.copy_owner.click(None, [c.keys], None, js="(keys) => window.svggt.copy(keys)", **_PRIVATE)
-        s.revoke.click(self._revoke, [c.token], [c.keys, s.link, s.export], **_PRIVATE)
+        s.copy_owner.click(
+            None, [c.keys], None, js="(keys) => window.svggt.copy(keys)", **layout.PRIVATE
+        )
+        s.revoke.click(self._revoke, [c.token], [c.keys, s.link, s.export], **layout.PRIVATE)
         outputs = [s.export, s.prepare, s.cancel]
         preparing = s.prepare.click(
-            self._prepare, [c.keys, s.format, c.view.cameras], outputs, **_PRIVATE
+            self._prepare, [c.keys, s.format, c.view.cameras], outputs, **layout.PRIVATE
         )
-        s.cancel.click(self._cancelled, None, outputs, cancels=[preparing], **_PRIVATE)
+        s.cancel.click(self._cancelled, None, outputs, cancels=[preparing], **layout.PRIVATE)
 
     def _cancelled(self) -> Changes:
         s = self._c.share
@@ -65,10 +67,8 @@ class ShareEvents:
         if session is None:
             return {self._c.share.link: ""}
         self._sessions.revoke(session)
-        tokens, origin = session.tokens, request.headers.get("origin", "")
         return {
-            self._c.keys: f"{tokens.reader} {tokens.owner}",
-            self._c.share.link: f"{origin}/?s={tokens.reader}",
+            **linked(self._c, session.tokens, True, origin_of(request)),
             self._c.share.export: panels.notice("The old link opens nothing any more."),
         }
 

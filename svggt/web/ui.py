@@ -15,7 +15,7 @@ from svggt.checkpoints import LoadedModel
 from svggt.exports import Exporter
 from svggt.frames import BadInput, InputLimits
 from svggt.loading import BackgroundLoad
-from svggt.scene import Cameras, CamerasChoice
+from svggt.scene import Cameras, CamerasChoice, chosen_cameras
 from svggt.session import Session
 from svggt.sessions import Sessions
 from svggt.web import layout, panels
@@ -38,7 +38,6 @@ THEME = gr.themes.Default(
 )
 
 _MAX_EVENTS = 200
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class Page:
@@ -88,7 +87,7 @@ class Page:
             ShareEvents(self._sessions, self._exporter).wire(controls)
             Api(self._sessions, self._beginner, self._exporter).offer()
             self._wire_settings(controls)
-            blocks.load(self._refresh_models, None, [controls.advanced.model], **_PRIVATE)
+            blocks.load(self._refresh_models, None, [controls.advanced.model], **layout.PRIVATE)
         # A run's visitor is served by one event from Start to end: as many as there are sessions.
         blocks.max_threads = _MAX_EVENTS
         blocks.queue(max_size=200, default_concurrency_limit=None)
@@ -111,9 +110,9 @@ class Page:
     def _wire_source(self, c: layout.Controls) -> None:
         source, view = c.source, c.view
         for kind, tab in source.tabs.items():
-            tab.select(lambda kind=kind: kind, None, source.kind, **_PRIVATE)
+            tab.select(lambda kind=kind: kind, None, source.kind, **layout.PRIVATE)
         outputs = [source.example, view.frame, view.why]
-        source.pictures.select(self._choose_example, [c.token], outputs, **_PRIVATE)
+        source.pictures.select(self._choose_example, [c.token], outputs, **layout.PRIVATE)
 
     def _choose_example(self, token: str | None, event: gr.SelectData) -> tuple[Any, ...]:
         """Where there is no scene yet, the example's recording plays."""
@@ -127,7 +126,7 @@ class Page:
     def _wire_settings(self, c: layout.Controls) -> None:
         model = c.advanced.model
         outputs = [c.header, c.view.cameras, c.view.clicks]
-        model.change(self._choose_model, [model], outputs, **_PRIVATE)
+        model.change(self._choose_model, [model], outputs, **layout.PRIVATE)
         if self._load is not None:
             self._wire_load(self._load, model)
 
@@ -144,8 +143,8 @@ class Page:
             choices = list(self._models)
             return gr.Dropdown(choices=choices, value=load.name), gr.Button(visible=False), ""
 
-        timer.tick(look, None, [notice, switch, timer], **_PRIVATE)
-        switch.click(use, None, [model, switch, notice], **_PRIVATE)
+        timer.tick(look, None, [notice, switch, timer], **layout.PRIVATE)
+        switch.click(use, None, [model, switch, notice], **layout.PRIVATE)
 
     def _why(self, cameras: Cameras, model_name: str) -> str:
         """What the cameras shown are, and why frames may not line up."""
@@ -161,7 +160,7 @@ class Page:
 
     def _choose_model(self, name: str) -> tuple[Any, ...]:
         model = self._beginner.model(name)
-        cameras = layout.first_cameras(model, self._first_cameras)
+        cameras = chosen_cameras(self._first_cameras, model.cameras_hold)
         clicks = gr.Radio(value=layout.MEASURE, visible=model.tracks_points)
         return layout.header_of(model), cameras, clicks
 

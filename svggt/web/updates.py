@@ -10,6 +10,7 @@ import gradio as gr
 from svggt.progress import Progress
 from svggt.scene import Look
 from svggt.session import Session
+from svggt.store.store import Tokens
 from svggt.web import layout, panels
 from svggt.web.layout import Controls
 from svggt.web.replay import shared_address
@@ -49,12 +50,19 @@ def opened(c: Controls, watcher: Watcher, origin: str, why: str) -> Changes:
     tokens, owns = watcher.session.tokens, watcher.owns
     return {
         c.token: tokens.owner if owns else None,
-        c.keys: f"{tokens.reader} {tokens.owner if owns else ''}",
+        **linked(c, tokens, owns, origin),
         c.view.frame: _view(watcher),
         c.view.why: why if owns else f"<p>You look on. Whoever began this run drives it.</p>{why}",
-        c.share.link: f"{origin}/?s={tokens.reader}",
         c.share.export: "",
         **dict(zip(c.view.look, controls_of(watcher.session.scene.flags), strict=True)),
+    }
+
+
+def linked(c: Controls, tokens: Tokens, owns: bool, origin: str) -> Changes:
+    """What the browser keeps of a session's keys, and the link to share."""
+    return {
+        c.keys: f"{tokens.reader} {tokens.owner if owns else ''}",
+        c.share.link: f"{origin}/?s={tokens.reader}",
     }
 
 

@@ -23,8 +23,6 @@ Ruler = tuple[float, str]
 PLAY_RATE = 10.0
 """Frames a second at speed 1."""
 
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
 
 @dataclass(frozen=True)
 class Playing:
@@ -70,35 +68,39 @@ class ViewEvents:
         """Connects the controls of a view."""
         seek = [token, v.moment, v.what, v.track]
         for part in v.look:
-            part.input(self._look, [token, model, *v.look], [v.why], **_PRIVATE)
+            part.input(self._look, [token, model, *v.look], [v.why], **layout.PRIVATE)
         v.moment.input(
             _unless_gone(self._seek),
             seek,
             [v.closer],
-            **_PRIVATE,
+            **layout.PRIVATE,
             trigger_mode="always_last",
             queue=False,
         )
-        v.what.input(_unless_gone(self._picture), [token, v.what, v.track], [v.closer], **_PRIVATE)
+        v.what.input(
+            _unless_gone(self._picture), [token, v.what, v.track], [v.closer], **layout.PRIVATE
+        )
         playing = [v.playing, v.play, v.clock]
-        v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **_PRIVATE)
+        v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **layout.PRIVATE)
         v.clock.tick(
             _unless_gone(self._tick),
             [token, v.playing, v.what, v.track],
             [v.moment, v.closer, *playing],
-            **_PRIVATE,
+            **layout.PRIVATE,
             trigger_mode="once",
         )
-        v.through.click(self._through, [token], None, **_PRIVATE)
-        v.reset.click(self._reset, [token], None, **_PRIVATE)
+        v.through.click(self._through, [token], None, **layout.PRIVATE)
+        v.reset.click(self._reset, [token], None, **layout.PRIVATE)
         measure = [v.track, v.closer, v.measured]
         v.closer.select(
             _unless_gone(self._mark),
             [token, v.what, v.clicks, v.ruler],
             measure,
-            **_PRIVATE,
+            **layout.PRIVATE,
         )
-        v.known.input(self._scale, [token, v.known, v.unit], [v.ruler, v.measured], **_PRIVATE)
+        v.known.input(
+            self._scale, [token, v.known, v.unit], [v.ruler, v.measured], **layout.PRIVATE
+        )
 
     def _look(self, token: str | None, model: str, *look: Any) -> str:
         session = self._find(token)
@@ -178,13 +180,13 @@ class ViewEvents:
             shown = panels.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)
         marks = session.scene.mark(moment, u, v)
-        return None, gr.skip(), panels.measured(len(marks), _distance(marks), ruler)
+        return None, gr.skip(), panels.measured(len(marks), distance_of(marks), ruler)
 
     def _scale(self, token: str | None, known: float | None, unit: str) -> tuple[Ruler | None, str]:
         """One known length gives the scene its scale."""
         session = self._find(token)
         marks = session.scene.marks if session is not None else ()
-        distance = _distance(marks)
+        distance = distance_of(marks)
         if not known or known <= 0 or not distance:
             return None, panels.measured(len(marks), distance, None)
         ruler = (known / distance, unit)
@@ -204,5 +206,6 @@ def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
     return handle
 
 
-def _distance(marks: Sequence[Point]) -> float | None:
+def distance_of(marks: Sequence[Point]) -> float | None:
+    """Between two marks, in the scene's unit; None while there is one."""
     return math.dist(*marks) if len(marks) == 2 else None
