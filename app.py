@@ -21,6 +21,7 @@ from svggt.checkpoints import HUB_FILES, CheckpointError, automatic_model, load_
 from svggt.devices import Precision, choose_device
 from svggt.frames import InputLimits
 from svggt.loading import BackgroundLoad
+from svggt.residency import load_on_host
 from svggt.scene import CamerasChoice
 from svggt.sessions import SessionLimits, Sessions
 from svggt.store.store import Store, StoreInUse
@@ -78,7 +79,9 @@ def main(settings: Settings) -> None:
 
         device = choose_device(settings.precision)
         store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
-        worker = LocalWorker(settings.cache_bytes)
+        names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
+        loaders = {name: partial(load_on_host, name, device) for name in names}
+        worker = LocalWorker(settings.cache_bytes, loaders)
         wanted = automatic_model(device) if settings.model == "auto" else settings.model
         load = None
         if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile

@@ -61,6 +61,8 @@ class FrameArchive:
         if prediction.world_points is not None and prediction.world_points_conf is not None:
             arrays["world_points"] = prediction.world_points.astype(np.float16)
             arrays |= _packed("world_points_conf", prediction.world_points_conf)
+        if prediction.peak_bytes is not None:
+            arrays["peak_bytes"] = prediction.peak_bytes
         if grey is not None:
             arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
         with whole(self._path(prediction.number)) as path, path.open("wb") as file:
@@ -127,4 +129,5 @@ def _prediction(arrays: Any) -> FramePrediction:
         depth_conf=_unpacked("depth_conf", arrays),
         world_points=arrays["world_points"].astype(np.float32) if has_points else None,
         world_points_conf=_unpacked("world_points_conf", arrays) if has_points else None,
+        peak_bytes=arrays["peak_bytes"].item() if "peak_bytes" in arrays else None,
     )

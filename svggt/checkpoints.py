@@ -6,8 +6,10 @@ double memory: the network is built on the meta device and takes the tensors ove
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -79,6 +81,20 @@ class LoadedModel:
     def tracks_points(self) -> bool:
         """Whether the weights have a track head."""
         return self.network.track_head is not None
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its weights as they are computed with."""
+        return sum(tensor.nbytes for tensor in self.network.state_dict().values())
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its weights as they are computed with, in the order of their names."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def automatic_model(device: Device) -> str:

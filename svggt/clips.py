@@ -12,6 +12,7 @@ from natsort import natsorted
 from svggt import video
 from svggt.frames import BadInput, Fitter, Frame, InputLimits, check_picture, open_picture
 from svggt.selection import AtRate, ByMotion
+from svggt.truth import TruthFile
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
@@ -30,6 +31,7 @@ class Clip:
         total: frames that will come; None if nobody knows.
         cut: whether the limit on frames leaves some out.
         limits: what is accepted.
+        truth: of its cameras and depth, where there is one.
     """
 
     paths: tuple[Path, ...]
@@ -39,6 +41,7 @@ class Clip:
     total: int | None
     cut: bool
     limits: InputLimits
+    truth: TruthFile | None = None
 
     def frames(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
         """Decodes lazily, until `cancelled` says so.

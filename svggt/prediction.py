@@ -28,6 +28,7 @@ class FramePrediction:
         world_points_conf: (H, W) float32, at least 1; None likewise.
         seconds: time that the model took, transfers included.
         memory_bytes: allocated by the stream's cached token memory after this frame.
+        peak_bytes: of the device at its highest meanwhile, all included; None if nobody measured.
     """
 
     number: int
@@ -41,6 +42,7 @@ class FramePrediction:
     world_points_conf: NDArray[np.float32] | None
     seconds: float
     memory_bytes: int
+    peak_bytes: int | None = None
 
     @property
     def world_from_cam(self) -> NDArray[np.float64]:

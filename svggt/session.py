@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from svggt.beside import Beside
 from svggt.clips import Clip
+from svggt.compare.background import Asked, Comparison
+from svggt.compare.beside import Beside
 from svggt.failures import DISK_FULL, sentence_of
 from svggt.frames import BadInput, Frame
 from svggt.live import Camera, LiveClip
@@ -50,7 +51,6 @@ class Session:
     Attributes:
         scene: its viser server.
         camera: whose pictures the run takes; None if it takes files.
-        beside: offline VGGT over the same frames; None if nobody asked.
     """
 
     def __init__(
@@ -64,7 +64,6 @@ class Session:
         self.address, self.tokens, self.recording = address, tokens, recording
         self.scene = Scene(recording.frames)
         self.camera: Camera | None = None
-        self.beside: Beside | None = None
         self.opened = self.touched = time.monotonic()
         self._worker, self._has_room = worker, has_room
         self._stop = threading.Event()
@@ -76,6 +75,7 @@ class Session:
         except BaseException:
             self.scene.close()
             raise
+        self._beside = Beside(worker, recording, self.scene, lambda: self.running)
 
     @property
     def token(self) -> str:
@@ -93,10 +93,14 @@ class Session:
         return self._progress.state == "running"
 
     @property
+    def comparison(self) -> Comparison | None:
+        """With another run over the same frames; None if nobody asked."""
+        return self._beside.comparison
+
+    @property
     def in_use(self) -> bool:
         """Whether somebody looks, or something is computed."""
-        beside = self.beside is not None and self.beside.progress.state == "running"
-        return self.running or beside or self.scene.num_viewers > 0
+        return self.running or self._beside.running or self.scene.num_viewers > 0
 
     def touch(self) -> None:
         """Notes that somebody looks."""
@@ -138,7 +142,7 @@ class Session:
                 began=time.time(),
             )
             stream_id = self._worker.open(settings)
-            self._end_beside()
+            self._beside.end()
             try:
                 self.recording.begin(about)
             except BaseException:
@@ -182,32 +186,17 @@ class Session:
     def look(self, look: Look) -> None:
         """Sets what is shown, beside the stream too."""
         self.scene.look(look)
-        if self.beside is not None:
-            self.beside.scene.look(look)
+        self._beside.look(look)
 
     def seek(self, number: int | None) -> None:
         """Shows the moment of a frame, beside the stream too; None: always the newest."""
         self.scene.seek(number)
-        if self.beside is not None:
-            last = self.beside.scene.num_frames - 1
-            self.beside.scene.seek(None if number is None else max(0, min(number, last)))
+        self._beside.seek(number)
 
-    def compare(self) -> Beside:
-        """Begins an offline run over the frames that are there, beside the stream.
-
-        Raises:
-            BadInput: there is no frame, or there is an offline run under way.
-        """
+    def compare(self, asked: Asked) -> Comparison:
+        """Begins another run beside this one; see `Beside.begin`."""
         with self._lock:
-            about = self.recording.about
-            if about is None or not self.scene.num_frames:
-                raise BadInput("There is nothing to compare yet. Press Start first.")
-            if self.beside is not None and self.beside.progress.state == "running":
-                raise BadInput("Offline is under way. Cancel it first.")
-            self._end_beside()
-            folder = self.recording.folder / "offline"
-            self.beside = Beside(self._worker, about.settings, self.recording, folder, self.scene)
-            return self.beside
+            return self._beside.begin(asked)
 
     def track(self, number: int, pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel of a frame through those after it, `TRACKED_FRAMES` at most.
@@ -232,7 +221,7 @@ class Session:
         """Ends the run and empties the scene, on disk too."""
         with self._lock:
             self._end_run()
-            self._end_beside()
+            self._beside.end()
             self.scene.reset(max_frames=1)
             self.recording.clear()
             self._progress = Progress(version=self._progress.version + 1)
@@ -242,7 +231,7 @@ class Session:
         with self._lock:
             self._closed = True
             self._end_run()
-            self._end_beside()
+            self._beside.end()
         self.scene.close()
 
     def _make_ready(self) -> None:
@@ -262,11 +251,6 @@ class Session:
         arguments = (stream_id, frames, clip.is_cut)
         self._thread = threading.Thread(target=self._run, args=arguments, name="run")
         self._thread.start()
-
-    def _end_beside(self) -> None:
-        if self.beside is not None:
-            self.beside.close()
-            self.beside = None
 
     def _end_run(self) -> None:
         self._stop.set()

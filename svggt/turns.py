@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,11 +40,14 @@ class Turns:
         finally:
             self._leave()
 
-    def give_way(self) -> None:
-        """Lets those go first who wait."""
-        if self._urgent:
-            self._leave()
-            self._enter_patiently()
+    def give_way(self) -> float:
+        """Lets those go first who wait; returns the seconds that this took."""
+        if not self._urgent:
+            return 0.0
+        started = time.perf_counter()
+        self._leave()
+        self._enter_patiently()
+        return time.perf_counter() - started
 
     def _enter_patiently(self) -> None:
         with self._changed:

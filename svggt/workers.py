@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -20,10 +22,12 @@ from svggt.model import policies
 from svggt.model.chunks import Chunks
 from svggt.model.memory import CachePolicy
 from svggt.offline import predict_clip, track_point
+from svggt.peak import Meter
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess, WaitingSolver
+from svggt.residency import Residency, fit_together
 from svggt.settings import StreamSettings
 from svggt.stream import Stream
 from svggt.turns import Turns
@@ -31,6 +35,7 @@ from svggt.turns import Turns
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Loader = Callable[[Callable[[int, int], None]], LoadedModel]
 
 _FRAMES_A_PIECE = 2  # of a pass over a whole clip: a stream waits for one at most
 
@@ -49,6 +54,21 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
+class Pass:
+    """What came of a whole clip at once.
+
+    Attributes:
+        predictions: one a frame.
+        seconds: that it took, without waiting for streams.
+        peak_bytes: of the device at its highest meanwhile, all included; None if unknown.
+    """
+
+    predictions: list[FramePrediction]
+    seconds: float
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True, eq=False)
 class _Running:
     stream: Stream
     refiner: Refiner | None
@@ -63,29 +83,58 @@ class LocalWorker:
 
     Args:
         cache_bytes: for the cached token memories of all streams together.
+        loaders: of weights that are loaded when they are asked for, by name.
     """
 
-    def __init__(self, cache_bytes: int = 8_000_000_000) -> None:
-        self._cache_bytes = cache_bytes
+    def __init__(
+        self, cache_bytes: int = 8_000_000_000, loaders: Mapping[str, Loader] | None = None
+    ) -> None:
+        self._cache_bytes, self._loaders = cache_bytes, dict(loaders or {})
+        self._loading, self._residency = threading.Lock(), Residency()
         self._models: dict[str, LoadedModel] = {}
         self._streams: dict[str, _Running] = {}
         self._windows = SolverProcess()
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
-        self._turns = Turns()
+        self._turns, self._meter = Turns(), Meter()
 
     @property
     def models(self) -> dict[str, LoadedModel]:
         """Loaded models by name, in the order they came."""
         return dict(self._models)
 
+    def fit_together(self, *names: str) -> bool:
+        """Whether loaded models are on the device at once; else they take turns on it."""
+        return fit_together([self._models[name] for name in dict.fromkeys(names)])
+
     @property
     def num_streams(self) -> int:
         """Streams open."""
         return len(self._streams)
 
+    @property
+    def offered(self) -> list[str]:
+        """Names of all models that can be had, loaded or not."""
+        return list(dict.fromkeys([*self._models, *self._loaders]))
+
     def add_model(self, model: LoadedModel) -> None:
         """Offers weights to streams that are opened from now on."""
         self._models[model.name] = model
+
+    def fetch(self, name: str, on_bytes: Callable[[int, int], None]) -> LoadedModel:
+        """A model of `offered`, loaded unless it is there.
+
+        Args:
+            name: of it.
+            on_bytes: told (done, total) bytes while a file downloads; may raise to end it.
+
+        Raises:
+            KeyError: nobody offers it.
+            CheckpointError: it cannot be had.
+        """
+        with self._loading:
+            if name not in self._models:
+                self.add_model(self._loaders[name](on_bytes))
+            return self._models[name]
 
     def open(self, settings: StreamSettings) -> str:
         """Begins a stream and returns its id.
@@ -113,7 +162,7 @@ class LocalWorker:
         used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
         if used > self._cache_bytes:
             raise MemoryFull("the memory set aside for all streams is used up")
-        prediction = self._on_device(partial(running.stream.step, frame))
+        prediction = self._on_device(partial(self._measured_step, running.stream, frame))
         if running.refiner is None:
             return Step(prediction, [])
         try:
@@ -130,7 +179,7 @@ class LocalWorker:
             KeyError: no such model is loaded.
             ValueError: it has no track head.
         """
-        return self._on_device(partial(track_point, self._models[model], shown, pixel))
+        return self._on_device(partial(self._track, self._models[model], shown, pixel))
 
     def predict_clip(
         self,
@@ -138,7 +187,7 @@ class LocalWorker:
         frames: list[Frame],
         causal: bool,
         on_turn: Callable[[], None] = lambda: None,
-    ) -> list[FramePrediction]:
+    ) -> Pass:
         """All frames in one pass, on the caller's thread, in the gaps that streams leave.
 
         Args:
@@ -151,24 +200,53 @@ class LocalWorker:
             KeyError: no such model is loaded.
         """
 
-        def turn() -> None:
-            on_turn()
-            self._turns.give_way()
+        waited = 0.0
 
-        model = self._models[settings.model]
-        with self._turns.patient():
-            return predict_clip(
-                model, frames, causal, settings.points, Chunks(_FRAMES_A_PIECE, turn)
-            )
+        def turn() -> None:
+            nonlocal waited
+            on_turn()
+            if paused := self._turns.give_way():
+                waited += paused
+                self._residency.use(model)  # who went first may have used others
+
+        model, chunks = self._models[settings.model], Chunks(_FRAMES_A_PIECE, turn)
+        with self._turns.patient(), self._meter.peak(model.device.torch) as peak:
+            self._residency.use(model)
+            started = time.perf_counter()
+            predictions = predict_clip(model, frames, causal, settings.points, chunks)
+            seconds = time.perf_counter() - started - waited
+        return Pass(predictions, seconds, peak.num_bytes)
 
     def refine_clip(
-        self, frames: list[Frame], predictions: list[FramePrediction]
+        self,
+        frames: list[Frame],
+        predictions: list[FramePrediction],
+        on_turn: Callable[[], None] = lambda: None,
     ) -> list[Correction]:
-        """Corrections of a whole clip that was predicted at once, in the order they were made."""
-        refiner = Refiner(WaitingSolver(self._windows))
-        pairs = zip(frames, predictions, strict=True)
-        made = [correction for f, p in pairs for correction in refiner.add(f.grey, p)]
+        """Corrections of a whole clip that was predicted at once, in the order they were made.
+
+        Args:
+            frames: of the clip.
+            predictions: one a frame.
+            on_turn: called with every frame; may raise to end it.
+        """
+        refiner, made = Refiner(WaitingSolver(self._windows)), []
+        for frame, prediction in zip(frames, predictions, strict=True):
+            on_turn()
+            made += refiner.add(frame.grey, prediction)
         return made + refiner.settle()
+
+    def _measured_step(self, stream: Stream, frame: Frame) -> FramePrediction:
+        with self._meter.peak(stream.model.device.torch) as peak:
+            self._residency.use(stream.model)
+            prediction = stream.step(frame)
+        return replace(prediction, peak_bytes=peak.num_bytes)
+
+    def _track(
+        self, model: LoadedModel, shown: list[FramePrediction], pixel: tuple[int, int]
+    ) -> PointTrack:
+        self._residency.use(model)
+        return track_point(model, shown, pixel)
 
     def _on_device(self, compute: Callable[[], Result]) -> Result:
         """Waits for the device's turn."""

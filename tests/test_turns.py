@@ -85,7 +85,7 @@ def test_a_stream_goes_on_beside_a_pass_that_is_cancelled(worker: LocalWorker) -
 def test_a_worker_predicts_what_one_pass_does(worker: LocalWorker, tiny, causal: bool) -> None:
     frames = make_frames(7)
     for one, other in zip(
-        worker.predict_clip(SETTINGS, frames, causal),
+        worker.predict_clip(SETTINGS, frames, causal).predictions,
         predict_clip(tiny, frames, causal),
         strict=True,
     ):

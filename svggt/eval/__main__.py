@@ -13,8 +13,9 @@ import tyro
 
 from svggt.checkpoints import load_model
 from svggt.devices import choose_device
-from svggt.eval.cameras import PosedFolder, camera_figures
-from svggt.eval.smoke import BOUNDS, OfficeTruth, office_frames, smoke_figures
+from svggt.eval.cameras import camera_figures
+from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
+from svggt.truth import PosedFolder
 
 
 def smoke(model: str = "embedded") -> int:
@@ -24,7 +25,7 @@ def smoke(model: str = "embedded") -> int:
         model: a preset or a path to weights.
     """
     loaded = load_model(model, choose_device())
-    figures = smoke_figures(loaded, office_frames(loaded.input_width), OfficeTruth.load())
+    figures = smoke_figures(loaded, office_frames(loaded.input_width), office_truth())
     bounds = BOUNDS.get(model, BOUNDS["streamvggt-1b"])
     passed = True
     sys.stdout.write(f"{model} on {loaded.device.name}; bounds: {bounds.source}\n")

@@ -25,51 +25,9 @@ from svggt.refine.options import RefineOptions
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
 from svggt.stream import Stream
+from svggt.truth import PosedFolder
 
 WINDOWS = (8, 32)
-
-
-@dataclass(frozen=True)
-class PosedFolder:
-    """Pictures, depth and poses of a folder.
-
-    Attributes:
-        pictures: files in order.
-        depths: 16-bit millimetres, 0 and 65535 unknown, in the same order.
-        world_from_cam: (N, 3, 4), metres.
-    """
-
-    pictures: list[Path]
-    depths: list[Path]
-    world_from_cam: NDArray[np.floating]
-
-    @classmethod
-    def open(cls, folder: Path, every: int) -> PosedFolder:
-        """Reads a plain folder (images/, depth/, poses.txt) or a 7-Scenes sequence.
-
-        Raises:
-            ValueError: a file that belongs to neither layout is missing; it is named.
-        """
-        if (folder / "poses.txt").is_file():
-            pictures = sorted((folder / "images").iterdir())
-            depths = sorted((folder / "depth").iterdir())
-            poses = np.loadtxt(folder / "poses.txt").reshape(-1, 4, 4)
-        else:
-            pictures = sorted(folder.glob("frame-*.color.*"))
-            depths = sorted(folder.glob("frame-*.depth.png"))
-            files = sorted(folder.glob("frame-*.pose.txt"))
-            if not files:
-                raise ValueError(f"{folder} has neither poses.txt nor frame-*.pose.txt")
-            poses = np.stack([np.loadtxt(file) for file in files])
-        if not len(pictures) == len(depths) == len(poses):
-            counts = f"{len(pictures)} pictures, {len(depths)} depth maps, {len(poses)} poses"
-            raise ValueError(f"{folder} has {counts}: one of each is needed for every frame")
-        return cls(pictures[::every], depths[::every], poses[::every, :3])
-
-    def depth(self, number: int) -> NDArray[np.floating]:
-        """(H, W) metres at half size, 0 where unknown."""
-        millimetres = np.asarray(Image.open(self.depths[number]))[::2, ::2].astype(np.float64)
-        return np.where(millimetres == 65535, 0, millimetres) / 1000
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from svggt import metrics
 from svggt.checkpoints import ASSETS, LoadedModel
@@ -19,6 +18,7 @@ from svggt.model.policies import full
 from svggt.offline import predict_clip
 from svggt.prediction import FramePrediction
 from svggt.stream import Stream
+from svggt.truth import Truth, TruthFile
 
 WINDOW = 8
 _RATE = 10.0  # the office clip's own
@@ -72,31 +72,9 @@ BOUNDS = {
 }
 
 
-@dataclass(frozen=True)
-class OfficeTruth:
-    """Ground truth of the office clip.
-
-    Attributes:
-        world_from_cam: (120, 3, 4), metres.
-        focal: fx divided by the picture's width.
-        depth: frame -> (180, 270) metres, 0 where unknown.
-    """
-
-    world_from_cam: NDArray[np.float64]
-    focal: float
-    depth: dict[int, NDArray[np.float64]]
-
-    @classmethod
-    def load(cls) -> OfficeTruth:
-        """Reads the file beside the clip."""
-        with np.load(ASSETS / "clips" / "office_truth.npz") as file:
-            depth = file["depth_mm"].astype(np.float64) / 1000
-            width = 2 * depth.shape[2]  # depth is stored at half size
-            return cls(
-                world_from_cam=file["world_from_cam"][:, :3],
-                focal=float(file["intrinsics"][0, 0] / width),
-                depth=dict(zip(file["depth_frames"].tolist(), depth, strict=True)),
-            )
+def office_truth() -> Truth:
+    """Of the office clip."""
+    return Truth.load(TruthFile(ASSETS / "clips" / "office_truth.npz", _RATE))
 
 
 def office_frames(width: int) -> list[Frame]:
@@ -105,7 +83,7 @@ def office_frames(width: int) -> list[Frame]:
     return list(clip.frames())
 
 
-def smoke_figures(model: LoadedModel, frames: list[Frame], truth: OfficeTruth) -> SmokeFigures:
+def smoke_figures(model: LoadedModel, frames: list[Frame], truth: Truth) -> SmokeFigures:
     """Runs the model over windows of the office clip and compares."""
     windows, absrels, focals = [], [], []
     for start in metrics.window_starts(len(frames), WINDOW):
@@ -116,8 +94,7 @@ def smoke_figures(model: LoadedModel, frames: list[Frame], truth: OfficeTruth) -
         for number, prediction in zip(numbers, predictions, strict=True):
             focal = prediction.intrinsics[0, 0] / prediction.image.shape[1]
             focals.append(abs(focal / truth.focal - 1))
-            if number in truth.depth:
-                true = truth.depth[number]
+            if (true := truth.depth(number)) is not None:
                 absrels.append(metrics.absrel(metrics.resample(prediction.depth, true.shape), true))
     rotation, ate = metrics.quotients(windows)
     return SmokeFigures(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +12,9 @@ from typing import Annotated
 import torch
 import tyro
 
+from svggt.compare.report import numbers
 from svggt.experiments import parity as parity_experiment
-from svggt.experiments.compare import WayOptions, compare_clip, write_views
+from svggt.experiments.compare import Source, WayOptions, compare_clip
 from svggt.experiments.replay import record_replay
 from svggt.experiments.store_int8 import store_int8 as write_int8
 from svggt.web.gallery import EXAMPLES
@@ -100,19 +103,18 @@ def compare(
     """Compare two ways of computing the same frames, and write a report of it.
 
     Args:
-        clip: a video, as `assets/clips/office.mp4`.
+        clip: a video, as `assets/clips/office.mp4`, or a folder with images/, depth/ and
+            poses.txt, or a 7-Scenes sequence: then both are compared with the truth too.
         out: folder for both runs, tables, plots, views and `report.html`.
         a: one run.
         b: the other; the first is compared with it.
         frames: at most.
         rate: frames a second taken from the clip; chosen by motion if left out.
-        every: offline begins again with every so manieth frame, for its latency.
+        every: all but streaming begins again with every so manieth frame, for its latency.
     """
-    from svggt.experiments.report import write_report  # matplotlib: of the extra "eval"
-
-    compared = compare_clip(clip, out, (a, b), frames, rate, every)
-    write_report(compared, write_views(compared, out), out)
-    sys.stdout.write((out / "figures.json").read_text("utf-8") + f"\n{out / 'report.html'}\n")
+    command = shlex.join(["python", "-m", "svggt.experiments", *sys.argv[1:]])
+    outcome = compare_clip(Source(clip, frames, rate, every), out, (a, b), command)
+    sys.stdout.write(json.dumps(numbers(outcome), indent=2) + f"\n{out / 'report.html'}\n")
     return 0
 
 

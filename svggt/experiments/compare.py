@@ -7,29 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from svggt.agreement import Agreement, agree, similarity_of, world_points
-from svggt.checkpoints import LoadedModel, load_model
+from svggt.checkpoints import LoadedModel
 from svggt.clips import open_clip
-from svggt.comparison import Latency, Mode, Way, latencies, run_way
+from svggt.compare.fits import check_fits
+from svggt.compare.outcome import Outcome, Side, Weights, compare
+from svggt.compare.report import write_report
+from svggt.compare.ways import Latency, Mode, Way, every_so_many, run_way
 from svggt.devices import choose_device
-from svggt.experiments.render import pulled_back, render, write_film
-from svggt.exports.clouds import cloud_of
-from svggt.exports.frames import Shots
-from svggt.frames import Frame, InputLimits
-from svggt.offline import most_frames
-from svggt.scene.clouds import Cloud
+from svggt.frames import Fitter, Frame, InputLimits, open_picture
+from svggt.residency import load_on_host
 from svggt.scene.look import Cameras, Look
 from svggt.settings import StreamSettings
+from svggt.shots import Shots
 from svggt.store.recording import About, Recording
+from svggt.truth import PosedFolder, Truth
+from svggt.web.gallery import EXAMPLES
 from svggt.workers import LocalWorker
-
-_MOST_POINTS = 400_000
-_FILM_RATE = 10
-_SIZE = (360, 540)  # of each view
-_BACK = 0.6  # of the median depth: how far behind its camera a view stands
 
 
 @dataclass(frozen=True)
@@ -56,112 +49,74 @@ class WayOptions:
 
 
 @dataclass(frozen=True)
-class Side:
-    """One run, done.
+class Source:
+    """What is compared.
 
     Attributes:
-        way: how.
-        shots: its frames.
-        latencies: of the newest frame, by its number.
-        memory_bytes: of the cached token memory at the end.
+        clip: a video, or a folder with poses.
+        frames: at most.
+        rate: frames a second taken from a video; None: chosen by motion.
+        every: all but streaming begins again with every so manieth frame.
     """
 
-    way: Way
-    shots: Shots
-    latencies: list[Latency]
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Both sides, how far they agree, and the weights by name."""
-
-    a: Side
-    b: Side
-    agreement: Agreement
-    models: dict[str, LoadedModel]
-
-    @property
-    def shares_weights(self) -> bool:
-        """Whether both sides are of one set of weights."""
-        return len(self.models) == 1
+    clip: Path
+    frames: int
+    rate: float | None
+    every: int
 
 
 def compare_clip(
-    clip: Path,
-    out: Path,
-    options: tuple[WayOptions, WayOptions],
-    frames: int,
-    rate: float | None,
-    every: int,
-) -> Compared:
-    """Runs both ways over a clip, each recorded in a folder of its own.
+    source: Source, out: Path, options: tuple[WayOptions, WayOptions], command: str
+) -> Outcome:
+    """Runs both ways over a clip, each recorded in a folder of its own, and writes the report.
 
     Args:
-        clip: a video.
-        out: folder for both.
+        source: of the frames.
+        out: folder for everything.
         options: of A and B.
-        frames: at most.
-        rate: frames a second taken from it; None: chosen by motion.
-        every: offline begins again with every so manieth frame.
+        command: that this is.
 
     Raises:
         ValueError: the clip cannot be read, or has more frames than fit at once.
     """
-    device = choose_device()
-    models = {name: load_model(name, device) for name in {each.model for each in options}}
-    worker = LocalWorker()
-    for model in models.values():
-        worker.add_model(model)
+    device, worker = choose_device(), LocalWorker()
+    recordings = [Recording(out / name) for name in "ab"]
     try:
-        sides = []
-        for name, option in zip("ab", options, strict=True):
-            model = models[option.model]
-            taken = _frames(clip, model, frames, rate)
-            _check_fits(option, model, taken)
-            sides.append(_side(worker, model, option, taken, Recording(out / name), every))
+        runs = []
+        for recording, option in zip(recordings, options, strict=True):
+            if option.model not in worker.models:
+                worker.add_model(load_on_host(option.model, device))
+            runs.append(_run(worker, worker.models[option.model], option, source, recording))
     finally:
         worker.shutdown()
-    a, b = sides
-    named = {model.name: model for model in models.values()}
-    return Compared(a, b, agree(a.shots, b.shots), named)
+    a, b = (
+        Shots.of(recording, run.way.cameras)
+        for recording, run in zip(recordings, runs, strict=True)
+    )
+    found = compare(a, b, _truth(source.clip))
+    side_a, side_b = (
+        Side(run.way, run.weights, run.latencies, accuracy)
+        for run, accuracy in zip(runs, found.accuracies, strict=True)
+    )
+    outcome = Outcome(a.count, side_a, side_b, found.agreement)
+    write_report(outcome, a, b, command, out)
+    return outcome
 
 
-def views(compared: Compared) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
-    """Both runs from the same cameras: (H, 2 W, 3) of the middle frame, and a film along B's path.
-
-    A's points are brought to B's world by the Sim(3) of the same pixels' points.
-    """
-    a, b = compared.a.shots, compared.b.shots
-    pairs = [(world_points(one), world_points(other)) for one, other in zip(a, b, strict=True)]
-    to_b = similarity_of(*(np.concatenate([pair[i] for pair in pairs]) for i in (0, 1)))
-    cloud = cloud_of(a, _MOST_POINTS)
-    clouds = (Cloud(to_b.points(cloud.points), cloud.colors), cloud_of(b, _MOST_POINTS))
-    pictures = []
-    for shot in b:
-        distance = _BACK * float(np.median(shot.depth))
-        pose = pulled_back(shot.world_from_cam, distance)
-        focal = shot.intrinsics[0, 0] / shot.depth.shape[1]
-        both = [render(each, pose, focal, _SIZE) for each in clouds]
-        pictures.append(np.concatenate(both, axis=1))
-    return pictures[len(pictures) // 2], pictures
+@dataclass(frozen=True)
+class _Run:
+    way: Way
+    weights: Weights
+    latencies: tuple[Latency, ...]
 
 
-def write_views(compared: Compared, out: Path) -> NDArray[np.uint8]:
-    """`views.mp4`; returns the middle picture."""
-    middle, pictures = views(compared)
-    write_film(pictures, out / "views.mp4", _FILM_RATE)
-    return middle
-
-
-def _side(
+def _run(
     worker: LocalWorker,
     model: LoadedModel,
     option: WayOptions,
-    frames: list[Frame],
+    source: Source,
     recording: Recording,
-    every: int,
-) -> Side:
+) -> _Run:
     settings = StreamSettings(
         model=model.name,
         memory=option.memory,
@@ -171,29 +126,29 @@ def _side(
         refine=True,
     )
     way = Way(option.mode, settings, option.cameras)
+    frames = _frames(source, model.input_width)
+    check_fits(way, model, frames[0].image.shape[:2], len(frames))
     look, began = Look(cameras=option.cameras), time.time()
     recording.begin(About(settings, model.note, None, len(frames), look, began))
-    predictions = run_way(worker, way, frames, recording)
+    *_, found = run_way(worker, way, every_so_many(frames, source.every), recording)
     recording.end("finished", f"Finished: {len(frames)} frames.", time.time() - began)
-    found = latencies(worker, way, frames, predictions, every)
-    shots = Shots.of(recording, option.cameras)
-    return Side(way, shots, found, predictions[-1].memory_bytes)
+    return _Run(way, Weights.of(model), found)
 
 
-def _frames(clip: Path, model: LoadedModel, frames: int, rate: float | None) -> list[Frame]:
-    limits = InputLimits(max_frames=frames)
-    return list(open_clip([clip], model.input_width, rate, limits).frames())
+def _frames(source: Source, width: int) -> list[Frame]:
+    limits = InputLimits(max_frames=source.frames)
+    if not source.clip.is_dir():
+        return list(open_clip([source.clip], width, source.rate, limits).frames())
+    fitter, pictures = Fitter(width), PosedFolder.open(source.clip, 1).pictures
+    return [
+        fitter.frame(number, float(number), open_picture(path, path.name, limits))
+        for number, path in enumerate(pictures[: source.frames])
+    ]
 
 
-def _check_fits(option: WayOptions, model: LoadedModel, frames: list[Frame]) -> None:
-    """Says before anything starts if too many frames would be on the device at once."""
-    free = model.device.free_bytes
-    if option.mode == "streaming" or free is None:
-        return
-    height, width = frames[0].image.shape[:2]
-    most = most_frames(model, (height, width), free)
-    if len(frames) > most:
-        raise ValueError(
-            f"{len(frames)} frames do not fit on {model.device.name} at once; {most} do: "
-            f"--frames {most}"
-        )
+def _truth(clip: Path) -> Truth | None:
+    """Of a folder, or of an example's clip."""
+    if clip.is_dir():
+        return PosedFolder.open(clip, 1).truth
+    ours = (e.truth for e in EXAMPLES if e.truth is not None and e.clip == clip.resolve())
+    return next(map(Truth.load, ours), None)

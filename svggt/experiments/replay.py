@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from svggt.commands import run
-from svggt.exports.frames import Shots
 from svggt.exports.replay import write_viser
+from svggt.shots import Shots
 from svggt.store.recording import Recording
 
 _POINTS = 200_000  # of a replay: it plays on any machine while the page loads

@@ -17,10 +17,11 @@ from typing import Literal
 from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
-from svggt.exports.frames import Shots
+from svggt.exports.comparison import write_comparison
 from svggt.exports.replay import write_html, write_viser
 from svggt.frames import BadInput
 from svggt.scene.look import Cameras
+from svggt.shots import Shots
 from svggt.store.recording import Recording
 
 
@@ -32,17 +33,19 @@ class Format:
         title: for people.
         suffix: of its file.
         write: writes it.
+        stem: of its name.
     """
 
     title: str
     suffix: str
     write: Callable[[Shots, Path], None]
+    stem: str = "scene-{cameras}-{count}-frames"
 
 
 _MOST_WAITING = 8
 _CHANGED = "The run went on or was cleared meanwhile. Prepare the file once more."
 
-FormatName = Literal["glb", "ply", "colmap", "npz", "tum", "depth", "viser", "html"]
+FormatName = Literal["glb", "ply", "colmap", "npz", "tum", "depth", "viser", "html", "comparison"]
 
 FORMATS: dict[FormatName, Format] = {
     "glb": Format("Points and cameras, GLB", ".glb", write_glb),
@@ -53,6 +56,7 @@ FORMATS: dict[FormatName, Format] = {
     "depth": Format("Depth, 16-bit PNG", "-depth.zip", write_depth),
     "viser": Format("Replay, .viser", ".viser", write_viser),
     "html": Format("Replay, a page by itself", ".html", write_html),
+    "comparison": Format("Comparison, report", ".zip", write_comparison, "comparison"),
 }
 
 
@@ -79,7 +83,8 @@ def make_export(
     shots = Shots.of(recording, cameras, on_frame)
     if not stamp or not shots.count:
         raise BadInput("There is nothing to export yet. Press Start first.")
-    path = recording.exports / f"scene-{cameras}-{shots.count}-frames{form.suffix}"
+    name = form.stem + form.suffix
+    path = recording.exports / name.format(cameras=cameras, count=shots.count)
     if path.exists():
         return path
     begun = recording.folder / f"{secrets.token_hex(4)}{form.suffix}.part"
@@ -87,7 +92,7 @@ def make_export(
         form.write(shots, begun)
         if recording.stamp != stamp:
             raise BadInput(_CHANGED)
-        for older in recording.exports.glob(f"scene-{cameras}-*-frames{form.suffix}"):
+        for older in recording.exports.glob(name.format(cameras=cameras, count="*")):
             older.unlink(missing_ok=True)
         return begun.replace(path)
     except (KeyError, FileNotFoundError):

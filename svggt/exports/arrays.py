@@ -14,7 +14,7 @@ from PIL import Image
 from viser import transforms
 
 from svggt import geometry
-from svggt.exports.frames import PosedFrame, Shots
+from svggt.shots import PosedFrame, Shots
 
 _LARGEST = 65535
 

@@ -10,8 +10,8 @@ import trimesh
 from numpy.typing import NDArray
 from trimesh.path.entities import Line
 
-from svggt.exports.frames import PosedFrame, Shots
 from svggt.scene.clouds import Cloud, stride_of
+from svggt.shots import PosedFrame, Shots
 
 MOST_POINTS = 3_000_000
 

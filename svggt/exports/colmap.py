@@ -13,7 +13,7 @@ from PIL import Image
 
 from svggt import geometry
 from svggt.exports.clouds import cloud_of
-from svggt.exports.frames import PosedFrame, Shots
+from svggt.shots import PosedFrame, Shots
 
 MOST_POINTS = 200_000
 """As many as those who train on such a model begin with."""

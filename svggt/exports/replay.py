@@ -6,8 +6,8 @@ from pathlib import Path
 
 import viser.infra
 
-from svggt.exports.frames import Shots
 from svggt.scene import POINT_BUDGET, Look, Scene
+from svggt.shots import Shots
 
 MOST_POINTS = 800_000
 """Of a replay: it plays on any machine."""

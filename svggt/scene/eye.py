@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,19 @@ LOOKS_ON = "/reader"
 """Path that a reader's browser is connected by."""
 
 _FOV = np.radians(60.0)  # vertical, of the first view
+
+
+@dataclass(frozen=True, eq=False)
+class Browser:
+    """Where a browser looks from.
+
+    Attributes:
+        world_from_cam: (3, 4), OpenCV's axes.
+        focal: over the view's height.
+    """
+
+    world_from_cam: Array
+    focal: float
 
 
 class Eye:
@@ -76,6 +90,20 @@ class Eye:
         """Of an owner's browser; None where none is there."""
         owners = (c for c in self._server.get_clients().values() if not self._looks_on(c))
         return next((client.camera for client in owners), None)
+
+    def browser(self, level: transforms.SO3) -> Browser | None:
+        """Where an owner's browser looks from; None where none is there.
+
+        Args:
+            level: that the world is turned by.
+        """
+        camera = self.camera
+        if camera is None:
+            return None
+        turn = level.inverse() @ transforms.SO3(camera.wxyz)
+        position = level.inverse() @ camera.position
+        pose = np.concatenate([turn.as_matrix(), position[:, None]], axis=1)
+        return Browser(pose, 0.5 / float(np.tan(camera.fov / 2)))
 
     def on_move(
         self, arrived: Callable[[], None], moved: Callable[[viser.CameraHandle], None]

@@ -14,7 +14,6 @@ import viser
 import viser.infra
 from viser import transforms
 
-from svggt.archive import FrameArchive
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.scene.bands import Bands
@@ -24,8 +23,11 @@ from svggt.scene.eye import Eye
 from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon
 from svggt.scene.look import Look
+from svggt.scene.marks import Marks
+from svggt.scene.part import Frames, Part, in_world, spread
 from svggt.scene.placing import UP, Placing, Point
 from svggt.scene.trajectory import Trajectory
+from svggt.scene.underlay import Underlay
 
 POINT_BUDGET = 3_000_000
 """Points that a browser is sent in one scene."""
@@ -34,28 +36,27 @@ RECENT = 12
 """Newest frames that are never merged."""
 
 _EMPTY = [Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))] * NUM_BANDS
-_MARK = (220, 30, 120)
 _VOXEL = 0.7  # of a point's size
-_READ = 8  # frames of a block that is shown in part
 
 
 class Scene:
     """Draws predictions as they come, and replays them to whoever joins late.
 
     Args:
-        archive: of the run's frames, which are kept there by whoever adds them here.
+        frames: of the run, which are kept there by whoever adds them here.
 
     Attributes:
         flags: what is shown, and how; set by `look`.
         eye: of its browsers.
     """
 
-    def __init__(self, archive: FrameArchive) -> None:
+    def __init__(self, frames: Frames) -> None:
         self._server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         # Any client can ask for a public tunnel, even with the button hidden.
         self._server.request_share_url = lambda verbose=True: None
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
-        self._archive = archive
+        self._frames = frames
+        self._server.scene.set_up_direction("-y")  # once: it puts browsers at the first view
         self.eye = Eye(self._server)
         self.flags = Look()
         self._lock = threading.RLock()  # a run adds while its visitor toggles
@@ -72,6 +73,11 @@ class Scene:
         return self._horizon.levelling
 
     @property
+    def marks(self) -> tuple[Point, ...]:
+        """Points that were marked last, two at most."""
+        return self._marks.points
+
+    @property
     def num_frames(self) -> int:
         """Frames drawn."""
         return len(self._placings)
@@ -81,7 +87,8 @@ class Scene:
         """Of viser, the few that are there for the whole scene included."""
         parts = [*self._recent.values(), *self._blocks]
         frustums = self._frustums.num_nodes if self._frustums else 0
-        return 2 + NUM_BANDS + 1 + frustums + sum(part.num_nodes for part in parts)
+        fixed = 2 + NUM_BANDS + 1 + self._underlay.num_nodes
+        return fixed + frustums + sum(part.num_nodes for part in parts)
 
     @property
     def num_viewers(self) -> int:
@@ -123,6 +130,15 @@ class Scene:
                 self._go_inside(number)
         self._server.flush()
 
+    def lay_under(self, cloud: Cloud) -> None:
+        """Draws another run's points of the next frame, which are shown as ours of it are.
+
+        Args:
+            cloud: in the world, not empty.
+        """
+        with self._lock:
+            self._underlay.add(cloud, self._point_size, self.flags)
+
     def correct(self, corrections: list[Correction]) -> None:
         """Takes refined cameras in: nodes move. Points are sent once more, when depth settles."""
         if not corrections:
@@ -153,11 +169,13 @@ class Scene:
             before, self.flags = self.flags, look
             for bands in self._all_bands():
                 bands.look(look)
+            self._underlay.look(look)
             self._trajectory.show(look.trajectory)
             if before.cameras != look.cameras:
                 for number in self._recent:
                     self._place(number)
-                self._drawn_in_part = []
+                if self._part is not None:
+                    self._part.forget()
             self._settle_world()
             self._flip()
         self._server.flush()
@@ -167,7 +185,7 @@ class Scene:
         with self._lock, self._server.atomic():
             self._moment, self._inside = number, self.flags.follow
             if self.num_frames and self._frustums is not None:
-                self._frustums.show(self._archive.load(self.moment))
+                self._frustums.show(self._frames.load(self.moment))
             self._settle_world()
             self._flip()
             if self.flags.follow and self.num_frames:
@@ -201,15 +219,8 @@ class Scene:
         """
         with self._lock:
             placing = self._placings[number]
-            point = placing.point_at(self._archive.load(number), u, v, self.flags.cameras)
-            self.marks = (*self.marks, point) if len(self.marks) == 1 else (point,)
-            ends = np.array([self.marks[0], self.marks[-1]], np.float32)
-            scene = self._server.scene
-            scene.add_line_segments(
-                "/level/marks", ends[None], _MARK, thickness=3.0, thickness_units="screen"
-            )
-            size = 0.01 * self._distance
-            scene.add_point_cloud("/level/marks/ends", ends, _MARK, point_size=size)
+            point = placing.point_at(self._frames.load(number), u, v, self.flags.cameras)
+            self._marks.add(point, self._distance)
             return self.marks
 
     def reset_view(self) -> None:
@@ -219,10 +230,17 @@ class Scene:
             self.eye.reset()
             self._settle_world()
 
-    def reset(self, max_frames: int) -> None:
-        """Empties the scene for a run of at most so many frames, which share the point budget."""
+    def reset(self, max_frames: int, frames: Frames | None = None, keep_view: bool = False) -> None:
+        """Empties the scene.
+
+        Args:
+            max_frames: of the next run at most; they share the point budget.
+            frames: where they are read again from now on; as before if left out.
+            keep_view: browsers stay where they look from.
+        """
         scene = self._server.scene
         with self._lock:
+            self._frames, self._keep_view = frames or self._frames, keep_view
             self._points_per_frame = POINT_BUDGET // max_frames
             self._placings: list[Placing] = []
             self._recent: dict[int, Bands] = {}
@@ -230,13 +248,12 @@ class Scene:
             self._blocks: list[Block] = []
             self._moment: int | None = None
             self._growing = True
-            self.marks: tuple[Point, ...] = ()
+            self._marks = Marks(scene, "/level/marks")
+            self._underlay = Underlay(scene, "/level/underlay")
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None
-            self._part: Bands | None = None
-            self._drawn_in_part: list[int] = []
+            self._part: Part | None = None
             scene.reset()
-            scene.set_up_direction("-y")
             self._horizon = Horizon(scene)
             self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
         self._server.flush()
@@ -265,15 +282,16 @@ class Scene:
         self._frustums = Frustums(
             self._server.scene, "/level", 0.045 * self._distance, self.look_through
         )
-        self._part = self._bands("part", _EMPTY)
-        self.eye.begin(prediction.world_from_cam, self._distance)
+        self._part = Part(self._bands("part", _EMPTY))
+        if not self._keep_view:
+            self.eye.begin(prediction.world_from_cam, self._distance)
 
     def _bands(self, name: str, clouds: list[Cloud]) -> Bands:
         return Bands(self._server.scene, f"/level/{name}", clouds, self._point_size, self.flags)
 
     def _all_bands(self) -> list[Bands]:
         merged_ones = [bands for block in self._blocks for bands in block.bands.values()]
-        part = [] if self._part is None else [self._part]
+        part = [] if self._part is None else [self._part.bands]
         return [*self._recent.values(), *merged_ones, *part]
 
     def _place(self, number: int) -> None:
@@ -305,33 +323,19 @@ class Scene:
         first = moment - (self._growing and self._moment is None) if alone else 0
         for number, bands in self._recent.items():
             bands.show(first <= number <= moment)
+        self._underlay.show(first, moment)
         hidden: list[int] = []
         for block in self._blocks:
             whole = block.frames.stop - 1 <= moment
             block.show(self.flags.cameras, whole and not alone)
             if moment in block.frames and (alone or not whole):
-                hidden = [moment] if alone else _spread(range(block.frames.start, moment + 1))
-        self._show_in_part(hidden)
+                hidden = [moment] if alone else spread(range(block.frames.start, moment + 1))
+        if self._part is not None:
+            self._part.show(hidden, self._read)
 
-    def _show_in_part(self, numbers: list[int]) -> None:
-        """Frames of a block that is hidden, read from the archive."""
-        if self._part is None:
-            return
-        if numbers and numbers != self._drawn_in_part:
-            self._part.fill(self._read(numbers))
-            self._part.place(np.eye(3, 4))
-            self._drawn_in_part = numbers
-        self._part.show(bool(numbers))
-
-    def _read(self, numbers: list[int]) -> list[Cloud]:
-        """Frames as they stand now, in the world."""
-        frames, cameras = [], self.flags.cameras
-        for number in numbers:
-            placing = self._placings[number]
-            clouds = banded(self._archive.load(number), self._stride, placing.correction)
-            pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
-            frames.append([c.moved(pose, stretch) for c in clouds])
-        return [Cloud.joined(list(band)) for band in zip(*frames, strict=True)]
+    def _read(self, number: int) -> list[Cloud]:
+        said, placing = self._frames.load(number), self._placings[number]
+        return in_world(said, placing, self._stride, self.flags.cameras)
 
     def _settle_world(self) -> None:
         """Trajectory, frustums and horizon of the cameras shown."""
@@ -341,9 +345,3 @@ class Scene:
         self._frustums.place(poses, self.moment, self.flags.frustums, self._inside)
         self._trajectory.draw(self._placings[: self.moment + 1], self.flags.cameras)
         self._horizon.level((poses[:, :, :3] @ UP).mean(axis=0))
-
-
-def _spread(frames: range) -> list[int]:
-    """At most so many of them, the last included."""
-    step = -(-len(frames) // _READ)
-    return list(frames[::-1][::step])[::-1]

@@ -6,7 +6,7 @@ frames/         a file a frame (svggt.archive)
 cameras.jsonl   refined cameras (svggt.store.journal)
 source/         the clip's files
 exports/        files made for download
-offline/        offline VGGT's frames beside it, where somebody compared (svggt.beside)
+beside/         a run that it is compared with, and what was found (svggt.compare)
 ```
 A process may be killed at any moment: what is then read is whole, and a run without an end counts
 as interrupted.
@@ -35,6 +35,9 @@ from svggt.settings import StreamSettings
 from svggt.store.journal import CameraJournal
 
 log = logging.getLogger(__name__)
+
+BESIDE = "beside"
+"""Folder of the run that one is compared with."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,21 @@ class Recording:
         """What the model was given so far, to rebuild a stream from."""
         return map(self.frames.frame, range(len(self.frames)))
 
+    @property
+    def beside(self) -> Recording:
+        """The run that this one is compared with."""
+        return Recording(self.folder / BESIDE)
+
+    def forget_comparison(self) -> None:
+        """Forgets what it was compared with, and the report."""
+        shutil.rmtree(self.folder / BESIDE, ignore_errors=True)
+        for report in self.exports.glob("comparison*"):
+            report.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Forgets the run."""
         self._path.unlink(missing_ok=True)  # first: without it nothing else is read
+        self.forget_comparison()
         self.frames.clear()
         self.cameras.clear()
         self._clear_exports()

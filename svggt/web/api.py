@@ -8,16 +8,10 @@ with one sentence.
 from __future__ import annotations
 
 import asyncio
-import base64
-import dataclasses
-import io
-from collections.abc import AsyncIterator, Callable
-from functools import wraps
-from inspect import isasyncgenfunction, signature
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import gradio as gr
-from pydantic import ConfigDict, ValidationError, validate_call
 
 from svggt.exports import FORMATS, Exporter, FormatName
 from svggt.frames import BadInput
@@ -26,16 +20,16 @@ from svggt.scene import Cameras, Look, Show
 from svggt.session import Session
 from svggt.sessions import Sessions
 from svggt.settings import StreamSettings
-from svggt.web import panels
+from svggt.web import pictures
 from svggt.web.begin import Beginner, Wanted, whole_number
 from svggt.web.drawers import MAX_WINDOW
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import address_of
 from svggt.web.sharing import export_address
+from svggt.web.told import GONE, owned, told
 from svggt.web.view import distance_of
 
 _FOLLOW_SECONDS = 0.1
-_GONE = "There is no such session: its time is over, or the token is another one."
 
 
 class Api:
@@ -55,10 +49,9 @@ class Api:
         for endpoint in (
             self.describe, self.start, self.go_on, self.stop, self.clear, self.progress,
             self.follow, self.frame, self.picture, self.look, self.seek, self.look_through,
-            self.reset_view, self.measure, self.track, self.compare, self.comparison,
-            self.cancel_comparison, self.export, self.revoke,
+            self.reset_view, self.measure, self.track, self.export, self.revoke,
         ):  # fmt: skip
-            gr.api(_told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+            gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
 
     def describe(self) -> dict[str, Any]:
         """Models, examples and export formats, and how long what is kept."""
@@ -137,7 +130,7 @@ class Api:
         while True:
             session = self._sessions.get(token) or self._sessions.get(token, "reader")
             if session is None:
-                raise BadInput(_GONE)
+                raise BadInput(GONE)
             progress = session.progress
             if progress.version != version:
                 version = progress.version
@@ -175,10 +168,8 @@ class Api:
         self, token: str, number: int, what: Literal["RGB", "depth", "confidence"] = "RGB"
     ) -> str:
         """A frame's picture (number from 0) as a data: address of a PNG."""
-        buffer = io.BytesIO()
         shown = self._seen(token).recording.frames.load(number)
-        panels.picture(shown, what).save(buffer, "PNG")
-        return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+        return pictures.as_address(pictures.picture(shown, what), "PNG")
 
     def look(
         self,
@@ -235,23 +226,6 @@ class Api:
             "visibility": track.visibility.tolist(),
         }
 
-    def compare(self, token: str) -> dict[str, Any]:
-        """Begin an offline run over the frames that are there, beside the stream."""
-        return dataclasses.asdict(self._owned(token).compare().progress)
-
-    def comparison(self, token: str) -> dict[str, Any]:
-        """How far it is; then what it cost, and how far the stream agrees with it."""
-        beside = self._owned(token).beside
-        if beside is None:
-            raise BadInput("There is no comparison. Begin one by /compare.")
-        return dataclasses.asdict(beside.progress)
-
-    def cancel_comparison(self, token: str) -> None:
-        """End it; the stream goes on."""
-        beside = self._owned(token).beside
-        if beside is not None:
-            beside.cancel()
-
     def export(
         self, token: str, format: FormatName = "glb", cameras: Cameras = "refined"
     ) -> dict[str, Any]:
@@ -268,52 +242,13 @@ class Api:
         return _opened(session)
 
     def _owned(self, token: str) -> Session:
-        session = self._sessions.find(token)
-        if session is None:
-            raise BadInput(_GONE)
-        return session
+        return owned(self._sessions, token)
 
     def _seen(self, token: str) -> Session:
         session = self._sessions.find(token) or self._sessions.find(token, "reader")
         if session is None:
-            raise BadInput(_GONE)
+            raise BadInput(GONE)
         return session
-
-
-def _told(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """An endpoint whose refusals reach the caller as sentences."""
-
-    # Gradio documents the types and does not check them.
-    checking = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(endpoint)
-    names = signature(endpoint)
-
-    def checked(*args: Any, **named: Any) -> Any:
-        return checking(**names.bind(*args, **named).arguments)  # errors name the argument
-
-    @wraps(endpoint)
-    def call(*args: Any, **named: Any) -> Any:
-        try:
-            return checked(*args, **named)
-        except (BadInput, KeyError, IndexError, ValidationError) as error:
-            raise _as_sentence(error) from None
-
-    @wraps(endpoint)
-    async def iterate(*args: Any, **named: Any) -> AsyncIterator[Any]:
-        try:
-            async for value in checked(*args, **named):
-                yield value
-        except (BadInput, ValidationError) as error:
-            raise _as_sentence(error) from None
-
-    return iterate if isasyncgenfunction(endpoint) else call
-
-
-def _as_sentence(error: Exception) -> gr.Error:
-    sentence = str(error) if isinstance(error, BadInput) else "There is no such frame."
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        sentence = f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
-    return gr.Error(sentence, print_exception=False)
 
 
 def _opened(session: Session) -> dict[str, Any]:

@@ -1,71 +1,248 @@
-"""Offline VGGT beside the stream: a second view that follows the first, and figures of both."""
+"""A run beside another one: a second view that follows the first, figures, pictures, a report."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import gradio as gr
+import pandas as pd
+from PIL import Image
 
-from svggt.beside import BesideProgress
+from svggt.compare.background import Asked, Comparison, ComparisonProgress
+from svggt.compare.shown import Paint
+from svggt.compare.ways import Mode, Way
+from svggt.exports import Exporter
 from svggt.frames import BadInput
+from svggt.scene import Cameras
 from svggt.session import Session
-from svggt.web import layout, panels
+from svggt.sessions import Sessions
+from svggt.settings import StreamSettings
+from svggt.web import layout, panels, pictures
+from svggt.web.begin import whole_number
+from svggt.web.compare_drawer import SLIDER
+from svggt.web.drawers import MAX_WINDOW
+from svggt.web.replay import report_address
+from svggt.web.sharing import export_address, prepared
 from svggt.web.updates import Changes
 
-BESIDE = ".offline"
+BESIDE = ".beside"
 """After the view's token: the socket of the scene beside."""
 
 _WATCH_SECONDS = 0.3
+_UNFOLDS_SECONDS = 0.5  # a drawer that opens takes no value before it has
+
+
+def asked_of(
+    mode: Mode,
+    cameras: Cameras,
+    model: str,
+    memory: str,
+    window: float | None,
+    published: bool,
+    points: str,
+    every: float | None,
+    frames: float | None,
+) -> Asked:
+    """What the drawer's controls say; see `svggt.web.compare_drawer.Other`."""
+    settings = StreamSettings(
+        model=model,
+        memory="full" if memory == "full" else "window",
+        window=whole_number(window, 1, MAX_WINDOW),
+        published_camera_memory=published,
+        points=points == "point head",
+        refine=True,
+    )
+    return Asked(Way(mode, settings, cameras), int(every or 0) or None, int(frames or 0) or None)
 
 
 class CompareEvents:
     """The events of a comparison.
 
     Args:
+        sessions: where runs live.
+        exporter: makes reports.
         find: the session of an owner's token.
     """
 
-    def __init__(self, find: Callable[[str | None], Session | None]) -> None:
-        self._find = find
+    def __init__(
+        self, sessions: Sessions, exporter: Exporter, find: Callable[[str | None], Session | None]
+    ) -> None:
+        self._sessions, self._exporter, self._find = sessions, exporter, find
 
     def wire(self, c: layout.Controls) -> None:
         """Connects a page's controls."""
         self._c = c
-        outputs = [c.view.offline, c.beside.figures, c.beside.compare, c.beside.cancel]
-        c.beside.compare.click(self._compare, [c.token], outputs, **layout.PRIVATE)
-        c.beside.cancel.click(self._cancel, [c.token], None, **layout.PRIVATE)
+        b = c.compare
+        outputs = [
+            c.view.beside, b.drawer, b.begin, b.cancel, b.figures, *b.plots, b.results,
+            c.view.painted, c.view.paint, c.view.legend, b.slider, b.strip, b.both, b.report,
+        ]  # fmt: skip
+        frame = [c.token, c.view.moment, b.what]
+        b.begin.click(self._begin, [c.token, b.what, *b.other.all], outputs, **layout.PRIVATE)
+        c.token.change(self._arrive, [c.token, b.what], outputs, **layout.PRIVATE)
+        v = c.view
+        v.paint.input(self._paint, [c.token, v.paint], [v.legend], **layout.PRIVATE)
+        for part in (b.what.input, c.view.moment.input):
+            part(
+                self._frame, frame, [b.slider, b.strip], trigger_mode="always_last",
+                **layout.PRIVATE,
+            )  # fmt: skip
+        b.picture.click(self._picture, [c.token], [b.both, b.report], **layout.PRIVATE)
+        reporting = b.make_report.click(
+            self._report, [c.keys], [b.report, b.make_report, b.cancel], **layout.PRIVATE
+        )
+        stopped = [b.report, b.make_report]
+        b.cancel.click(self._cancel, [c.token], stopped, cancels=[reporting], **layout.PRIVATE)
 
-    async def _compare(self, token: str | None) -> AsyncIterator[Changes]:
-        """Begins an offline run and follows it; the stream goes on."""
-        b = self._c.beside
-        session = await asyncio.to_thread(self._find, token)
+    async def _begin(self, token: str | None, what: str, *asked: Any) -> AsyncIterator[Changes]:
+        """Begins another run and follows it; the stream goes on."""
+        b = self._c.compare
         try:
+            session = await asyncio.to_thread(self._find, token)
             if session is None:
                 raise BadInput("There is nothing to compare yet. Press Start first.")
-            beside = await asyncio.to_thread(session.compare)
+            way = asked_of(*asked)
+            if way.way.settings.model not in self._sessions.worker.offered:
+                raise BadInput("These weights are not here any more. Reload the page.")
+            await asyncio.to_thread(session.compare, way)
         except BadInput as error:
             yield {b.figures: panels.failure(str(error))}
             return
-        busy = {b.compare: gr.Button(interactive=False), b.cancel: gr.Button(interactive=True)}
-        yield {self._c.view.offline: "", b.figures: panels.compared(beside.progress), **busy}
-        while beside.progress.state == "running":
-            await asyncio.sleep(_WATCH_SECONDS)
-        if session.beside is not beside:  # another run began, or the scene was cleared
+        yield {self._c.view.beside: "", b.figures: "", **self._emptied()}
+        async for changes in self._follow(session, what):
+            yield changes
+
+    async def _arrive(self, token: str | None, what: str) -> AsyncIterator[Changes]:
+        """Shows the comparison of a session that was opened, if there is one."""
+        b, session = self._c.compare, self._sessions.get(token)
+        if session is None or session.comparison is None:
+            yield {self._c.view.beside: "", b.figures: "", **self._emptied()}
             return
-        yield {
-            self._c.view.offline: self._view(session, beside.progress),
-            b.figures: panels.compared(beside.progress),
-            b.compare: gr.Button(interactive=True),
-            b.cancel: gr.Button(interactive=False),
+        yield {b.drawer: gr.Accordion(open=True)}
+        await asyncio.sleep(_UNFOLDS_SECONDS)
+        async for changes in self._follow(session, what):
+            yield changes
+
+    async def _follow(self, session: Session, what: str) -> AsyncIterator[Changes]:
+        """What is known of a session's comparison, until it has ended or another one began."""
+        comparison, version, shown = session.comparison, -1, 0
+        while comparison is not None and session.comparison is comparison:
+            progress = comparison.progress
+            if progress.version != version:
+                version = progress.version
+                frames = 0 if progress.outcome is None else progress.outcome.frames
+                changes = self._watched(session, progress)
+                if frames and not shown:
+                    changes[self._c.view.beside] = panels.viewer(
+                        f"/viser/{session.tokens.view}{BESIDE}/", "3D scene of B"
+                    )
+                if frames != shown:
+                    moment = session.scene.moment
+                    changes |= await asyncio.to_thread(self._pictures, comparison, moment, what)
+                    shown = frames
+                yield changes
+            if progress.state != "running":
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _watched(self, session: Session, progress: ComparisonProgress) -> Changes:
+        b, running = self._c.compare, progress.state == "running"
+        latency, total = b.plots
+        table = _latencies(session, progress)
+        return {
+            b.figures: panels.compared(progress),
+            b.begin: gr.Button(interactive=not running),
+            b.cancel: gr.Button(interactive=running),
+            latency: table,
+            total: table,
+            b.results: gr.Column(visible=bool(progress.latencies)),
+            self._c.view.painted: gr.Row(visible=progress.outcome is not None),
         }
 
-    def _cancel(self, token: str | None) -> None:
-        session = self._find(token)
-        if session is not None and session.beside is not None:
-            session.beside.cancel()
+    def _emptied(self) -> Changes:
+        """As before any comparison."""
+        b = self._c.compare
+        return {
+            b.begin: gr.Button(interactive=True),
+            b.cancel: gr.Button(interactive=False),
+            b.results: gr.Column(visible=False),
+            self._c.view.painted: gr.Row(visible=False),
+            self._c.view.paint: "side by side",
+            self._c.view.legend: panels.legend("side by side"),
+            b.both: gr.Image(None, visible=False),
+            b.report: "",
+        }
 
-    def _view(self, session: Session, progress: BesideProgress) -> str:
-        if progress.state != "finished":
-            return ""
-        return panels.viewer(f"/viser/{session.tokens.view}{BESIDE}/", "Offline VGGT's 3D scene")
+    def _cancel(self, token: str | None) -> Changes:
+        """Ends the comparison, or its report."""
+        comparison = self._comparison(token)
+        if comparison is not None:
+            comparison.cancel()
+        return {
+            self._c.compare.report: "",
+            self._c.compare.make_report: gr.Button(interactive=True),
+        }
+
+    def _paint(self, token: str | None, paint: Paint) -> str:
+        comparison = self._comparison(token)
+        if comparison is not None:
+            comparison.paint_as(paint)
+        return panels.legend(paint)
+
+    def _frame(self, token: str | None, moment: float, what: str) -> Any:
+        comparison = self._comparison(token)
+        found = {} if comparison is None else self._pictures(comparison, int(moment) - 1, what)
+        return found or {self._c.compare.strip: gr.skip()}
+
+    def _pictures(self, comparison: Comparison, moment: int, what: str) -> Changes:
+        """Slider and strip of a frame, or of the last one that was compared."""
+        last = comparison.scene.num_frames - 1
+        try:
+            both = pictures.of_both(*comparison.pair(max(0, min(moment, last))))
+        except KeyError:
+            return {}
+        b = self._c.compare
+        under, over = (
+            pictures.enlarged(Image.fromarray(both[name]))
+            for name in SLIDER.get(what, SLIDER["depth"])
+        )
+        return {b.slider: (under, over), b.strip: panels.strip(both, "of this frame")}
+
+    def _picture(self, token: str | None) -> Changes:
+        b, comparison = self._c.compare, self._comparison(token)
+        if comparison is None:
+            return {b.report: ""}
+        try:
+            return {b.both: gr.Image(comparison.picture(), visible=True)}
+        except BadInput as error:
+            return {b.report: panels.failure(str(error))}
+
+    async def _report(self, keys: str) -> AsyncIterator[Changes]:
+        b, reader = self._c.compare, keys.partition(" ")[0]
+        yield {b.make_report: gr.Button(interactive=False), b.cancel: gr.Button(interactive=True)}
+        async for said, path in prepared(
+            self._sessions, self._exporter, reader, "comparison", "head"
+        ):
+            text = said
+            if path is not None:
+                address = export_address(reader, "comparison", "head")
+                size = path.stat().st_size
+                text = panels.report(report_address(reader), path.name, address, size)
+            yield {b.report: text}
+        yield {b.make_report: gr.Button(interactive=True), b.cancel: gr.Button(interactive=False)}
+
+    def _comparison(self, token: str | None) -> Comparison | None:
+        session = self._find(token)
+        return None if session is None else session.comparison
+
+
+def _latencies(session: Session, progress: ComparisonProgress) -> pd.DataFrame:
+    """Of both so far, a row a point of the plots."""
+    rows, total = [], 0.0
+    for number, seconds in enumerate(session.progress.step_seconds, start=1):
+        total += seconds
+        rows.append(("A", number, 1000 * seconds, total))
+    rows += [("B", each.frames, 1000 * each.seconds, each.total_s) for each in progress.latencies]
+    return pd.DataFrame(rows, columns=["run", "frames", "ms", "s"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from svggt.checkpoints import ASSETS
+from svggt.truth import TruthFile
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Example:
         name: of its files.
         title: for people.
         frames_per_second: taken from the clip, chosen so that neighbours overlap.
+        truth: of its cameras and depth.
     """
 
     name: str
     title: str
     frames_per_second: float
+    truth: TruthFile | None = None
 
     @property
     def clip(self) -> Path:
@@ -34,7 +37,7 @@ class Example:
 
 
 EXAMPLES = (
-    Example("office", "Office", 10.0),
+    Example("office", "Office", 10.0, TruthFile(ASSETS / "clips" / "office_truth.npz", rate=10.0)),
     Example("drive", "Highway", 5.0),
     Example("alley", "Alley", 15.0),
 )

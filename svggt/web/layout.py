@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from svggt.checkpoints import LoadedModel
 from svggt.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from svggt.compare.shown import Paint
 from svggt.frames import InputLimits
 from svggt.progress import Progress
 from svggt.scene import Cameras, CamerasChoice, chosen_cameras
 from svggt.web import panels
+from svggt.web.compare_drawer import Compare, lay_out_compare
 from svggt.web.drawers import Advanced, Share, lay_out_advanced, lay_out_share
 from svggt.web.gallery import EXAMPLES, Example
 from svggt.web.replay import replay_address
@@ -53,7 +55,9 @@ class View:
     """What drives the 3D view: its flags, its moment, its eye.
 
     Attributes:
-        offline: the view of an offline run, beside `frame`; empty at first.
+        beside: the view of another run, beside `frame`; empty at first.
+        painted: how it is drawn; there once it is.
+        legend: of its colours.
         moment: number of the frame shown, from 1.
         clock: ticks while the timeline plays.
         playing: where it began, or None.
@@ -64,7 +68,10 @@ class View:
     """
 
     frame: gr.HTML
-    offline: gr.HTML
+    beside: gr.HTML
+    painted: gr.Row
+    paint: gr.Radio
+    legend: gr.HTML
     play: gr.Button
     moment: gr.Slider
     speed: gr.Dropdown
@@ -94,15 +101,6 @@ class View:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Offline VGGT beside the stream, and what comes of comparing."""
-
-    compare: gr.Button
-    cancel: gr.Button
-    figures: gr.HTML
-
-
-@dataclass(frozen=True)
 class Controls:
     """Every component that an event reads or writes.
 
@@ -121,7 +119,7 @@ class Controls:
     clear: gr.Button
     status: gr.HTML
     view: View
-    beside: Beside
+    compare: Compare
     live: gr.HTML
     advanced: Advanced
     share: Share
@@ -133,18 +131,24 @@ class Controls:
         return [
             self.token, self.keys, self.status, self.live,
             self.start, self.go_on, self.stop, self.clear,
-            v.frame, v.offline, v.why, v.moment, v.play, v.closer, *v.look,
-            self.source.camera, self.beside.figures, s.link, s.kept, s.export,
+            v.frame, v.beside, v.painted, v.why, v.moment, v.play, v.closer, *v.look,
+            self.source.camera, self.compare.figures, self.compare.results,
+            s.link, s.kept, s.export,
         ]  # fmt: skip
 
 
 def lay_out(
-    models: list[LoadedModel], limits: InputLimits, cameras_choice: CamerasChoice, retention: str
+    models: list[LoadedModel],
+    offered: list[str],
+    limits: InputLimits,
+    cameras_choice: CamerasChoice,
+    retention: str,
 ) -> Controls:
     """Lays the page out inside an open `gr.Blocks`; the first model is the default.
 
     Args:
         models: to choose from.
+        offered: names of what can be compared with, loaded or not.
         limits: what a visitor may send.
         cameras_choice: that a scene is shown by at first.
         retention: what is kept how long, as HTML.
@@ -164,7 +168,7 @@ def lay_out(
             status = gr.HTML(panels.status(Progress()), elem_id="status")
         with gr.Column(elem_id="view"):
             view = _lay_out_view(model, chosen_cameras(cameras_choice, model.cameras_hold))
-            beside = _lay_out_beside()
+            compare = lay_out_compare(offered, view.cameras.value)
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
     advanced = lay_out_advanced(models, limits)
@@ -180,7 +184,7 @@ def lay_out(
         clear,
         status,
         view,
-        beside,
+        compare,
         live,
         advanced,
         share,
@@ -248,7 +252,12 @@ def _lay_out_source(limits: InputLimits) -> Source:
 def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
     first = EXAMPLES[0]
     with gr.Row(elem_id="views"):
-        frame, offline = gr.HTML(replay_of(first)), gr.HTML(elem_id="offline")
+        frame, beside = gr.HTML(replay_of(first)), gr.HTML(elem_id="beside")
+    with gr.Row(visible=False, elem_id="paint-row") as painted:
+        paint = gr.Radio(
+            list(get_args(Paint)), value="side by side", show_label=False, elem_id="paint"
+        )
+        legend = gr.HTML(panels.legend("side by side"), elem_id="legend")
     with gr.Row(elem_id="timeline"):
         play = gr.Button("Play", interactive=False, elem_id="play", min_width=64)
         moment = gr.Slider(
@@ -277,7 +286,7 @@ def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
     closer = _lay_out_closer(model)
     clock, playing = gr.Timer(PLAY_SECONDS, active=False), gr.State(None)
     return View(
-        frame, offline, play, moment, speed, clock, playing,
+        frame, beside, painted, paint, legend, play, moment, speed, clock, playing,
         show, camera, confidence, size, parts, through, reset, why, *closer,
     )  # fmt: skip
 
@@ -315,16 +324,3 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
     return (
         what, picture, clicks, gr.State(None), known, unit, gr.State(None), measured,
     )  # fmt: skip
-
-
-def _lay_out_beside() -> Beside:
-    with gr.Accordion("Compare with offline VGGT", open=False, elem_id="beside"):
-        gr.HTML(
-            "<p>Offline VGGT sees all frames at once, and begins again for every new one. It is "
-            "computed beside the stream, over the frames that are there.</p>"
-        )
-        with gr.Row():
-            compare = gr.Button("Compare", size="sm", elem_id="compare")
-            cancel = gr.Button("Cancel", size="sm", interactive=False, elem_id="uncompare")
-        figures = gr.HTML(elem_id="compared")
-    return Beside(compare, cancel, figures)

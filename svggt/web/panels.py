@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 
 import numpy as np
-from cmap import Colormap
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from svggt.beside import BesideProgress
+from svggt.compare import figures
+from svggt.compare.background import ComparisonProgress
+from svggt.compare.shown import DIFFERENCE_TOP, INKS, Paint
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.progress import Progress
-
-_DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
-PICTURE_WIDTH = 640
-"""Pixels; Gradio tells where a click was only in a picture that it need not enlarge."""
+from svggt.web import pictures
 
 _PLOT = (300, 56)  # pixels of the latency plot
 
@@ -63,29 +60,68 @@ def notice(sentence: str) -> str:
     return f'<p class="notice">{escape(sentence)}</p>'
 
 
-def compared(progress: BesideProgress) -> str:
-    """How far an offline run is, then what it cost and how far the stream agrees with it."""
+def compared(progress: ComparisonProgress) -> str:
+    """How far a comparison is, then what both runs cost and how far they agree."""
     if progress.state == "failed":
         return failure(progress.message)
-    found = progress.agreement
-    if found is None:
-        return f'<p class="notice" role="status">{escape(progress.message)}</p>'
-    rows = {
-        "newest frame, streamed": f"{1000 * progress.streamed_s:.0f} ms",
-        f"newest frame, offline over {progress.frames}": f"{1000 * progress.offline_s:.0f} ms",
-        "depth, AbsRel · within 1.25": f"{found.absrel:.3f} · {found.delta1:.1%}",
-        "cameras, rotation": f"{found.rotation_deg:.2f}°",
-        "cameras, ATE of the path": f"{found.ate:.1%}",
-        "points, chamfer of the depth": f"{found.chamfer:.1%}",
-    }
-    cells = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>"
-        for name, value in rows.items()
+    said, outcome = "", progress.outcome
+    if progress.message:
+        said = f'<p class="notice" role="status">{escape(progress.message)}</p>'
+    if outcome is None:
+        return said
+    ways = "".join(
+        f'<p><b style="color:{ink}">{name}</b> {escape(side.way.title)}</p>'
+        for (name, side), ink in zip(outcome.sides.items(), INKS, strict=True)
+    )
+    tables = (
+        _table("Time and memory", ("A", "B"), figures.costs(outcome)),
+        _table("A and B, neither the truth", ("agree",), figures.agreements(outcome)),
+        _table("Against the ground truth", ("A", "B"), figures.accuracies(outcome)),
     )
     return (
-        f'<div role="status"><p>Left streaming, right offline, from one camera. '
-        f"{escape(progress.message)} Both run on one set of weights.</p>"
-        f"<table>{cells}</table></div>"
+        f"{said}{ways}<p>{escape(figures.sentence(outcome))} B is brought to A’s world by one "
+        f"Sim(3).</p><div class='tables'>{''.join(tables)}</div>"
+    )
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[figures.Row]) -> str:
+    """Nothing where there is no row."""
+    if not rows:
+        return ""
+    head = "".join(f"<th scope='col'>{column}</th>" for column in columns)
+    cells = "".join(
+        f"<tr><th scope='row'>{escape(row.name)}</th>"
+        + "".join(f"<td>{escape(value)}</td>" for value in row.values)
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr><th scope='col'>{title}</th>{head}</tr>{cells}</table>"
+
+
+def strip(shown: Mapping[str, NDArray[np.uint8] | None], of: str) -> str:
+    """Small pictures in a row, with their names."""
+    return '<div class="strip">' + "".join(_figure(*item, of) for item in shown.items()) + "</div>"
+
+
+def legend(paint: Paint) -> str:
+    """What the colours of the comparison's scene mean."""
+    if paint == "overlay":
+        a, b = (f'<b style="color:{ink}">{name}</b>' for name, ink in zip("AB", INKS, strict=True))
+        return f'<p class="alone">{a} and {b} in one scene.</p>'
+    if paint == "difference":
+        return (
+            '<p class="alone">B’s points, coloured by how far they are from where A has the same '
+            f'pixel: <span class="ramp"></span> 0 to {DIFFERENCE_TOP:.0%} of the depth.</p>'
+        )
+    return "<p>A left, B right (below on a phone); cameras follow each other.</p>"
+
+
+def report(address: str, name: str, download_address: str, size: int) -> str:
+    """A report that is ready; addresses are paths of this site."""
+    return (
+        f'<p class="notice"><a href="{escape(address)}" target="_blank" rel="noopener">Open the '
+        f'report</a> · <a href="{escape(download_address)}" download>{escape(name)}</a> '
+        f"({size / 1e6:.1f} MB)</p>"
     )
 
 
@@ -118,16 +154,6 @@ def live(progress: Progress) -> str:
     return f'<div class="live">{"".join(parts)}</div>'
 
 
-def picture(shown: FramePrediction, what: str, track: PointTrack | None = None) -> Image.Image:
-    """One frame's RGB, depth or confidence, `PICTURE_WIDTH` wide, with a followed point."""
-    drawn = Image.fromarray(_pictures(shown)["RGB" if what == "RGB" else what.capitalize()])
-    at = None if track is None else track.at(shown.number)
-    if at is not None:
-        ImageDraw.Draw(drawn).circle(at, 2, fill=(220, 30, 120), outline="white")
-    height = round(drawn.height * PICTURE_WIDTH / drawn.width)
-    return drawn.resize((PICTURE_WIDTH, height), Image.Resampling.BICUBIC)
-
-
 def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:
     """How long is what was clicked, and what to do next.
 
@@ -155,27 +181,20 @@ def followed(track: PointTrack) -> str:
     )
 
 
-def _pictures(shown: FramePrediction) -> dict[str, NDArray[np.uint8]]:
-    inverse = 1 / shown.depth  # near things get most of the colours
-    return {
-        "RGB": shown.image,
-        "Depth": _colours(inverse, _DEPTH),
-        "Confidence": _colours(np.log(shown.depth_conf), _CONFIDENCE),
-    }
-
-
 def _strip(latest: FramePrediction | None) -> str:
-    empty = dict.fromkeys(("RGB", "Depth", "Confidence"))
-    pictures = empty if latest is None else _pictures(latest)
-    return '<div class="strip">' + "".join(map(_figure, pictures, pictures.values())) + "</div>"
+    shown: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(("RGB", "Depth", "Confidence"))
+    if latest is not None:
+        shown |= pictures.of_frame(latest)
+    return strip(shown, "of the newest frame")
 
 
-def _figure(title: str, pixels: NDArray[np.uint8] | None) -> str:
+def _figure(title: str, pixels: NDArray[np.uint8] | None, of: str) -> str:
     if pixels is None:
         return f'<figure><div class="blank"></div><figcaption>{title}</figcaption></figure>'
-    source = f"data:image/jpeg;base64,{_jpeg(pixels)}"
-    alt = f"{title} of the newest frame"
-    return f'<figure><img src="{source}" alt="{alt}"><figcaption>{title}</figcaption></figure>'
+    source = pictures.as_address(Image.fromarray(pixels))
+    return (
+        f'<figure><img src="{source}" alt="{title} {of}"><figcaption>{title}</figcaption></figure>'
+    )
 
 
 def _figures(progress: Progress) -> str:
@@ -218,16 +237,3 @@ def _plot(progress: Progress) -> str:
         f'role="img" aria-label="Milliseconds of every frame">{drawn}</svg>'
         f"<figcaption>ms of every frame, 0 to {top:.0f}</figcaption></figure>"
     )
-
-
-def _colours(values: NDArray[np.floating], colormap: Colormap) -> NDArray[np.uint8]:
-    """(H, W) to (H, W, 3) uint8; the range is the frame's own, without its extremes."""
-    low, high = np.percentile(values, (2, 98))
-    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
-    return (255 * np.asarray(colormap(scaled))[..., :3]).astype(np.uint8)
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")

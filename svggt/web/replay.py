@@ -34,6 +34,11 @@ def shared_address(reader_token: str) -> str:
     return f"/shared/{reader_token}/?playbackPath=/shared/{reader_token}.viser"
 
 
+def report_address(reader_token: str) -> str:
+    """The page of a comparison's report, as a path of this site."""
+    return f"/report/{reader_token}/"
+
+
 def replay_routes(names: frozenset[str], shared: Callable[[str], Awaitable[Path]]) -> APIRouter:
     """`/replay/{name}/` and `/shared/{token}/` play recordings, and nothing else.
 

@@ -21,7 +21,7 @@ from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
 from svggt.web.replay import replay_file, replay_routes
-from svggt.web.sharing import export_routes, shared_replay
+from svggt.web.sharing import export_routes, report_routes, shared_replay
 from svggt.web.ui import SCRIPT, STYLE, THEME, Page
 from svggt.web.uploads import UploadFolder
 
@@ -53,6 +53,7 @@ def build_site(
     exporter = Exporter()
     site.include_router(replay_routes(recorded, partial(shared_replay, sessions, exporter)))
     site.include_router(export_routes(sessions, exporter))
+    site.include_router(report_routes(sessions, exporter))
     gr.set_static_paths([example.picture for example in EXAMPLES])
     uploads = UploadFolder.of_gradio(UPLOADS_TOGETHER * limits.max_bytes)
     gr.mount_gradio_app(
@@ -80,9 +81,9 @@ def _viewing(sessions: Sessions, token: str) -> Viewing | None:
     """What a token of the 3D view's socket lets see: its owner's, or a reader's."""
     if (own := sessions.get(token, "view")) is not None:
         return Viewing(own.scene.port, reads_only=False)
-    beside = sessions.get(token.removesuffix(BESIDE), "view")
-    if beside is not None and beside.beside is not None:
-        return Viewing(beside.beside.scene.port, reads_only=False)
+    compared = sessions.get(token.removesuffix(BESIDE), "view")
+    if compared is not None and compared.comparison is not None:
+        return Viewing(compared.comparison.scene.port, reads_only=False)
     if (read := sessions.get(token, "reader")) is not None:
         return Viewing(read.scene.port, reads_only=True)
     return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mimetypes
 import threading
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from svggt.exports import Exporter
 from svggt.frames import BadInput
@@ -23,6 +25,12 @@ from svggt.web.updates import Changes, linked
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
+_REPORT_HEADERS = {  # it runs nothing, and fetches nothing from elsewhere
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
+    ),
+    "Cache-Control": "no-store",
+}
 
 
 class Cancelled(Exception):
@@ -74,35 +82,59 @@ class ShareEvents:
 
     async def _prepare(self, keys: str, name: Any, cameras: Any) -> AsyncIterator[Changes]:
         """Makes a file, says how far it is, and then where it is."""
-        reader, done, cancelled = keys.partition(" ")[0], [0], threading.Event()
-
-        def on_frame(number: int) -> None:
-            done[0] = number + 1
-            if cancelled.is_set():
-                raise Cancelled
-
-        s = self._c.share
+        s, reader = self._c.share, keys.partition(" ")[0]
         yield {s.prepare: gr.Button(interactive=False), s.cancel: gr.Button(interactive=True)}
-        try:
-            recording = self._sessions.recording(reader, "reader")
-            if recording is None:
-                raise BadInput("This scene is not here any more. Press Start for a new one.")
-            future = self._exporter.submit(recording, name, cameras, on_frame)
-            while not future.done():
-                waits = "Preparing" if done[0] else "Waiting for other exports"
-                yield {s.export: panels.notice(f"{waits}: frame {done[0]}.")}
-                await asyncio.sleep(_LOOK_SECONDS)
-            path = future.result()
-            address = export_address(reader, name, cameras)
-            said = panels.download(address, path.name, path.stat().st_size)
-        except BadInput as error:
-            said = panels.failure(str(error))
-        except Exception:  # the last line before a visitor
-            log.exception("export failed")
-            said = panels.failure("This file could not be made: an error of ours. Try another.")
-        finally:
-            cancelled.set()
-        yield {s.export: said, **self._idle()}
+        async for text, path in prepared(self._sessions, self._exporter, reader, name, cameras):
+            said = text
+            if path is not None:
+                address = export_address(reader, name, cameras)
+                said = panels.download(address, path.name, path.stat().st_size)
+            yield {s.export: said}
+        yield self._idle()
+
+
+async def prepared(
+    sessions: Sessions, exporter: Exporter, reader_token: str, name: Any, cameras: Any
+) -> AsyncIterator[tuple[str, Path | None]]:
+    """Makes an export; ends it where nobody waits any more.
+
+    Args:
+        sessions: where runs live.
+        exporter: makes it.
+        reader_token: of the session.
+        name: of `FORMATS`.
+        cameras: which.
+
+    Yields:
+        What there is to say, as HTML, and at last the file, if all went well.
+    """
+    done, cancelled = [0], threading.Event()
+
+    def on_frame(number: int) -> None:
+        done[0] = number + 1
+        if cancelled.is_set():
+            raise Cancelled
+
+    try:
+        recording = sessions.recording(reader_token, "reader")
+        if recording is None:
+            raise BadInput("This scene is not here any more. Press Start for a new one.")
+        future = exporter.submit(recording, name, cameras, on_frame)
+        while not future.done():
+            waits = "Preparing" if done[0] else "Waiting for other exports"
+            yield panels.notice(f"{waits}: frame {done[0]}."), None
+            await asyncio.sleep(_LOOK_SECONDS)
+        yield "", future.result()
+    except BadInput as error:
+        yield panels.failure(str(error)), None
+    except Exception:  # the last line before a visitor
+        log.exception("export failed")
+        yield (
+            panels.failure("This file could not be made: an error of ours. Try another."),
+            None,
+        )
+    finally:
+        cancelled.set()
 
 
 def export_address(reader_token: str, name: str, cameras: str) -> str:
@@ -118,6 +150,24 @@ def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
     async def export(token: str, name: Any, cameras: Any) -> FileResponse:
         path = await _made(sessions, exporter, token, name, cameras)
         return FileResponse(path, filename=path.name, media_type="application/octet-stream")
+
+    return router
+
+
+def report_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
+    """`/report/{token}/`: a comparison's report, and the files beside it."""
+    router = APIRouter()
+
+    @router.get("/report/{token}/{name:path}")
+    async def report(token: str, name: str) -> Response:
+        path = await _made(sessions, exporter, token, "comparison", "head")
+        with zipfile.ZipFile(path) as archive:
+            wanted = name or "report.html"
+            if wanted not in archive.namelist():
+                raise HTTPException(404)
+            content = archive.read(wanted)
+        kind, _ = mimetypes.guess_type(wanted)
+        return Response(content, media_type=kind, headers=_REPORT_HEADERS)
 
     return router
 

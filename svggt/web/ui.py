@@ -21,6 +21,7 @@ from svggt.sessions import Sessions
 from svggt.web import layout, panels
 from svggt.web.api import Api
 from svggt.web.begin import Beginner
+from svggt.web.compare_api import CompareApi
 from svggt.web.comparing import CompareEvents
 from svggt.web.gallery import EXAMPLES
 from svggt.web.retention import retention_of
@@ -75,6 +76,7 @@ class Page:
         ) as blocks:
             controls = layout.lay_out(
                 list(self._models.values()),
+                self._sessions.worker.offered,
                 self._limits,
                 self._first_cameras,
                 retention_of(self._sessions),
@@ -83,9 +85,10 @@ class Page:
             RunEvents(self._sessions, self._beginner, self._why).wire(blocks, controls)
             view = ViewEvents(self._find, self._why)
             view.wire(controls.token, controls.view, controls.advanced.model)
-            CompareEvents(self._find).wire(controls)
+            CompareEvents(self._sessions, self._exporter, self._find).wire(controls)
             ShareEvents(self._sessions, self._exporter).wire(controls)
             Api(self._sessions, self._beginner, self._exporter).offer()
+            CompareApi(self._sessions).offer()
             self._wire_settings(controls)
             blocks.load(self._refresh_models, None, [controls.advanced.model], **layout.PRIVATE)
         # A run's visitor is served by one event from Start to end: as many as there are sessions.

@@ -11,9 +11,9 @@ from svggt.progress import Progress
 from svggt.scene import Look
 from svggt.session import Session
 from svggt.store.store import Tokens
-from svggt.web import layout, panels
+from svggt.web import layout, panels, pictures
 from svggt.web.layout import Controls
-from svggt.web.replay import shared_address
+from svggt.web.replay import report_address, shared_address
 
 Changes = dict[Any, Any]
 
@@ -52,7 +52,7 @@ def opened(c: Controls, watcher: Watcher, origin: str, why: str) -> Changes:
         c.token: tokens.owner if owns else None,
         **linked(c, tokens, owns, origin),
         c.view.frame: _view(watcher),
-        c.view.why: why if owns else f"<p>You look on. Whoever began this run drives it.</p>{why}",
+        c.view.why: why if owns else _looks_on(watcher) + why,
         c.share.export: "",
         **dict(zip(c.view.look, controls_of(watcher.session.scene.flags), strict=True)),
     }
@@ -79,8 +79,13 @@ def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes
         c.clear: gr.Button(interactive=not empty),
         **_timeline(c, watcher, progress),
     }
-    if watcher is None or watcher.session.beside is None:
-        changes |= {c.view.offline: "", c.beside.figures: ""}
+    if watcher is None or watcher.session.comparison is None:
+        changes |= {
+            c.view.beside: "",
+            c.view.painted: gr.Row(visible=False),
+            c.compare.figures: "",
+            c.compare.results: gr.Column(visible=False),
+        }
     if watcher is not None and not running:
         changes[c.share.kept] = panels.kept_until(watcher.kept_until)
         if not watcher.owns:  # the run has ended: a replay of one's own
@@ -93,6 +98,14 @@ def controls_of(look: Look) -> tuple[Any, ...]:
     flags = (look.far, look.trajectory, look.frustums, look.follow)
     parts = [part for part, on in zip(layout.PARTS, flags, strict=True) if on]
     return look.show, look.cameras, 25 * look.bands, look.point_size, parts
+
+
+def _looks_on(watcher: Watcher) -> str:
+    session, report = watcher.session, ""
+    if session.comparison is not None and session.comparison.progress.outcome is not None:
+        address = report_address(session.tokens.reader)
+        report = f' <a href="{address}" target="_blank" rel="noopener">Report of a comparison</a>.'
+    return f"<p>You look on. Whoever began this run drives it.{report}</p>"
 
 
 def _view(watcher: Watcher) -> str:
@@ -114,5 +127,5 @@ def _timeline(c: Controls, watcher: Watcher | None, progress: Progress) -> Chang
         c.view.play: gr.Button("Play", interactive=done > 1 and not running),
     }
     if progress.latest is not None and not running:
-        changes[c.view.closer] = panels.picture(progress.latest, "RGB")
+        changes[c.view.closer] = pictures.picture(progress.latest, "RGB")
     return changes

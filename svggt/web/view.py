@@ -15,7 +15,7 @@ import numpy as np
 from svggt.prediction import PointTrack
 from svggt.scene import Look, Point
 from svggt.session import Session
-from svggt.web import layout, panels
+from svggt.web import layout, panels, pictures
 
 Find = Callable[[str | None], Session | None]
 Ruler = tuple[float, str]
@@ -115,13 +115,13 @@ class ViewEvents:
         number = min(max(int(moment) - 1, 0), session.scene.num_frames - 1)
         newest = session.running and number == session.scene.num_frames - 1
         session.seek(None if newest else number)
-        return panels.picture(session.recording.frames.load(number), what, track)
+        return pictures.picture(session.recording.frames.load(number), what, track)
 
     def _picture(self, token: str | None, what: str, track: PointTrack | None) -> Any:
         session = self._find(token)
         if session is None or not session.scene.num_frames:
             return gr.skip()
-        return panels.picture(session.recording.frames.load(session.scene.moment), what, track)
+        return pictures.picture(session.recording.frames.load(session.scene.moment), what, track)
 
     def _play(
         self, token: str | None, moment: float, speed: float, playing: Playing | None
@@ -147,7 +147,7 @@ class ViewEvents:
         session.seek(number)
         if number < last:
             return number + 1, *[gr.skip()] * 4
-        picture = panels.picture(session.recording.frames.load(number), what, track)
+        picture = pictures.picture(session.recording.frames.load(number), what, track)
         return number + 1, picture, None, gr.Button("Play"), gr.Timer(active=False)
 
     def _through(self, token: str | None) -> None:
@@ -174,10 +174,10 @@ class ViewEvents:
             return None, gr.skip(), panels.measured(0, None, None)
         moment = session.scene.moment
         width = session.recording.frames.load(moment).image.shape[1]
-        u, v = (int(at * width / panels.PICTURE_WIDTH) for at in event.index)
+        u, v = (int(at * width / pictures.PICTURE_WIDTH) for at in event.index)
         if clicks == layout.TRACK:
             track = session.track(moment, (u, v))
-            shown = panels.picture(session.recording.frames.load(moment), what, track)
+            shown = pictures.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)
         marks = session.scene.mark(moment, u, v)
         return None, gr.skip(), panels.measured(len(marks), distance_of(marks), ruler)

@@ -1,29 +1,35 @@
-"""Streaming beside offline: two views that look from one camera, and their figures."""
+"""Streaming beside offline: two views that look from one camera, their colours, their figures."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.browser.conftest import DESKTOP, PHONE, Site, only_session
+from svggt.scene import Scene
+from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
+
+
+def compare(visitor: Visitor) -> None:
+    """Opens the drawer, compares, and waits for the figures."""
+    visitor.page.get_by_text("Compare with offline VGGT", exact=True).click()
+    visitor.page.wait_for_timeout(1500)  # it unfolds
+    visitor.page.click("#begin-compare")
+    visitor.page.wait_for_selector("#compared table")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
     visitor = arrive(size)
     visitor.run(6)
-    visitor.page.get_by_text("Compare with offline VGGT", exact=True).click()
-    visitor.page.wait_for_timeout(1500)  # it unfolds
-    visitor.page.click("#compare")
-    visitor.page.wait_for_selector("#compared table")
+    compare(visitor)
     assert "one set of weights" in visitor.page.inner_text("#compared")
     session = only_session(site)
-    assert session.beside is not None
+    assert session.comparison is not None
     boxes = [frame.bounding_box() for frame in visitor.page.query_selector_all("#views iframe")]
     one, other = (box for box in boxes if box is not None)
     beside_each_other = one["y"] == other["y"] and one["x"] + one["width"] <= other["x"]
     assert beside_each_other if size == DESKTOP else one["y"] + one["height"] <= other["y"]
-    scenes = (session.scene, session.beside.scene)
+    scenes = (session.scene, session.comparison.scene)
 
     def cameras() -> list[np.ndarray]:
         found = [scene.eye.camera for scene in scenes]
@@ -53,5 +59,72 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
         visitor.page.wait_for_timeout(1500)
         assert np.allclose(cameras(), after, atol=0.02 * scenes[0]._distance)  # no echo
     visitor.page.click("#clear")
-    visitor.page.wait_for_function("!document.querySelector('#offline iframe')")
-    assert session.beside is None
+    visitor.page.wait_for_function("!document.querySelector('#beside iframe')")
+    assert session.comparison is None
+
+
+def position(scene: Scene) -> np.ndarray:
+    """Of the browser that looks on."""
+    camera = scene.eye.camera
+    assert camera is not None
+    return np.array(camera.position)
+
+
+def colourful(pixels: np.ndarray) -> tuple[float, float]:
+    """Shares of the drawn pixels that are orange, and blue."""
+    red, _, blue = (pixels[..., i].astype(int) for i in range(3))
+    drawn_ones = pixels.min(axis=2) < 235
+    return tuple(
+        float(((way > 30) & drawn_ones).sum() / drawn_ones.sum())
+        for way in (red - blue, blue - red)
+    )  # pyright: ignore[reportReturnType]
+
+
+def test_both_are_overlaid_and_their_difference_is_coloured(arrive, site: Site) -> None:
+    """From the same view; the frame's pictures, a report, and all of it after a reload."""
+    visitor = arrive()
+    visitor.run(6)
+    compare(visitor)
+    page = visitor.page
+    page.wait_for_selector("#both-strip img")
+    assert page.locator("#both-strip figure").count() == 6
+    assert page.locator("#compare-results .vega-embed, #compare-results canvas").count() >= 2
+    comparison = only_session(site).comparison
+    assert comparison is not None
+    page.wait_for_timeout(4000)
+    first = position(comparison.scene)
+    page.evaluate("window.scrollTo(0, 0)")
+    box = page.query_selector_all("#views iframe")[1].bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 220, box["y"] + 220, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(4000)
+    before, near = position(comparison.scene), 0.1 * comparison.scene._distance
+    assert np.linalg.norm(before - first) > 2 * near
+    page.click("#paint label:has-text('overlay')")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('#views iframe')).visibility === 'hidden'"
+    )
+    page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_timeout(6000)
+    view = page.frame_locator("#beside iframe").locator("canvas[data-engine]")
+    overlay = visitor.pixels(view)
+    orange, blue = colourful(overlay)
+    assert drawn(overlay) > 0.05 and orange > 0.1 and blue > 0.1
+    page.click("#paint label:has-text('difference')")
+    page.wait_for_selector("#legend .ramp")
+    page.wait_for_timeout(6000)
+    assert np.abs(visitor.pixels(view).astype(int) - overlay).mean() > 3
+    assert np.allclose(position(comparison.scene), before, atol=near)  # the view stays
+    page.click("#make-report")
+    page.wait_for_selector("#report a")
+    address = page.get_attribute("#report a", "href")
+    page.reload()
+    page.wait_for_selector("#compared table")
+    page.wait_for_selector("#beside iframe")
+    reader = visitor.context.new_page()
+    reader.goto(f"{site.address}{address}")
+    assert "Agreement of A with B" in reader.inner_text("body")
+    reader.close()

@@ -15,13 +15,13 @@ from PIL import Image
 from svggt import geometry, metrics
 from svggt.checkpoints import ASSETS, LoadedModel
 from svggt.clips import open_clip
-from svggt.eval.cameras import PosedFolder
-from svggt.eval.smoke import BOUNDS, OfficeTruth, SmokeFigures, office_frames, smoke_figures
+from svggt.eval.smoke import BOUNDS, SmokeFigures, office_frames, office_truth, smoke_figures
 from svggt.frames import InputLimits
 from svggt.model.policies import window
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
 from svggt.stream import Stream
+from svggt.truth import PosedFolder
 
 RNG = np.random.default_rng(0)
 
@@ -93,7 +93,7 @@ def inside(figures: SmokeFigures, bounds: SmokeFigures) -> bool:
 
 @pytest.mark.slow
 def test_smoke_tells_right_weights_from_wrong_ones(embedded: LoadedModel) -> None:
-    frames, truth = office_frames(embedded.input_width), OfficeTruth.load()
+    frames, truth = office_frames(embedded.input_width), office_truth()
     bounds = BOUNDS["embedded"].figures
     assert inside(smoke_figures(embedded, frames, truth), bounds)
     swapped = [dataclasses.replace(f, image=f.image[..., ::-1].copy()) for f in frames]
@@ -107,13 +107,14 @@ def test_smoke_tells_right_weights_from_wrong_ones(embedded: LoadedModel) -> Non
 @pytest.mark.slow
 def test_refined_cameras_beat_the_head(tmp_path: Path) -> None:
     """The command on a plain folder made of the shipped clip: a stretch of 24 frames."""
-    truth = OfficeTruth.load()
+    truth = office_truth()
     for name in ("images", "depth"):
         (tmp_path / name).mkdir()
     frames = office_frames(448)[40:64]
     for number, frame in enumerate(frames):
         Image.fromarray(frame.image).save(tmp_path / f"images/{number:03}.png")
-        metres = truth.depth[8 * ((40 + number) // 8)]
+        metres = truth.depth(8 * ((40 + number) // 8))
+        assert metres is not None
         Image.fromarray((1000 * metres).astype(np.uint16)).save(tmp_path / f"depth/{number:03}.png")
     poses = np.tile(np.eye(4), (24, 1, 1))
     poses[:, :3] = truth.world_from_cam[40:64]

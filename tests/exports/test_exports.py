@@ -19,10 +19,13 @@ from evo.tools import file_interface
 from PIL import Image
 
 from svggt import geometry
+from svggt.compare.outcome import Outcome, Side, Weights, compare
+from svggt.compare.ways import Way
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
-from svggt.exports.frames import PosedFrame, Shots
 from svggt.frames import BadInput, Fitter, InputLimits, open_picture
+from svggt.settings import StreamSettings
+from svggt.shots import PosedFrame, Shots
 from svggt.store.recording import Recording
 from tests.conftest import make_frames
 from tests.scene.frames import correction, prediction
@@ -45,6 +48,28 @@ def recording(tmp_path: Path) -> Recording:
         made.add(frame, prediction(frame.number, turn=5.0 * frame.number), [refined(frame.number)])
     made.end("finished", "Finished.", 1.0)
     return made
+
+
+@pytest.fixture
+def compared(recording: Recording) -> Recording:
+    """With a comparison of its cameras, head beside refined."""
+    beside = recording.beside
+    for frame in make_frames(COUNT):
+        beside.add(frame, prediction(frame.number, turn=5.0 * frame.number), [])
+    keep_outcome(recording)
+    return recording
+
+
+def keep_outcome(recording: Recording) -> None:
+    """Compares it with the run beside it, by the head's cameras of both."""
+    settings = StreamSettings(model="tiny")
+    a, b = Shots.of(recording, "head"), Shots.of(recording.beside, "head")
+    found = compare(a, b, None)
+    sides = (
+        Side(Way(mode, settings, "head"), Weights("a note", "0" * 64, "a device"), found.streamed)
+        for mode in ("streaming", "offline")
+    )
+    Outcome(a.count, *sides, found.agreement).write(recording.beside.folder)
 
 
 def shots(recording: Recording, cameras="refined") -> list[PosedFrame]:
@@ -159,12 +184,31 @@ def test_replays_hold_every_frame(recording: Recording) -> None:
 
 
 def test_refined_and_head_are_told_apart(recording: Recording) -> None:
-    names = {make_export(recording, name, c).name for name in FORMATS for c in ("refined", "head")}
-    assert len(names) == 2 * len(FORMATS)
+    formats = [name for name in FORMATS if name != "comparison"]  # whose runs have their own
+    names = {make_export(recording, name, c).name for name in formats for c in ("refined", "head")}
+    assert len(names) == 2 * len(formats)
     assert all(("refined" in name) != ("head" in name) for name in names)
 
 
-def test_an_export_that_is_cut_off_is_not_there(recording: Recording) -> None:
+def test_a_comparison_is_a_report_by_itself(compared: Recording) -> None:
+    with zipfile.ZipFile(make_export(compared, "comparison", "head")) as archive:
+        names = set(archive.namelist())
+        assert {"report.html", "latency.csv", "figures.json", "manifest.json"} < names
+        assert {"latency.svg", "latency.pdf", "views.png", "views.mp4"} < names
+        figures = json.loads(archive.read("figures.json"))
+        page = archive.read("report.html").decode()
+    assert figures["agreement"]["absrel"] < 1e-3 and figures["frames"] == COUNT
+    assert "streaming, tiny" in page and 'src="http' not in page
+
+
+def test_a_comparison_that_is_not_there_is_told(recording: Recording) -> None:
+    with pytest.raises(BadInput, match="no comparison yet"):
+        make_export(recording, "comparison", "head")
+
+
+def test_an_export_that_is_cut_off_is_not_there(compared: Recording) -> None:
+    recording = compared
+
     def stop(number: int) -> None:
         if number == 3:
             raise RuntimeError("cancelled")
@@ -226,6 +270,8 @@ def test_what_visitors_pictures_say_of_them_stays_here(tmp_path: Path) -> None:
     recording = Recording(tmp_path)
     recording.begin(about())
     recording.add(frame, replace(prediction(0), image=frame.image), [])
+    recording.beside.add(frame, replace(prediction(0), image=frame.image), [])
+    keep_outcome(recording)
     for name in FORMATS:
         path = make_export(recording, name, "head")
         assert b"secret garden" not in path.read_bytes()

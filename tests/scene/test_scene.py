@@ -29,7 +29,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 def grow(scene: Scene, count: int, refined: bool = False, size: tuple[int, int] = (56, 84)) -> None:
     for number in range(scene.num_frames, scene.num_frames + count):
         made = prediction(number, *size)
-        scene._archive.add(made)
+        scene._frames.add(made)
         scene.add(made, correction(number, (0.1 * number, 0, 0)) if refined else None)
 
 
@@ -117,10 +117,10 @@ def test_any_moment_can_be_shown_again(scene: Scene) -> None:
     grow(scene, 60)
     for moment in (59, 30, 3, 57, 12):
         scene.seek(moment)
-        seen = set(shown(scene)) | set(scene._drawn_in_part)
+        seen = set(shown(scene)) | set(scene._part.numbers)
         assert max(seen) == moment == scene.moment
         scene.look(Look(show="one frame"))
-        assert [*shown(scene), *scene._drawn_in_part * scene._part.visible] == [moment]
+        assert [*shown(scene), *scene._part.numbers * scene._part.bands.visible] == [moment]
         scene.look(Look())
     scene.seek(None)
     assert shown(scene) == list(range(60))
@@ -132,7 +132,7 @@ def test_a_moment_is_shown_exactly(scene: Scene) -> None:
     grow(scene, 40)
     scene.seek(5)
     made, pose = prediction(5), prediction(5).world_from_cam
-    drawn, expectations = scene._part.placed(np.eye(3, 4)), banded(made, 1)
+    drawn, expectations = scene._part.bands.placed(np.eye(3, 4)), banded(made, 1)
     for there, expected in zip(drawn[:3], expectations[:3], strict=True):  # nothing is far
         points = expected.points @ pose[:, :3].T + pose[:, 3]
         # Confidence is kept in 8 bits: a few points at a bound change their band.

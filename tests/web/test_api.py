@@ -21,7 +21,7 @@ from tests.test_sessions import write_pictures
 ENDPOINTS = {
     "describe", "start", "go_on", "stop", "clear", "progress", "follow", "frame", "picture",
     "look", "seek", "look_through", "reset_view", "measure", "track", "compare", "comparison",
-    "cancel_comparison", "export", "revoke",
+    "cancel_comparison", "paint", "compared_frame", "both_views", "export", "revoke",
 }  # fmt: skip
 
 
@@ -103,11 +103,51 @@ def test_a_comparison_is_begun_and_read(client: Client, run: dict, site) -> None
     found = client.predict(run["token"], api_name="/compare")
     while found["state"] == "running":
         found = client.predict(run["token"], api_name="/comparison")
-    assert found["state"] == "finished" and found["agreement"]["frames"] == 5
+    assert found["state"] == "finished" and found["outcome"]["agreement"]["frames"] == 5
     (session,) = site[1].in_memory
     client.predict(run["token"], 2, api_name="/seek")
-    assert session.beside.scene.moment == 2
+    assert session.comparison.scene.moment == 2
+    client.predict(run["token"], "overlay", api_name="/paint")
+    assert session.comparison.paint == "overlay"
+    both = client.predict(run["token"], 2, api_name="/compared_frame")
+    assert set(both) == {
+        "RGB", "Depth A", "Depth B", "Difference", "Confidence A", "Confidence B"
+    }  # fmt: skip
+    view = client.predict(run["token"], api_name="/both_views")
+    assert all(each.startswith("data:image/png;base64,") for each in (*both.values(), view))
     client.predict(run["token"], api_name="/cancel_comparison")
+
+
+def test_a_comparison_is_of_any_two_ways(client: Client, run: dict) -> None:
+    found = client.predict(
+        run["token"], mode="streaming", memory="full", cameras="head", frames=3, api_name="/compare"
+    )
+    while found["state"] == "running":
+        found = client.predict(run["token"], api_name="/comparison")
+    b = found["outcome"]["b"]
+    assert b["way"]["mode"] == "streaming" and b["way"]["settings"]["memory"] == "full"
+    assert [each["frames"] for each in b["latencies"]] == [1, 2, 3]
+    with pytest.raises(AppError, match="no model"):
+        client.predict(run["token"], model="../weights.pt", api_name="/compare")
+    with pytest.raises(AppError, match="mode"):
+        client.predict(run["token"], mode="neither", api_name="/compare")
+
+
+def test_a_report_opens_by_the_read_only_link(client: Client, run: dict, site) -> None:
+    address = f"{site[0]}/report/{run['reader_token']}/"
+    assert httpx.get(address).status_code == 404
+    client.predict(run["token"], api_name="/compare")
+    while client.predict(run["token"], api_name="/comparison")["state"] == "running":
+        pass
+    page = httpx.get(address, timeout=60)
+    assert page.status_code == 200 and "streaming, tiny" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name, kind in (("latency.csv", "text/csv"), ("views.mp4", "video/mp4")):
+        answer = httpx.get(address + name)
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith(kind)
+    assert httpx.get(address + "../../run.json").status_code == 404
+    assert httpx.get(address + "%2e%2e/run.json").status_code == 404
+    assert httpx.get(f"{site[0]}/report/{run['token']}/").status_code == 404
 
 
 def test_files_are_exported_and_fetched(client: Client, run: dict, site, tmp_path: Path) -> None:

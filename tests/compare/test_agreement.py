@@ -10,9 +10,9 @@ from evo.core import metrics as evo_metrics
 from evo.core.trajectory import PoseTrajectory3D
 
 from svggt import geometry, metrics
-from svggt.agreement import agree, similarity_of
-from svggt.exports.frames import PosedFrame
+from svggt.compare.agreement import agree, similarity_of
 from svggt.geometry import Similarity
+from svggt.shots import PosedFrame
 from tests.scene.frames import prediction
 
 COUNT = 9

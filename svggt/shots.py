@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,19 @@ class Shots:
     def __iter__(self) -> Iterator[PosedFrame]:
         for number in range(self.count):
             self.on_frame(number)
-            yield PosedFrame(self.recording.frames.load(number), self.corrections.get(number))
+            yield self.shot(number)
+
+    def shot(self, number: int) -> PosedFrame:
+        """One of them.
+
+        Raises:
+            KeyError: there is none of that number.
+        """
+        return PosedFrame(self.recording.frames.load(number), self.corrections.get(number))
+
+    def first_of(self, count: int) -> Shots:
+        """So many of them at most, from the first one on."""
+        return replace(self, count=min(count, self.count))
 
     def first(self) -> PosedFrame:
         """The first one; there is one."""

@@ -12,13 +12,13 @@ import av
 import numpy as np
 import pytest
 
-from svggt.agreement import agree
 from svggt.checkpoints import ASSETS
-from svggt.comparison import Mode, Way, latencies, run_way
-from svggt.experiments.render import render
-from svggt.exports.frames import Shots
+from svggt.compare.agreement import agree
+from svggt.compare.render import render
+from svggt.compare.ways import Mode, Way, every_so_many, run_way
 from svggt.scene.clouds import Cloud
 from svggt.settings import StreamSettings
+from svggt.shots import Shots
 from svggt.store.recording import Recording
 from svggt.workers import LocalWorker
 from tests.conftest import make_frames
@@ -29,7 +29,7 @@ FRAMES = 6
 def ran(worker: LocalWorker, mode: Mode, folder: Path, refine: bool = False) -> Shots:
     way = Way(mode, StreamSettings(model="tiny", memory="full", refine=refine), "head")
     recording = Recording(folder / mode)
-    run_way(worker, way, make_frames(FRAMES), recording)
+    list(run_way(worker, way, [make_frames(FRAMES)], recording))
     return Shots.of(recording, "refined" if refine else "head")
 
 
@@ -52,13 +52,31 @@ def test_every_way_has_refined_cameras(worker: LocalWorker, tmp_path) -> None:
 
 def test_offline_redoes_the_clip_for_every_newest_frame(worker: LocalWorker, tmp_path) -> None:
     settings, frames = StreamSettings(model="tiny"), make_frames(FRAMES)
-    offline = latencies(worker, Way("offline", settings, "head"), frames, [], every=2)
+    way = Way("offline", settings, "head")
+    *_, offline = run_way(worker, way, every_so_many(frames, 2), Recording(tmp_path / "o"))
     assert [each.frames for each in offline] == [2, 4, 6]
     assert offline[-1].total_s == pytest.approx(sum(each.seconds for each in offline))
-    way = Way("streaming", settings, "head")
-    predictions = run_way(worker, way, frames, Recording(tmp_path / "s"))
-    streamed = latencies(worker, way, frames, predictions, every=2)
-    assert [each.seconds for each in streamed] == [p.seconds for p in predictions]
+    assert {each.memory_bytes for each in offline} == {0}
+
+
+def test_a_stream_takes_every_frame_once_in_whatever_rounds(worker: LocalWorker, tmp_path) -> None:
+    way, frames = Way("streaming", StreamSettings(model="tiny"), "head"), make_frames(FRAMES)
+    at_once, by_two = Recording(tmp_path / "once"), Recording(tmp_path / "two")
+    *_, found = run_way(worker, way, [frames], at_once)
+    *_, again = run_way(worker, way, every_so_many(frames, 2), by_two)
+    assert [each.frames for each in found] == [each.frames for each in again] == [1, 2, 3, 4, 5, 6]
+    for number in range(FRAMES):
+        one, other = at_once.frames.load(number), by_two.frames.load(number)
+        assert np.array_equal(one.depth, other.depth)
+        assert one.seconds == found[number].seconds
+
+
+def test_a_peak_is_measured_and_holds_the_weights(worker: LocalWorker, tmp_path) -> None:
+    way = Way("offline", StreamSettings(model="tiny"), "head")
+    *_, found = run_way(worker, way, [make_frames(FRAMES)], Recording(tmp_path / "o"))
+    peak = found[-1].peak_bytes
+    if sys.platform == "linux":
+        assert peak is not None and peak > worker.models["tiny"].num_bytes
 
 
 def test_a_rendered_point_is_where_its_camera_sees_it_and_hides_what_is_behind() -> None:
@@ -81,12 +99,10 @@ def test_the_command_writes_a_report(tmp_path: Path) -> None:
     assert [row["frames"] for row in rows if row["run"] == "b"] == ["3", "6"]
     manifest = json.loads((out / "manifest.json").read_text())
     assert "compare" in manifest["command"] and len(manifest["frames_s"]) == 6
-    assert len(manifest["weights_sha256"]["embedded"]) == 64
+    assert len(manifest["weights"]["A"]["sha256"]) == 64
     with av.open(str(out / "views.mp4")) as film:
         assert sum(1 for _ in film.decode(video=0)) == 6
     for name in ("latency.svg", "latency.pdf", "total.svg", "total.pdf", "views.png"):
         assert (out / name).stat().st_size > 1000
     page = (out / "report.html").read_text()
-    assert (
-        "share one set of weights" in page and page.count("<svg") == 2 and 'src="http' not in page
-    )
+    assert "one set of weights" in page and page.count("<svg") == 2 and 'src="http' not in page

@@ -1,0 +1,1 @@
+"""Two runs of the same frames beside each other: figures, views, a report."""

@@ -1,0 +1,313 @@
+"""A second run beside a session's: the same frames another way, computed while the stream goes on.
+
+It takes what the device has left between streams, and draws its frames in a scene of its own,
+brought to the stream's world by one Sim(3).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.compare.outcome import Compared, Outcome, Side, Weights, compare
+from svggt.compare.shown import Paint, Shown
+from svggt.compare.views import SIZE, Views
+from svggt.compare.ways import Latency, Way, run_way
+from svggt.failures import sentence_of
+from svggt.frames import BadInput, Frame
+from svggt.scene import Look, Scene
+from svggt.scene.pair import Pair
+from svggt.shots import PosedFrame, Shots
+from svggt.store.recording import Recording
+from svggt.truth import Truth, TruthFile
+from svggt.workers import LocalWorker
+
+log = logging.getLogger(__name__)
+
+State = Literal["running", "finished", "cancelled", "failed"]
+
+_LOOK_SECONDS = 0.1  # between two looks at a stream that is waited for
+
+
+class Cancelled(Exception):
+    """Nobody wants it any more."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is compared with.
+
+    Attributes:
+        way: of the other run, B.
+        every: begin it again with every so many frames that the stream has; None: once, over the
+            frames that are there.
+        frames: the first so many at most; None: all.
+    """
+
+    way: Way
+    every: int | None = None
+    frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A session's run, A.
+
+    Attributes:
+        way: how it is made.
+        recording: of it; it may go on meanwhile.
+        scene: of it.
+        running: whether more frames come.
+        truth: where its clip's lies.
+    """
+
+    way: Way
+    recording: Recording
+    scene: Scene
+    running: Callable[[], bool]
+    truth: TruthFile | None
+
+
+@dataclass(frozen=True)
+class ComparisonProgress:
+    """How far a comparison is.
+
+    Attributes:
+        version: grows with every change.
+        state: of it.
+        message: for people; a remedy where something failed.
+        latencies: of B so far.
+        outcome: of the newest round; None before the first one has ended.
+    """
+
+    version: int
+    state: State
+    message: str
+    latencies: tuple[Latency, ...] = ()
+    outcome: Outcome | None = None
+
+
+class Comparison:
+    """One run beside a session's, begun when it is made, or read from where it was kept.
+
+    Args:
+        worker: computes it.
+        asked: what is compared.
+        a: the session's run.
+        recording: of B.
+        outcome: of one that was kept: then nothing is computed.
+
+    Attributes:
+        asked: what is compared.
+        scene: of B, in A's world.
+    """
+
+    def __init__(
+        self,
+        worker: LocalWorker,
+        asked: Asked,
+        a: Streamed,
+        recording: Recording,
+        outcome: Outcome | None = None,
+    ) -> None:
+        self.asked = asked
+        self._worker, self._a, self._recording = worker, a, recording
+        self._cancelled = threading.Event()
+        self._drawing = threading.Lock()  # a round ends while its visitor paints
+        self._shown: Shown | None = None
+        self._paint: Paint = "side by side"
+        self.scene = Scene(recording.frames)
+        self._pair = Pair(a.scene, self.scene)
+        self.progress = ComparisonProgress(1, "running", "Getting ready.")
+        if outcome is not None:
+            self._publish(outcome=outcome, latencies=outcome.b.latencies)
+        self._thread = threading.Thread(target=self._run, name="comparison")
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether something is computed."""
+        return self.progress.state == "running"
+
+    @property
+    def paint(self) -> Paint:
+        """How its scene is drawn."""
+        return self._paint
+
+    def pair(self, number: int) -> tuple[PosedFrame, PosedFrame]:
+        """A frame of both in A's world.
+
+        Raises:
+            KeyError: it was not compared, or not yet.
+        """
+        shown = self._shown
+        if shown is None:
+            raise KeyError(number)
+        return shown.pair(number)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Both scenes from one camera: a browser's that looks on, else from behind A's.
+
+        Raises:
+            BadInput: nothing was compared yet.
+        """
+        outcome, shown = self.progress.outcome, self._shown
+        if outcome is None or shown is None:
+            raise BadInput("There is nothing to see yet. Press Compare and wait for the figures.")
+        views, scene = Views(shown), self._a.scene
+        browser = scene.eye.browser(scene.levelling)
+        if browser is None:
+            return views.behind(outcome.frames // 2)
+        height, width = SIZE
+        return views.picture(browser.world_from_cam, browser.focal * height / width)
+
+    def paint_as(self, paint: Paint) -> None:
+        """Draws its scene anew, in other colours."""
+        self._paint = paint
+        with self._drawing:
+            if self._shown is not None:
+                self._draw(self._shown)
+
+    def look(self, look: Look) -> None:
+        """Sets what its scene shows; its cameras are those that were asked for."""
+        self.scene.look(replace(look, cameras=self.asked.way.cameras))
+
+    def seek(self, number: int | None) -> None:
+        """Shows the moment of a frame, or the nearest there is; None: always the newest."""
+        last = self.scene.num_frames - 1
+        self.scene.seek(None if number is None else max(0, min(number, last)))
+
+    def cancel(self) -> None:
+        """Ends it between two pieces of a pass; the stream goes on."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Ends it and its scene; what is on disk stays."""
+        self.cancel()
+        self._thread.join()
+        self._pair.part()
+        with self._drawing:
+            self._shown = None
+            self.scene.close()
+
+    def _run(self) -> None:
+        kept = self.progress.outcome
+        try:
+            if kept is None:
+                self._compute()
+            else:
+                self._show(kept.frames)
+            self._publish(state="finished", message="")
+        except Cancelled:
+            self._publish(state="cancelled", message="Cancelled.")
+        except Exception as error:  # the thread is the last to see it
+            log.exception("a comparison failed")
+            self._publish(state="failed", message=sentence_of(error))
+        if self.progress.outcome is not None:
+            self.progress.outcome.write(self._recording.folder)
+
+    def _compute(self) -> None:
+        way = self.asked.way
+        model = self._worker.fetch(way.settings.model, self._on_bytes)
+        if not self._worker.fit_together(model.name, self._a.way.settings.model):
+            self._say(
+                f"Both sets of weights do not fit on {model.device.name} together: B waits until "
+                "the stream has ended, and then takes their place."
+            )
+            while self._a.running():
+                self._wait()
+        for latencies in run_way(self._worker, way, self._rounds(), self._recording, self._check):
+            self._publish(latencies=latencies)
+            frames = latencies[-1].frames
+            self._publish(outcome=self._outcome(frames, self._show(frames), latencies))
+
+    def _rounds(self) -> Iterator[list[Frame]]:
+        """The frames so far, when there are enough of them for a round."""
+        frames: list[Frame] = []
+        while True:
+            more = self._a.running()  # asked first: what comes meanwhile is seen next time
+            there = min(len(self._a.recording.frames), self.asked.frames or 1 << 30)
+            if there == self.asked.frames or self.asked.every is None:
+                more = False
+            wanted = len(frames) + (self.asked.every or there)
+            if there < wanted and more:
+                self._say(f"Waiting for the stream: B begins again at frame {wanted}.")
+                self._wait()
+                continue
+            new = range(len(frames), min(there, wanted))
+            if not new:
+                return
+            frames += [self._a.recording.frames.frame(number) for number in new]
+            self._say(f"{self.asked.way.mode.capitalize()} over {len(frames)} frames.")
+            yield list(frames)
+
+    def _show(self, frames: int) -> Compared:
+        """Compares and draws the first so many frames."""
+        a, b = self._shots(frames)
+        truth = None if self._a.truth is None else Truth.load(self._a.truth)
+        found = compare(a, b, truth)
+        with self._drawing:
+            self._shown = Shown(a, b, found.to_a)
+            self._draw(self._shown)
+        return found
+
+    def _outcome(self, frames: int, found: Compared, latencies: tuple[Latency, ...]) -> Outcome:
+        models = self._worker.models
+        a, b = (
+            Side(way, Weights.of(models[way.settings.model]), latencies, accuracy)
+            for way, latencies, accuracy in zip(
+                (self._a.way, self.asked.way),
+                (found.streamed, latencies),
+                found.accuracies,
+                strict=True,
+            )
+        )
+        return Outcome(frames, a, b, found.agreement)
+
+    def _shots(self, frames: int) -> tuple[Shots, Shots]:
+        a = Shots.of(self._a.recording, self._a.way.cameras, self._check_frame)
+        b = Shots.of(self._recording, self.asked.way.cameras, self._check_frame)
+        return a.first_of(frames), b.first_of(frames)
+
+    def _draw(self, shown: Shown) -> None:
+        shown.paint = self._paint
+        scene = self.scene
+        scene.reset(len(shown), shown, keep_view=scene.num_frames > 0)
+        self.look(self._a.scene.flags)
+        for number in range(len(shown)):
+            shot = shown.shot(number)
+            scene.add(shot.prediction, shot.correction)
+            if self._paint == "overlay":
+                scene.lay_under(shown.under(number))
+        scene.settle()
+
+    def _on_bytes(self, done: int, total: int) -> None:
+        self._check()
+        of = f" of {total / 1e9:.2f}" if total else ""
+        name = self.asked.way.settings.model
+        self._say(f"{name} is downloading: {done / 1e9:.2f}{of} GB.")
+
+    def _wait(self) -> None:
+        self._check()
+        time.sleep(_LOOK_SECONDS)
+
+    def _check(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def _check_frame(self, number: int) -> None:
+        self._check()
+
+    def _say(self, message: str) -> None:
+        if message != self.progress.message:
+            self._publish(message=message)
+
+    def _publish(self, **changes: object) -> None:
+        self.progress = replace(self.progress, version=self.progress.version + 1, **changes)

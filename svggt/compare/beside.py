@@ -1,0 +1,96 @@
+"""A session's comparison: begun, looked at, kept and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from svggt.compare.background import Asked, Comparison, Streamed
+from svggt.compare.fits import check_fits
+from svggt.compare.outcome import Outcome
+from svggt.compare.ways import Way
+from svggt.frames import BadInput
+from svggt.scene import Look, Scene
+from svggt.store.recording import BESIDE, About, Recording
+from svggt.workers import LocalWorker
+
+
+class Beside:
+    """At most one comparison of a session's run. Not for two threads at once.
+
+    Args:
+        worker: computes it.
+        recording: of the session's run.
+        scene: of the same.
+        running: whether more frames come.
+
+    Attributes:
+        comparison: None if nobody asked.
+    """
+
+    def __init__(
+        self,
+        worker: LocalWorker,
+        recording: Recording,
+        scene: Scene,
+        running: Callable[[], bool],
+    ) -> None:
+        self._worker, self._recording = worker, recording
+        self._scene, self._running = scene, running
+        self.comparison: Comparison | None = None
+        about, kept = recording.about, Outcome.read(recording.folder / BESIDE)
+        if about is not None and kept is not None:
+            asked = Asked(kept.b.way, frames=kept.frames)
+            self.comparison = self._begun(about, asked, kept)
+
+    @property
+    def running(self) -> bool:
+        """Whether something is computed."""
+        return self.comparison is not None and self.comparison.running
+
+    def begin(self, asked: Asked) -> Comparison:
+        """Begins another run over the frames that are there, beside the stream.
+
+        Args:
+            asked: which, and over what.
+
+        Raises:
+            BadInput: there is no frame, another comparison is under way, or the device does not
+                take so many frames at once.
+        """
+        about, there = self._recording.about, self._scene.num_frames
+        if about is None or not there:
+            raise BadInput("There is nothing to compare yet. Press Start first.")
+        if self.running:
+            raise BadInput("A comparison is under way. Cancel it first.")
+        to_come = about.max_frames if asked.every and self._running() else there
+        model = self._worker.models.get(asked.way.settings.model)
+        if model is not None:  # else it is fetched first
+            size = self._recording.frames.load(0).depth.shape
+            check_fits(asked.way, model, size, min(to_come, asked.frames or to_come))
+        self.end()
+        self._recording.forget_comparison()
+        self.comparison = self._begun(about, asked, None)
+        return self.comparison
+
+    def look(self, look: Look) -> None:
+        """Sets what is shown of it."""
+        if self.comparison is not None:
+            self.comparison.look(look)
+
+    def seek(self, number: int | None) -> None:
+        """Shows the moment of a frame; None: always the newest."""
+        if self.comparison is not None:
+            self.comparison.seek(number)
+
+    def end(self) -> None:
+        """Ends it and its scene; what is on disk stays."""
+        if self.comparison is not None:
+            self.comparison.close()
+            self.comparison = None
+
+    def _begun(self, about: About, asked: Asked, kept: Outcome | None) -> Comparison:
+        cameras = self._scene.flags.cameras if kept is None else kept.a.way.cameras
+        way = Way("streaming", about.settings, cameras)
+        truth = about.clip.truth if about.clip is not None else None
+        a = Streamed(way, self._recording, self._scene, self._running, truth)
+        return Comparison(self._worker, asked, a, self._recording.beside, kept)

@@ -1,0 +1,84 @@
+"""A comparison's numbers as people read them: on the page and in the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svggt.compare.agreement import Agreement
+from svggt.compare.outcome import Outcome, Side
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        name: of the figure.
+        values: of A and B, or one of both.
+    """
+
+    name: str
+    values: tuple[str, ...]
+
+
+def costs(outcome: Outcome) -> list[Row]:
+    """Time and memory of both."""
+    titles = {
+        "newest frame": lambda side: _ms(side.latencies[-1].seconds),
+        "newest frame, p95": lambda side: _ms(_p95(side)),
+        f"all {outcome.frames} as they come": lambda side: f"{side.latencies[-1].total_s:.2f} s",
+        "cache memory": lambda side: _megabytes(side.latencies[-1].memory_bytes),
+        "peak memory, weights included": lambda side: _megabytes(side.peak_bytes),
+    }
+    return [Row(name, (of(outcome.a), of(outcome.b))) for name, of in titles.items()]
+
+
+def accuracies(outcome: Outcome) -> list[Row]:
+    """Of both against the truth; empty where there is none."""
+    a, b = outcome.a.accuracy, outcome.b.accuracy
+    if a is None or b is None:
+        return []
+    pairs = zip(_said(a).items(), _said(b).values(), strict=True)
+    return [Row(name, (one, other)) for (name, one), other in pairs]
+
+
+def agreements(outcome: Outcome) -> list[Row]:
+    """Of A with B."""
+    return [Row(name, (value,)) for name, value in _said(outcome.agreement).items()]
+
+
+def sentence(outcome: Outcome) -> str:
+    """What is compared, and by which weights."""
+    weights = (
+        "Both run on one set of weights." if outcome.shares_weights else "Two sets of weights."
+    )
+    return f"{outcome.frames} frames. {weights}"
+
+
+def _said(agreement: Agreement) -> dict[str, str]:
+    """An agreement's figures by name."""
+    chamfer = agreement.chamfer
+    return {
+        "depth, AbsRel": f"{agreement.absrel:.3f}",
+        "depth within a factor of 1.25": f"{agreement.delta1:.1%}",
+        "cameras, rotation": f"{agreement.rotation_deg:.2f}°",
+        "cameras, translation over the path": f"{agreement.translation:.1%}",
+        "cameras, ATE over the path": f"{agreement.ate:.1%}",
+        "points, chamfer over the depth": NONE if chamfer is None else f"{chamfer:.1%}",
+    }
+
+
+def _p95(side: Side) -> float:
+    return float(np.percentile([each.seconds for each in side.latencies], 95))
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
+
+
+def _megabytes(num_bytes: int | None) -> str:
+    return f"{num_bytes / 1e6:.0f} MB" if num_bytes else NONE

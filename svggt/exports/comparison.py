@@ -1,0 +1,34 @@
+"""A comparison's report as one file."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from svggt.compare.outcome import Outcome
+from svggt.compare.report import command_of, write_report
+from svggt.frames import BadInput
+from svggt.shots import Shots
+
+
+def write_comparison(shots: Shots, path: Path) -> None:
+    """A zip of what `svggt.compare.report` writes.
+
+    Raises:
+        BadInput: nothing was compared yet.
+    """
+    recording = shots.recording
+    about, outcome = recording.about, Outcome.read(recording.beside.folder)
+    if outcome is None or about is None:
+        raise BadInput("There is no comparison yet. Open “Compare” and press Compare first.")
+    a, b = (
+        Shots.of(each, side.way.cameras, shots.on_frame).first_of(outcome.frames)
+        for each, side in zip((recording, recording.beside), outcome.sides.values(), strict=True)
+    )
+    command = None if about.clip is None else command_of(outcome, about.clip)
+    with tempfile.TemporaryDirectory(prefix="svggt-report-") as folder:
+        write_report(outcome, a, b, command, Path(folder))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(Path(folder).iterdir()):
+                archive.write(file, file.name)

@@ -1,0 +1,40 @@
+"""Two points that a visitor clicked, and the line between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import viser
+
+from svggt.scene.placing import Point
+
+_COLOUR = (220, 30, 120)
+_SIZE = 0.01  # of what the scene looks at
+
+
+class Marks:
+    """At most two, the last ones.
+
+    Args:
+        scene: of the viser server.
+        name: of the node.
+    """
+
+    def __init__(self, scene: viser.SceneApi, name: str) -> None:
+        self._scene, self._name = scene, name
+        self.points: tuple[Point, ...] = ()
+
+    def add(self, point: Point, distance: float) -> None:
+        """After the last one, unless there were two.
+
+        Args:
+            point: in the world.
+            distance: of what the scene looks at.
+        """
+        self.points = (*self.points, point) if len(self.points) == 1 else (point,)
+        ends = np.array([self.points[0], self.points[-1]], np.float32)
+        self._scene.add_line_segments(
+            self._name, ends[None], _COLOUR, thickness=3.0, thickness_units="screen"
+        )
+        self._scene.add_point_cloud(
+            f"{self._name}/ends", ends, _COLOUR, point_size=_SIZE * distance
+        )

@@ -1,0 +1,107 @@
+"""The endpoints of a comparison, for scripts; see `svggt.web.api`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import gradio as gr
+from PIL import Image
+
+from svggt.compare.background import Comparison
+from svggt.compare.shown import Paint
+from svggt.compare.ways import Mode
+from svggt.frames import BadInput
+from svggt.scene import Cameras
+from svggt.sessions import Sessions
+from svggt.web import pictures
+from svggt.web.comparing import asked_of
+from svggt.web.told import owned, told
+
+
+class CompareApi:
+    """The endpoints.
+
+    Args:
+        sessions: where runs live.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def offer(self) -> None:
+        """Registers all endpoints with the blocks that are open."""
+        for endpoint in (
+            self.compare, self.comparison, self.cancel_comparison, self.paint,
+            self.compared_frame, self.both_views,
+        ):  # fmt: skip
+            gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+
+    def compare(
+        self,
+        token: str,
+        mode: Mode = "offline",
+        model: str | None = None,
+        memory: Literal["window", "full"] = "window",
+        window: int = 8,
+        published_camera_memory: bool = False,
+        points: bool = False,
+        cameras: Cameras = "refined",
+        every: int | None = None,
+        frames: int | None = None,
+    ) -> dict[str, Any]:
+        """Begin another run over the frames that are there, beside the stream.
+
+        Without a model it has the weights of the stream. With `every` it begins again with every
+        so many frames that the stream has; `frames` takes the first so many. The report is the
+        export `comparison`.
+        """
+        session = owned(self._sessions, token)
+        about, offered = session.recording.about, self._sessions.worker.offered
+        if about is None:
+            raise BadInput("There is nothing to compare yet. Press Start first.")
+        if model is not None and model not in offered:
+            raise BadInput(f"There is no model {model}. Choose one of {', '.join(offered)}.")
+        head = "point head" if points else ""
+        asked = asked_of(
+            mode,
+            cameras,
+            model or about.settings.model,
+            memory,
+            window,
+            published_camera_memory,
+            head,
+            every,
+            frames,
+        )
+        return dataclasses.asdict(session.compare(asked).progress)
+
+    def comparison(self, token: str) -> dict[str, Any]:
+        """How far it is; then what both cost, and how far they agree."""
+        return dataclasses.asdict(self._compared(token).progress)
+
+    def cancel_comparison(self, token: str) -> None:
+        """End it; the stream goes on."""
+        self._compared(token).cancel()
+
+    def paint(self, token: str, paint: Paint) -> None:
+        """Draw the scene of B by itself, with A's points in it, or coloured by the difference."""
+        self._compared(token).paint_as(paint)
+
+    def compared_frame(self, token: str, number: int) -> dict[str, str]:
+        """A frame's pictures (number from 0) of both runs as data: addresses of PNGs."""
+        both = pictures.of_both(*self._compared(token).pair(number))
+        return {
+            name: pictures.as_address(Image.fromarray(pixels), "PNG")
+            for name, pixels in both.items()
+        }
+
+    def both_views(self, token: str) -> str:
+        """Both scenes from the camera of the browser that looks on, as a data: address."""
+        return pictures.as_address(Image.fromarray(self._compared(token).picture()), "PNG")
+
+    def _compared(self, token: str) -> Comparison:
+        comparison = owned(self._sessions, token).comparison
+        if comparison is None:
+            raise BadInput("There is no comparison. Begin one by /compare.")
+        return comparison

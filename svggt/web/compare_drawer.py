@@ -1,0 +1,166 @@
+"""What stands in the drawer that compares a run with another one. No behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+import gradio as gr
+
+from svggt.compare.shown import INKS
+from svggt.compare.ways import Mode
+from svggt.scene import Cameras
+
+SLIDER = {
+    "depth": ("Depth A", "Depth B"),
+    "confidence": ("Confidence A", "Confidence B"),
+    "difference": ("RGB", "Difference"),
+}
+"""What the slider uncovers: names of `svggt.web.pictures.of_both`."""
+
+_INKS = {"A": INKS[0], "B": INKS[1]}
+
+
+@dataclass(frozen=True)
+class Other:
+    """What B is made of; see `svggt.web.comparing.asked_of`.
+
+    Attributes:
+        every: begin again with every so many frames; 0: once.
+        frames: the first so many; 0: all that are there.
+    """
+
+    mode: gr.Dropdown
+    cameras: gr.Dropdown
+    model: gr.Dropdown
+    memory: gr.Dropdown
+    window: gr.Number
+    published: gr.Checkbox
+    points: gr.Dropdown
+    every: gr.Number
+    frames: gr.Number
+
+    @property
+    def all(self) -> list[Any]:
+        """In the order of `asked_of`."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """A comparison's controls, and what comes of it.
+
+    Attributes:
+        drawer: that all of it is in.
+        other: what B is made of.
+        figures: how far it is, then the tables.
+        plots: the newest frame's latency, and all time so far, by frames.
+        results: what is there once figures are.
+        strip: all pictures of a frame.
+        both: a picture of both scenes.
+        report: how far it is, and then where.
+    """
+
+    drawer: gr.Accordion
+    other: Other
+    begin: gr.Button
+    cancel: gr.Button
+    figures: gr.HTML
+    plots: tuple[gr.LinePlot, gr.LinePlot]
+    results: gr.Column
+    what: gr.Radio
+    slider: gr.ImageSlider
+    strip: gr.HTML
+    picture: gr.Button
+    both: gr.Image
+    make_report: gr.Button
+    report: gr.HTML
+
+
+def lay_out_compare(models: list[str], cameras: Cameras) -> Compare:
+    """The drawer; the first model is the default.
+
+    Args:
+        models: names to choose from.
+        cameras: of B at first.
+    """
+    with gr.Accordion("Compare with offline VGGT", open=False, elem_id="compare") as drawer:
+        gr.HTML(
+            "<p>A is the run above. B takes the same frames another way, beside it: offline sees "
+            "all at once and must begin again for every new one.</p>"
+        )
+        other = _lay_out_other(models, cameras)
+        with gr.Row(elem_id="compare-actions"):
+            begin = gr.Button("Compare", size="sm", elem_id="begin-compare")
+            cancel = gr.Button("Cancel", size="sm", interactive=False, elem_id="cancel-compare")
+        figures = gr.HTML(elem_id="compared")
+        with gr.Column(visible=False, elem_id="compare-results") as results:
+            with gr.Row():
+                plots = (_plot("Newest frame, ms", "ms"), _plot("All frames so far, s", "s"))
+            what = gr.Radio(
+                list(SLIDER), value="depth", label="Frame of the timeline", elem_id="uncover"
+            )
+            slider = gr.ImageSlider(
+                interactive=False, show_label=False, buttons=[], elem_id="slider", max_height=420
+            )
+            strip = gr.HTML(elem_id="both-strip")
+            with gr.Row():
+                picture = gr.Button("Picture of both views", size="sm", elem_id="both-views")
+                make_report = gr.Button("Make a report", size="sm", elem_id="make-report")
+            report = gr.HTML(elem_id="report")
+            both = gr.Image(
+                interactive=False,
+                show_label=False,
+                visible=False,
+                format="png",
+                buttons=["download"],
+                elem_id="both",
+            )
+    return Compare(
+        drawer, other, begin, cancel, figures, plots, results,
+        what, slider, strip, picture, both, make_report, report,
+    )  # fmt: skip
+
+
+def _lay_out_other(models: list[str], cameras: Cameras) -> Other:
+    with gr.Row(elem_id="ways"):
+        return Other(
+            mode=_choice(
+                list(get_args(Mode)[::-1]), "offline", "B", "batch: at once, seeing the past only"
+            ),
+            cameras=_choice(["refined", "head"], cameras, "Cameras of B", "of figures and view"),
+            model=_choice(models, models[0], "Weights of B", "loaded if they are not"),
+            memory=_choice(["window", "full"], "window", "Memory of B", "of streaming"),
+            window=_number(8, "Window of B", "of streaming", 1),
+            published=gr.Checkbox(
+                False, label="Published camera memory", info="of streaming, as in the tables"
+            ),
+            points=_choice(
+                ["depth + camera", "point head"], "depth + camera", "Points of B from", ""
+            ),
+            every=_number(0, "Again every", "frames of the stream; 0: once"),
+            frames=_number(0, "Frames", "the first so many; 0: all"),
+        )
+
+
+def _choice(choices: list[str], value: str, label: str, info: str) -> gr.Dropdown:
+    return gr.Dropdown(choices, value=value, label=label, info=info or None, filterable=False)
+
+
+def _number(value: int, label: str, info: str, least: int = 0) -> gr.Number:
+    return gr.Number(value, label=label, info=info, minimum=least, precision=0)
+
+
+def _plot(title: str, y: str) -> gr.LinePlot:
+    return gr.LinePlot(
+        x="frames",
+        y=y,
+        color="run",
+        title=title,
+        color_map=_INKS,
+        height=200,
+        y_title=" ",
+        x_title="frames so far",
+        color_title=" ",
+        buttons=[],
+    )
