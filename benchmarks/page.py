@@ -131,8 +131,8 @@ def main(frames: int = 60, page_size: tuple[int, int] = (1280, 720), runs: int =
         )
         found = []
         for _ in range(runs):
-            size = {"width": page_size[0], "height": page_size[1]}
-            context = browser.new_context(viewport=size)
+            width, height = page_size
+            context = browser.new_context(viewport={"width": width, "height": height})
             found.append(run_in(context.new_page(), address))
             context.close()
 

@@ -31,6 +31,7 @@ class Clip:
         total: frames that will come; None if nobody knows.
         cut: whether the limit on frames leaves some out.
         limits: what is accepted.
+        example: name of the example that it is; empty for a visitor's.
         truth: of its cameras and depth, where there is one.
     """
 
@@ -41,6 +42,7 @@ class Clip:
     total: int | None
     cut: bool
     limits: InputLimits
+    example: str = ""
     truth: TruthFile | None = None
 
     def frames(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Frame]:

@@ -19,7 +19,7 @@ from svggt.frames import BadInput, Frame, InputLimits
 from svggt.progress import State
 from svggt.run import settle, take, with_kept_frames
 from svggt.scene.look import Cameras, CamerasChoice, Look, chosen_cameras
-from svggt.settings import StreamSettings
+from svggt.settings import Storage, StreamSettings
 from svggt.store.recording import About, Recording
 from svggt.workers import LocalWorker
 
@@ -34,6 +34,7 @@ def run(
     cameras: CamerasChoice = "auto",
     memory: Literal["window", "full"] = "window",
     window: int = 8,
+    storage: Storage = "computed",
     published_camera_memory: bool = False,
     points: bool = False,
     rate: float | None = None,
@@ -50,6 +51,7 @@ def run(
         cameras: of the exports; auto is refined where the weights' head does not hold.
         memory: the first frame and the last ones, or all.
         window: frames besides the first that are remembered.
+        storage: of what is remembered: as computed, or in fewer bits.
         published_camera_memory: as in the published tables.
         points: run the point head too.
         rate: frames a second taken from a video; chosen by motion if left out.
@@ -62,7 +64,7 @@ def run(
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits)
     settings = StreamSettings(
-        loaded.name, memory, window, published_camera_memory, points, refine=True
+        loaded.name, memory, window, storage, published_camera_memory, points, refine=True
     )
     chosen = chosen_cameras(cameras, loaded.cameras_hold)
     look = Look(cameras=chosen)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 
-from svggt.checkpoints import CheckpointError
 from svggt.stream import ModelOverflow
 from svggt.workers import MemoryFull
 
@@ -20,8 +19,6 @@ def sentence_of(error: Exception) -> str:
         return f"The run ended: {error}."
     if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
         return "The device is out of memory. Choose a smaller window under Advanced, and Start."
-    if isinstance(error, CheckpointError):
-        return f"These weights cannot be had: {error}."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return DISK_FULL
     return "The run ended by an error of ours; what was drawn stays. Press Start to try again."

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from svggt.clips import Clip
-from svggt.compare.background import Asked, Comparison
+from svggt.compare.background import Comparison
 from svggt.compare.beside import Beside
+from svggt.compare.state import Asked
 from svggt.failures import DISK_FULL, sentence_of
 from svggt.frames import BadInput, Frame
 from svggt.live import Camera, LiveClip
@@ -72,10 +73,10 @@ class Session:
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
         try:
             self._progress = restore(recording, self.scene)
+            self._beside = Beside(worker, recording, self.scene, lambda: self.running, has_room)
         except BaseException:
             self.scene.close()
             raise
-        self._beside = Beside(worker, recording, self.scene, lambda: self.running)
 
     @property
     def token(self) -> str:
@@ -196,6 +197,8 @@ class Session:
     def compare(self, asked: Asked) -> Comparison:
         """Begins another run beside this one; see `Beside.begin`."""
         with self._lock:
+            if self._closed:
+                raise BadInput("This scene has left memory. Reload the page to open it again.")
             return self._beside.begin(asked)
 
     def track(self, number: int, pixel: tuple[int, int]) -> PointTrack:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Storage = Literal["computed", "bfloat16", "int8"]
+"""Of the cached tokens; see `svggt.model.storage`."""
+
 
 @dataclass(frozen=True)
 class StreamSettings:
@@ -14,6 +17,7 @@ class StreamSettings:
         model: name of a loaded model.
         memory: cache policy.
         window: frames besides the anchor that `window` keeps.
+        storage: of the cached tokens: as computed, in bfloat16, or in 8 bits.
         published_camera_memory: reproduce the published loop's shared camera memory.
         points: run the point head too.
         refine: refine the cameras by tracking, beside what the camera head says.
@@ -22,6 +26,7 @@ class StreamSettings:
     model: str
     memory: Literal["full", "window"] = "window"
     window: int = 8
+    storage: Storage = "computed"
     published_camera_memory: bool = False
     points: bool = False
     refine: bool = False

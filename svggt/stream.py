@@ -12,6 +12,7 @@ from torch import Tensor
 from svggt import geometry
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Frame
+from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.memory import CachePolicy, Memory
 from svggt.model.network import NetworkOutput
 from svggt.prediction import FramePrediction
@@ -47,11 +48,12 @@ class Stream:
         return self._memory.nbytes
 
     @torch.inference_mode()
-    def step(self, frame: Frame) -> FramePrediction:
+    def step(self, frame: Frame, chunks: Chunks = WHOLE) -> FramePrediction:
         """Takes in one frame. Atomic: if it fails, the stream is as it was before.
 
         Args:
             frame: (H, W, 3) uint8, of the size of the stream's first frame.
+            chunks: how the pass is cut, so that others compute in between.
 
         Raises:
             ValueError: the picture has another size.
@@ -64,7 +66,7 @@ class Stream:
         started = time.perf_counter()
         try:
             images = to_images([frame], self.model)
-            output = self.model.network.step(images, self._memory, self._points)
+            output = self.model.network.step(images, self._memory, self._points, chunks)
             arrays = to_arrays(output)
             seconds = time.perf_counter() - started
             (prediction,) = predictions([frame], arrays, seconds, self._memory.nbytes)

@@ -14,7 +14,9 @@ from PIL import Image
 Array = NDArray[Any]
 
 _HALF = 2  # depth is read at half size
-_SEVEN_SCENES_FOCAL = 525 / 640  # of the colour pictures (shared/evaluation.md)
+_SEVEN_SCENES = np.array(
+    [[525 / 640, 0, 0.5], [0, 525 / 480, 0.5], [0, 0, 1]]
+)  # of colour pictures
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Truth:
 
     Attributes:
         world_from_cam: (N, 3, 4), metres, of all frames of the clip.
-        focal: fx divided by the picture's width; None if unknown.
+        intrinsics: (3, 3), x divided by the picture's width and y by its height; None if unknown.
         rate: of the clip, frames a second.
         depth: (H, W) metres of a frame by its number, 0 where unknown; None if it has none.
     """
 
     world_from_cam: Array
-    focal: float | None
+    intrinsics: Array | None
     rate: float
     depth: Callable[[int], Array | None]
 
@@ -51,12 +53,18 @@ class Truth:
         """Reads a file."""
         with np.load(source.path) as file:
             depths = file["depth_mm"].astype(np.float64) / 1000
+            height, width = (_HALF * side for side in depths.shape[1:])
             return cls(
                 world_from_cam=file["world_from_cam"][:, :3],
-                focal=float(file["intrinsics"][0, 0] / (_HALF * depths.shape[2])),
+                intrinsics=file["intrinsics"] / np.array([[width], [height], [1]]),
                 rate=source.rate,
                 depth=dict(zip(file["depth_frames"].tolist(), depths, strict=True)).get,
             )
+
+    @property
+    def focal(self) -> float | None:
+        """Fx divided by the picture's width; None if unknown."""
+        return None if self.intrinsics is None else float(self.intrinsics[0, 0])
 
     def number_at(self, time_s: float) -> int | None:
         """The frame of a time in the clip; None where it has ended."""
@@ -72,13 +80,13 @@ class PosedFolder:
         pictures: files in order.
         depths: 16-bit millimetres, 0 and 65535 unknown, in the same order.
         world_from_cam: (N, 3, 4), metres.
-        focal: fx divided by the picture's width; None if the folder does not say.
+        intrinsics: as of `Truth`; None if the folder does not say.
     """
 
     pictures: list[Path]
     depths: list[Path]
     world_from_cam: Array
-    focal: float | None
+    intrinsics: Array | None
 
     @classmethod
     def open(cls, folder: Path, every: int) -> PosedFolder:
@@ -101,8 +109,8 @@ class PosedFolder:
         if not len(pictures) == len(depths) == len(poses):
             counts = f"{len(pictures)} pictures, {len(depths)} depth maps, {len(poses)} poses"
             raise ValueError(f"{folder} has {counts}: one of each is needed for every frame")
-        focal = _focal_of(folder, pictures[0])
-        return cls(pictures[::every], depths[::every], poses[::every, :3], focal)
+        intrinsics = _intrinsics_of(folder, pictures[0])
+        return cls(pictures[::every], depths[::every], poses[::every, :3], intrinsics)
 
     def depth(self, number: int) -> Array:
         """(H, W) metres at half size, 0 where unknown."""
@@ -112,13 +120,13 @@ class PosedFolder:
     @property
     def truth(self) -> Truth:
         """Of its pictures, a second apart each."""
-        return Truth(self.world_from_cam, self.focal, 1.0, self.depth)
+        return Truth(self.world_from_cam, self.intrinsics, 1.0, self.depth)
 
 
-def _focal_of(folder: Path, picture: Path) -> float | None:
+def _intrinsics_of(folder: Path, picture: Path) -> Array | None:
     if not (folder / "poses.txt").is_file():
-        return _SEVEN_SCENES_FOCAL
+        return _SEVEN_SCENES
     if not (folder / "K.txt").is_file():
         return None
     with Image.open(picture) as opened:
-        return float(np.loadtxt(folder / "K.txt")[0, 0]) / opened.width
+        return np.loadtxt(folder / "K.txt") / np.array([[opened.width], [opened.height], [1]])

@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Loader = Callable[[Callable[[int, int], None]], LoadedModel]
 
-_FRAMES_A_PIECE = 2  # of a pass over a whole clip: a stream waits for one at most
+_LOOK_SECONDS = 0.1  # between two looks at a load that is waited for
+_FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,7 @@ class Pass:
 class _Running:
     stream: Stream
     refiner: Refiner | None
+    beside: bool
 
 
 class MemoryFull(RuntimeError):
@@ -131,13 +133,22 @@ class LocalWorker:
             KeyError: nobody offers it.
             CheckpointError: it cannot be had.
         """
-        with self._loading:
+        while not self._loading.acquire(timeout=_LOOK_SECONDS):
+            on_bytes(0, 0)  # somebody else loads
+        try:
             if name not in self._models:
                 self.add_model(self._loaders[name](on_bytes))
             return self._models[name]
+        finally:
+            self._loading.release()
 
-    def open(self, settings: StreamSettings) -> str:
+    def open(self, settings: StreamSettings, beside: bool = False) -> str:
         """Begins a stream and returns its id.
+
+        Args:
+            settings: of it.
+            beside: it is compared with another one: it gives way to streams, has half of their
+                memory at most, and waits for its windows.
 
         Raises:
             KeyError: no such model is loaded.
@@ -145,8 +156,9 @@ class LocalWorker:
         stream_id = secrets.token_hex(8)
         model = self._models[settings.model]
         stream = Stream(model, _policy(settings), settings.points)
-        refiner = Refiner(ProcessSolver(self._windows)) if settings.refine else None
-        self._streams[stream_id] = _Running(stream, refiner)
+        solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
+        refiner = Refiner(solver) if settings.refine else None
+        self._streams[stream_id] = _Running(stream, refiner, beside)
         return stream_id
 
     def step(self, stream_id: str, frame: Frame) -> Step:
@@ -160,16 +172,19 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
-        if used > self._cache_bytes:
+        if used > (self._cache_bytes // 2 if running.beside else self._cache_bytes):
             raise MemoryFull("the memory set aside for all streams is used up")
-        prediction = self._on_device(partial(self._measured_step, running.stream, frame))
+        if running.beside:
+            prediction = self._step_in_gaps(running.stream, frame)
+        else:
+            prediction = self._on_device(partial(self._measured_step, running.stream, frame))
         if running.refiner is None:
             return Step(prediction, [])
         try:
             return Step(prediction, running.refiner.add(frame.grey, prediction))
         except Exception:  # OpenCV raises its own; the stream must not end by it
             log.exception("refinement ended; the stream goes on with the camera head")
-            self._streams[stream_id] = _Running(running.stream, None)
+            self._streams[stream_id] = replace(running, refiner=None)
             return Step(prediction, [])
 
     def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
@@ -200,19 +215,19 @@ class LocalWorker:
             KeyError: no such model is loaded.
         """
 
-        waited = 0.0
+        model, waited = self._models[settings.model], 0.0
+        with (
+            self._turns.patient(on_turn) as give_way,
+            self._meter.peak(model.device.torch) as peak,
+        ):
 
-        def turn() -> None:
-            nonlocal waited
-            on_turn()
-            if paused := self._turns.give_way():
-                waited += paused
-                self._residency.use(model)  # who went first may have used others
+            def turn() -> None:
+                nonlocal waited
+                on_turn()
+                waited += self._away(give_way, model)
 
-        model, chunks = self._models[settings.model], Chunks(_FRAMES_A_PIECE, turn)
-        with self._turns.patient(), self._meter.peak(model.device.torch) as peak:
             self._residency.use(model)
-            started = time.perf_counter()
+            started, chunks = time.perf_counter(), Chunks(_FRAMES_A_PIECE, turn)
             predictions = predict_clip(model, frames, causal, settings.points, chunks)
             seconds = time.perf_counter() - started - waited
         return Pass(predictions, seconds, peak.num_bytes)
@@ -232,9 +247,43 @@ class LocalWorker:
         """
         refiner, made = Refiner(WaitingSolver(self._windows)), []
         for frame, prediction in zip(frames, predictions, strict=True):
-            on_turn()
+            self.wait_for_gap(on_turn)
             made += refiner.add(frame.grey, prediction)
         return made + refiner.settle()
+
+    def wait_for_gap(self, check: Callable[[], None]) -> None:
+        """Waits until no stream computes: on a CPU all work beside them takes of what they need.
+
+        Args:
+            check: called at least once; may raise to end it.
+        """
+        check()
+        self._turns.wait_for_gap(check)
+
+    def _step_in_gaps(self, stream: Stream, frame: Frame) -> FramePrediction:
+        """A step of a stream that gives way to others between two layers."""
+        model, waited = stream.model, 0.0
+        with (
+            self._turns.patient() as give_way,
+            self._meter.peak(model.device.torch) as peak,
+        ):
+
+            def turn() -> None:
+                nonlocal waited
+                waited += self._away(give_way, model)
+
+            self._residency.use(model)
+            prediction = stream.step(frame, Chunks(None, turn))
+        seconds = prediction.seconds - waited
+        return replace(prediction, seconds=seconds, peak_bytes=peak.num_bytes)
+
+    def _away(self, give_way: Callable[[], float], model: LoadedModel) -> float:
+        """Seconds that a turn was given away for, weights brought back included."""
+        left = time.perf_counter()
+        if not give_way():
+            return 0.0
+        self._residency.use(model)  # who went first may have used others
+        return time.perf_counter() - left
 
     def _measured_step(self, stream: Stream, frame: Frame) -> FramePrediction:
         with self._meter.peak(stream.model.device.torch) as peak:
@@ -279,7 +328,9 @@ def _policy(settings: StreamSettings) -> CachePolicy:
     Raises:
         ValueError: the window is too small.
     """
-    policy = policies.full() if settings.memory == "full" else policies.window(settings.window)
+    storage = settings.storage
+    full = settings.memory == "full"
+    policy = policies.full(storage) if full else policies.window(settings.window, storage)
     if settings.published_camera_memory:
         return policies.published_camera_memory(policy)
     return policy

@@ -52,10 +52,10 @@ ALLOWED = {
         "settings", "store", "workers",
     },
     "run": {"clips", "frames", "live", "refine", "store", "workers"},
-    "failures": {"checkpoints", "stream", "workers"},
+    "failures": {"stream", "workers"},
     "compare": {
-        "checkpoints", "clips", "failures", "files", "frames", "geometry", "metrics", "offline",
-        "prediction", "run", "scene", "settings", "shots", "store", "truth", "workers",
+        "archive", "checkpoints", "clips", "failures", "files", "frames", "geometry", "metrics",
+        "offline", "prediction", "run", "scene", "settings", "shots", "store", "truth", "workers",
     },
     "restore": {"frames", "progress", "scene", "store"},
     "session": {
@@ -69,7 +69,7 @@ ALLOWED = {
         "workers",
     },
 }  # fmt: skip
-WINGS = {"experiments", "eval"}  # they import anything; nobody imports them
+WINGS = {"experiments", "eval", "train"}  # they import anything; nobody imports them
 TORCH_FREE = {
     "geometry",
     "prediction",

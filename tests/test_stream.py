@@ -41,7 +41,9 @@ def test_predictions_keep_shapes_and_ranges(tiny: LoadedModel) -> None:
     assert isinstance(prediction.depth, np.ndarray)
 
 
-@pytest.mark.parametrize("policy", [full(), window(2)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "policy", [full(), window(2), window(2, "int8"), full("bfloat16")], ids=range(4)
+)
 def test_a_failed_step_leaves_the_stream_as_it_was(tiny: LoadedModel, policy) -> None:
     frames = make_frames(5)
     undisturbed, stream = Stream(tiny, policy), Stream(tiny, policy)

@@ -30,14 +30,14 @@ def test_one_at_a_time_and_urgent_ones_first() -> None:
         with turns.urgent():
             alone("urgent")
 
-    with turns.patient():
+    with turns.patient() as give_way:
         alone("patient")
         threads = [threading.Thread(target=urgent) for _ in range(3)]
         for thread in threads:
             thread.start()
         while turns._urgent < 3:
             time.sleep(0.001)
-        turns.give_way()
+        give_way()
         alone("patient")
     for thread in threads:
         thread.join()
@@ -96,3 +96,20 @@ def test_a_worker_predicts_what_one_pass_does(worker: LocalWorker, tiny, causal:
 def test_more_memory_holds_more_frames(tiny) -> None:
     few, many = (most_frames(tiny, (56, 84), free) for free in (10_000_000, 100_000_000))
     assert 1 <= few < many and most_frames(tiny, (560, 840), 10_000_000) < few
+
+
+def test_a_wait_for_a_turn_can_be_ended() -> None:
+    turns = Turns()
+
+    def lost() -> None:
+        raise InterruptedError
+
+    with turns.urgent():
+        with pytest.raises(InterruptedError), turns.patient(lost):
+            raise AssertionError("it had no turn")
+        with pytest.raises(InterruptedError):
+            turns.wait_for_gap(lost)
+    with turns.patient():
+        turns.wait_for_gap()  # a pass that gives way is no stream
+    with turns.urgent():
+        pass

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from svggt import geometry, metrics
 from svggt.geometry import Similarity
+from svggt.scene.placing import Placing
 from svggt.shots import PosedFrame
 from svggt.truth import Truth
 
 Array = NDArray[Any]
 
 _STRIDE = 4  # of pixels that are compared
-_MOST_POINTS = 60_000  # of the chamfer distance
+_MOST_POINTS = 20_000  # of the chamfer distance
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,15 @@ class Seen:
         pose, depth = truth.world_from_cam[number], truth.depth(number)
         grid = tuple(-(-side // _STRIDE) for side in size)
         if depth is None:
-            return cls(pose, np.zeros(grid), None if truth.focal is None else np.zeros((*grid, 3)))
-        depth = metrics.resample(depth, size)[::_STRIDE, ::_STRIDE]
-        if truth.focal is None:
-            return cls(pose, depth, None)
-        focal, (height, width) = truth.focal * size[1] / _STRIDE, grid
-        intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-        return cls(pose, depth, _in_world(geometry.unproject(depth, intrinsics), pose))
+            return cls(
+                pose, np.zeros(grid), None if truth.intrinsics is None else np.zeros((*grid, 3))
+            )
+        depth = metrics.resample(depth, size)
+        if truth.intrinsics is None:
+            return cls(pose, depth[::_STRIDE, ::_STRIDE], None)
+        intrinsics = truth.intrinsics * np.array([[size[1]], [size[0]], [1]])
+        points = _in_world(geometry.unproject(depth, intrinsics), pose)
+        return cls(pose, depth[::_STRIDE, ::_STRIDE], points[::_STRIDE, ::_STRIDE])
 
 
 def agree(ones: Iterable[PosedFrame], others: Iterable[PosedFrame]) -> Agreement:
@@ -149,9 +152,13 @@ def world_of(seen: Iterable[Seen]) -> Array:
 
 def pixel_points(shot: PosedFrame) -> Array:
     """(H, W, 3) of a frame's pixels, in the run's world."""
-    points = shot.prediction.camera_points
-    if shot.correction is not None:
-        points, _ = shot.correction.lift(shot.prediction)
+    points, correction = shot.prediction.camera_points, shot.correction
+    if shot.prediction.head_points is not None:  # the point head was run, and is what is drawn
+        points = shot.prediction.head_points
+        if correction is not None:
+            points = points * Placing.of(shot.prediction, None).corrected(correction)
+    elif correction is not None:
+        points, _ = correction.lift(shot.prediction)
     return _in_world(points.astype(np.float64), shot.world_from_cam)
 
 

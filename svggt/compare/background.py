@@ -6,92 +6,41 @@ brought to the stream's world by one Sim(3).
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.checkpoints import CheckpointError, LoadedModel
+from svggt.compare.fits import check_fits
 from svggt.compare.outcome import Compared, Outcome, Side, Weights, compare
+from svggt.compare.rounds import Rounds
 from svggt.compare.shown import Paint, Shown
+from svggt.compare.state import Asked, ComparisonProgress, Streamed
 from svggt.compare.views import SIZE, Views
-from svggt.compare.ways import Latency, Way, run_way
-from svggt.failures import sentence_of
+from svggt.compare.ways import Latency, run_way
+from svggt.failures import DISK_FULL
 from svggt.frames import BadInput, Frame
 from svggt.scene import Look, Scene
 from svggt.scene.pair import Pair
 from svggt.shots import PosedFrame, Shots
 from svggt.store.recording import Recording
-from svggt.truth import Truth, TruthFile
-from svggt.workers import LocalWorker
+from svggt.truth import Truth
+from svggt.workers import LocalWorker, MemoryFull
 
 log = logging.getLogger(__name__)
-
-State = Literal["running", "finished", "cancelled", "failed"]
 
 _LOOK_SECONDS = 0.1  # between two looks at a stream that is waited for
 
 
 class Cancelled(Exception):
     """Nobody wants it any more."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a run is compared with.
-
-    Attributes:
-        way: of the other run, B.
-        every: begin it again with every so many frames that the stream has; None: once, over the
-            frames that are there.
-        frames: the first so many at most; None: all.
-    """
-
-    way: Way
-    every: int | None = None
-    frames: int | None = None
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """A session's run, A.
-
-    Attributes:
-        way: how it is made.
-        recording: of it; it may go on meanwhile.
-        scene: of it.
-        running: whether more frames come.
-        truth: where its clip's lies.
-    """
-
-    way: Way
-    recording: Recording
-    scene: Scene
-    running: Callable[[], bool]
-    truth: TruthFile | None
-
-
-@dataclass(frozen=True)
-class ComparisonProgress:
-    """How far a comparison is.
-
-    Attributes:
-        version: grows with every change.
-        state: of it.
-        message: for people; a remedy where something failed.
-        latencies: of B so far.
-        outcome: of the newest round; None before the first one has ended.
-    """
-
-    version: int
-    state: State
-    message: str
-    latencies: tuple[Latency, ...] = ()
-    outcome: Outcome | None = None
 
 
 class Comparison:
@@ -123,6 +72,7 @@ class Comparison:
         self._drawing = threading.Lock()  # a round ends while its visitor paints
         self._shown: Shown | None = None
         self._paint: Paint = "side by side"
+        self._moment: int | None = None
         self.scene = Scene(recording.frames)
         self._pair = Pair(a.scene, self.scene)
         self.progress = ComparisonProgress(1, "running", "Getting ready.")
@@ -173,7 +123,7 @@ class Comparison:
         self._paint = paint
         with self._drawing:
             if self._shown is not None:
-                self._draw(self._shown)
+                self._draw(self._shown, lambda number: None)  # somebody waits for it
 
     def look(self, look: Look) -> None:
         """Sets what its scene shows; its cameras are those that were asked for."""
@@ -181,7 +131,12 @@ class Comparison:
 
     def seek(self, number: int | None) -> None:
         """Shows the moment of a frame, or the nearest there is; None: always the newest."""
-        last = self.scene.num_frames - 1
+        self._moment = number
+        if not self._drawing.locked():  # else it is shown when all frames are there
+            self._seek()
+
+    def _seek(self) -> None:
+        last, number = self.scene.num_frames - 1, self._moment
         self.scene.seek(None if number is None else max(0, min(number, last)))
 
     def cancel(self) -> None:
@@ -207,11 +162,11 @@ class Comparison:
             self._publish(state="finished", message="")
         except Cancelled:
             self._publish(state="cancelled", message="Cancelled.")
+        except BadInput as error:
+            self._publish(state="failed", message=str(error))
         except Exception as error:  # the thread is the last to see it
             log.exception("a comparison failed")
-            self._publish(state="failed", message=sentence_of(error))
-        if self.progress.outcome is not None:
-            self.progress.outcome.write(self._recording.folder)
+            self._publish(state="failed", message=_sentence_of(error))
 
     def _compute(self) -> None:
         way = self.asked.way
@@ -223,40 +178,54 @@ class Comparison:
             )
             while self._a.running():
                 self._wait()
-        for latencies in run_way(self._worker, way, self._rounds(), self._recording, self._check):
+        for latencies in run_way(
+            self._worker, way, self._checked(model), self._recording, self._check
+        ):
             self._publish(latencies=latencies)
             frames = latencies[-1].frames
-            self._publish(outcome=self._outcome(frames, self._show(frames), latencies))
+            outcome = self._outcome(frames, self._show(frames), latencies)
+            outcome.write(self._recording.folder)
+            self._publish(outcome=outcome)
 
-    def _rounds(self) -> Iterator[list[Frame]]:
-        """The frames so far, when there are enough of them for a round."""
-        frames: list[Frame] = []
-        while True:
-            more = self._a.running()  # asked first: what comes meanwhile is seen next time
-            there = min(len(self._a.recording.frames), self.asked.frames or 1 << 30)
-            if there == self.asked.frames or self.asked.every is None:
-                more = False
-            wanted = len(frames) + (self.asked.every or there)
-            if there < wanted and more:
-                self._say(f"Waiting for the stream: B begins again at frame {wanted}.")
-                self._wait()
-                continue
-            new = range(len(frames), min(there, wanted))
-            if not new:
-                return
-            frames += [self._a.recording.frames.frame(number) for number in new]
-            self._say(f"{self.asked.way.mode.capitalize()} over {len(frames)} frames.")
-            yield list(frames)
+    def _checked(self, model: LoadedModel) -> Iterator[list[Frame]]:
+        """The frames of every round, if they fit on the device and the disk."""
+        way, a = self.asked.way, self._a
+        rounds = Rounds(
+            a.recording.frames,
+            a.running,
+            a.expected,
+            self.asked.every,
+            self.asked.frames,
+            self._wait_for,
+        )
+        for frames in rounds:
+            height, width = frames[0].image.shape[:2]
+            check_fits(way, model, (height, width), len(frames))
+            if not a.has_room():
+                raise BadInput(DISK_FULL)
+            self._say(f"{way.mode.capitalize()} over {len(frames)} frames.")
+            yield frames
 
     def _show(self, frames: int) -> Compared:
         """Compares and draws the first so many frames."""
-        a, b = self._shots(frames)
         truth = None if self._a.truth is None else Truth.load(self._a.truth)
+        a, b = (
+            Shots.of(recording, way.cameras, self._wait_for_gap).first_of(frames)
+            for recording, way in (
+                (self._a.recording, self._a.way),
+                (self._recording, self.asked.way),
+            )
+        )
         found = compare(a, b, truth)
         with self._drawing:
             self._shown = Shown(a, b, found.to_a)
-            self._draw(self._shown)
+            self._draw(self._shown, self._wait_for_gap)
         return found
+
+    def _wait_for_gap(self, number: int) -> None:
+        """Before a frame is read or drawn; what was begun so is ended, but faster, if cancelled."""
+        with suppress(Cancelled):
+            self._worker.wait_for_gap(self._check)
 
     def _outcome(self, frames: int, found: Compared, latencies: tuple[Latency, ...]) -> Outcome:
         models = self._worker.models
@@ -271,28 +240,30 @@ class Comparison:
         )
         return Outcome(frames, a, b, found.agreement)
 
-    def _shots(self, frames: int) -> tuple[Shots, Shots]:
-        a = Shots.of(self._a.recording, self._a.way.cameras, self._check_frame)
-        b = Shots.of(self._recording, self.asked.way.cameras, self._check_frame)
-        return a.first_of(frames), b.first_of(frames)
-
-    def _draw(self, shown: Shown) -> None:
+    def _draw(self, shown: Shown, on_frame: Callable[[int], None]) -> None:
         shown.paint = self._paint
         scene = self.scene
-        scene.reset(len(shown), shown, keep_view=scene.num_frames > 0)
+        runs = 2 if self._paint == "overlay" else 1  # which share the points
+        scene.reset(runs * len(shown), shown, keep_view=scene.num_frames > 0)
         self.look(self._a.scene.flags)
         for number in range(len(shown)):
+            on_frame(number)
             shot = shown.shot(number)
             scene.add(shot.prediction, shot.correction)
             if self._paint == "overlay":
-                scene.lay_under(shown.under(number))
+                scene.lay_under(number, len(shown), shown.under(number))
         scene.settle()
+        self._seek()
 
     def _on_bytes(self, done: int, total: int) -> None:
         self._check()
         of = f" of {total / 1e9:.2f}" if total else ""
         name = self.asked.way.settings.model
         self._say(f"{name} is downloading: {done / 1e9:.2f}{of} GB.")
+
+    def _wait_for(self, frames: int) -> None:
+        self._say(f"Waiting for the stream: B begins again at frame {frames}.")
+        self._wait()
 
     def _wait(self) -> None:
         self._check()
@@ -302,12 +273,20 @@ class Comparison:
         if self._cancelled.is_set():
             raise Cancelled
 
-    def _check_frame(self, number: int) -> None:
-        self._check()
-
     def _say(self, message: str) -> None:
         if message != self.progress.message:
             self._publish(message=message)
 
     def _publish(self, **changes: object) -> None:
         self.progress = replace(self.progress, version=self.progress.version + 1, **changes)
+
+
+def _sentence_of(error: Exception) -> str:
+    """What a visitor is told of a failure; the run stays whatever it is."""
+    if isinstance(error, CheckpointError):
+        return f"These weights cannot be had: {error}."
+    if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
+        return "The device is out of memory. Compare fewer frames, or with a smaller window."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DISK_FULL
+    return "The comparison ended by an error of ours; the run stays. Press Compare to try again."

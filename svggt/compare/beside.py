@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from svggt.compare.background import Asked, Comparison, Streamed
+from svggt.compare.background import Comparison
 from svggt.compare.fits import check_fits
 from svggt.compare.outcome import Outcome
+from svggt.compare.state import Asked, Streamed
 from svggt.compare.ways import Way
 from svggt.frames import BadInput
 from svggt.scene import Look, Scene
@@ -22,6 +23,7 @@ class Beside:
         recording: of the session's run.
         scene: of the same.
         running: whether more frames come.
+        has_room: whether the disk takes more.
 
     Attributes:
         comparison: None if nobody asked.
@@ -33,9 +35,10 @@ class Beside:
         recording: Recording,
         scene: Scene,
         running: Callable[[], bool],
+        has_room: Callable[[], bool],
     ) -> None:
         self._worker, self._recording = worker, recording
-        self._scene, self._running = scene, running
+        self._scene, self._running, self._has_room = scene, running, has_room
         self.comparison: Comparison | None = None
         about, kept = recording.about, Outcome.read(recording.folder / BESIDE)
         if about is not None and kept is not None:
@@ -62,11 +65,17 @@ class Beside:
             raise BadInput("There is nothing to compare yet. Press Start first.")
         if self.running:
             raise BadInput("A comparison is under way. Cancel it first.")
-        to_come = about.max_frames if asked.every and self._running() else there
+        if about.settings.model not in self._worker.models:
+            raise BadInput(
+                f"The run was made with {about.settings.model}, which is not loaded now. Start the "
+                "server with it to compare."
+            )
         model = self._worker.models.get(asked.way.settings.model)
-        if model is not None:  # else it is fetched first
-            size = self._recording.frames.load(0).depth.shape
-            check_fits(asked.way, model, size, min(to_come, asked.frames or to_come))
+        if model is not None:  # else it is fetched first, and checked then
+            height, width = self._recording.frames.load(0).depth.shape
+            to_come = about.max_frames if asked.every and self._running() else there
+            count = min(to_come, asked.frames or to_come)
+            check_fits(asked.way, model, (height, width), count)
         self.end()
         self._recording.forget_comparison()
         self.comparison = self._begun(about, asked, None)
@@ -74,13 +83,13 @@ class Beside:
 
     def look(self, look: Look) -> None:
         """Sets what is shown of it."""
-        if self.comparison is not None:
-            self.comparison.look(look)
+        if (comparison := self.comparison) is not None:
+            comparison.look(look)
 
     def seek(self, number: int | None) -> None:
         """Shows the moment of a frame; None: always the newest."""
-        if self.comparison is not None:
-            self.comparison.seek(number)
+        if (comparison := self.comparison) is not None:
+            comparison.seek(number)
 
     def end(self) -> None:
         """Ends it and its scene; what is on disk stays."""
@@ -92,5 +101,8 @@ class Beside:
         cameras = self._scene.flags.cameras if kept is None else kept.a.way.cameras
         way = Way("streaming", about.settings, cameras)
         truth = about.clip.truth if about.clip is not None else None
-        a = Streamed(way, self._recording, self._scene, self._running, truth)
+        expected = about.max_frames if self._running() else self._scene.num_frames
+        a = Streamed(
+            way, self._recording, self._scene, self._running, expected, self._has_room, truth
+        )
         return Comparison(self._worker, asked, a, self._recording.beside, kept)

@@ -29,10 +29,10 @@ def costs(outcome: Outcome) -> list[Row]:
     """Time and memory of both."""
     titles = {
         "newest frame": lambda side: _ms(side.latencies[-1].seconds),
-        "newest frame, p95": lambda side: _ms(_p95(side)),
-        f"all {outcome.frames} as they come": lambda side: f"{side.latencies[-1].total_s:.2f} s",
+        "newest frame, p95": _p95,
+        "all that was computed": _total,
         "cache memory": lambda side: _megabytes(side.latencies[-1].memory_bytes),
-        "peak memory, weights included": lambda side: _megabytes(side.peak_bytes),
+        "peak memory, all included": lambda side: _megabytes(side.peak_bytes),
     }
     return [Row(name, (of(outcome.a), of(outcome.b))) for name, of in titles.items()]
 
@@ -72,8 +72,18 @@ def _said(agreement: Agreement) -> dict[str, str]:
     }
 
 
-def _p95(side: Side) -> float:
-    return float(np.percentile([each.seconds for each in side.latencies], 95))
+def _p95(side: Side) -> str:
+    """Of frames that came one by one: passes over more and more frames have none."""
+    if side.way.mode != "streaming":
+        return NONE
+    return _ms(float(np.percentile([each.seconds for each in side.latencies], 95)))
+
+
+def _total(side: Side) -> str:
+    count, total = len(side.latencies), f"{side.latencies[-1].total_s:.2f} s"
+    if side.way.mode == "streaming":
+        return f"{total}, {count} frames"
+    return f"{total}, {count} pass" + ("" if count == 1 else "es")
 
 
 def _ms(seconds: float) -> str:

@@ -11,7 +11,7 @@ from svggt.offline import most_frames
 
 
 def check_fits(way: Way, model: LoadedModel, size: tuple[int, int], count: int) -> None:
-    """Says before anything starts if a pass over frames would fill the device.
+    """Says before anything starts if weights cannot take a run's frames.
 
     Args:
         way: of computing them; streaming takes one at a time.
@@ -20,8 +20,14 @@ def check_fits(way: Way, model: LoadedModel, size: tuple[int, int], count: int) 
         count: of the frames.
 
     Raises:
-        BadInput: the number that fits is named.
+        BadInput: they take pictures of another width, or a pass over so many would fill the
+            device; the number that fits is named.
     """
+    if size[1] != model.input_width:
+        raise BadInput(
+            f"{model.name} takes pictures {model.input_width} pixels wide, and these frames have "
+            f"{size[1]}: run A with weights of that width too."
+        )
     if way.mode == "streaming":
         return
     free = model.device.free_bytes

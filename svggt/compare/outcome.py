@@ -10,13 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from svggt.checkpoints import LoadedModel
 from svggt.compare.agreement import Agreement, Seen, agreement_of, similarity_of, world_of
-from svggt.compare.ways import Latency, Way
+from svggt.compare.ways import FILE, Latency, Way
 from svggt.files import whole
 from svggt.geometry import Similarity
 from svggt.shots import Shots
 from svggt.truth import Truth
-
-FILE = "comparison.json"
 
 
 @dataclass(frozen=True)

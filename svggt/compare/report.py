@@ -98,13 +98,12 @@ def manifest(outcome: Outcome, a: Shots, command: str | None) -> dict[str, Any]:
 
 def command_of(outcome: Outcome, clip: Clip) -> str:
     """The command that compares a clip's frames so again; a visitor's clip is just CLIP."""
-    ours = ASSETS / "clips" / clip.names[0]
-    name = str(ours.relative_to(_ROOT)) if ours.is_file() else "CLIP"
+    name = f"assets/clips/{clip.example}.mp4" if clip.example else "CLIP"
     words = ["python", "-m", "svggt.experiments", "compare", name, "--out", "comparison"]
     words += ["--frames", str(outcome.frames)]
     if clip.frames_per_second is not None:
         words += ["--rate", f"{clip.frames_per_second:g}"]
-    if len(outcome.b.latencies) > 1 and outcome.b.way.mode != "streaming":
+    if outcome.b.way.mode != "streaming":
         words += ["--every", str(outcome.b.latencies[0].frames)]
     for name, side in outcome.sides.items():
         words += _options(name.lower(), side.way)
@@ -118,6 +117,7 @@ def _options(name: str, way: Way) -> list[str]:
         "model": settings.model,
         "memory": settings.memory,
         "window": str(settings.window),
+        "storage": settings.storage,
         "cameras": way.cameras,
     }
     words = [word for key, value in options.items() for word in (f"--{name}.{key}", value)]

@@ -85,7 +85,7 @@ class Shown:
     def under(self, number: int) -> Cloud:
         """A's points of a frame in its world, for an overlay."""
         shot = self._a.shot(number)
-        stride = stride_of(shot.prediction.depth.size, POINT_BUDGET // len(self))
+        stride = stride_of(shot.prediction.depth.size, POINT_BUDGET // (2 * len(self)))
         cloud = shot.cloud(stride)
         return Cloud(cloud.points, tinted(cloud.colors, INKS[0]))
 
@@ -94,13 +94,12 @@ def brought(shot: PosedFrame, similarity: Similarity) -> PosedFrame:
     """A frame in another world: its pose goes along, its depth takes the other scale."""
     prediction, correction = shot.prediction, shot.correction
     pose = similarity.pose(prediction.world_from_cam)
-    scale = similarity.scale
+    scale, points = similarity.scale, prediction.world_points
     prediction = dataclasses.replace(
         prediction,
         cam_from_world=geometry.invert(pose),
         depth=(scale * prediction.depth).astype(np.float32),
-        world_points=None,  # of the other world
-        world_points_conf=None,
+        world_points=None if points is None else similarity.points(points).astype(np.float32),
     )
     if correction is not None:  # it corrects the depth that is there now
         correction = dataclasses.replace(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from svggt.frames import Frame
@@ -16,6 +17,9 @@ from svggt.scene.look import Cameras
 from svggt.settings import StreamSettings
 from svggt.store.recording import Recording
 from svggt.workers import LocalWorker
+
+FILE = "comparison.json"
+"""What was found, in the folder of B."""
 
 Mode = Literal["streaming", "batch", "offline"]
 
@@ -41,6 +45,8 @@ class Way:
         if self.mode == "streaming":
             window = f"window {settings.window}" if settings.memory == "window" else "all frames"
             parts.append(f"memory: {window}")
+            if settings.storage != "computed":
+                parts.append(settings.storage)
             if settings.published_camera_memory:
                 parts.append("published camera memory")
         if settings.points:
@@ -67,8 +73,19 @@ class Latency:
     peak_bytes: int | None
 
 
+def forget(folder: Path) -> None:
+    """Removes what a comparison found, before what it was found of changes."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
 def every_so_many(frames: list[Frame], every: int) -> Iterator[list[Frame]]:
-    """The first `every` of them, twice as many and so on, and at last all."""
+    """The first `every` of them, twice as many and so on, and at last all.
+
+    Raises:
+        ValueError: `every` is less than 1.
+    """
+    if every < 1:
+        raise ValueError(f"a pass with every {every} frames never comes: choose 1 or more")
     for count in range(every, len(frames), every):
         yield frames[:count]
     yield frames
@@ -91,7 +108,7 @@ def run_way(
         on_turn: called often; may raise to end it.
 
     Yields:
-        After every round the latencies so far.
+        After every round the latencies so far; of a stream once more when its cameras are settled.
     """
     if way.mode == "streaming":
         yield from _streamed(worker, way, rounds, recording, on_turn)
@@ -101,9 +118,11 @@ def run_way(
         done = worker.predict_clip(way.settings, frames, way.mode == "batch", on_turn)
         refined = way.settings.refine
         corrections = worker.refine_clip(frames, done.predictions, on_turn) if refined else []
+        forget(recording.folder)  # what was found of fewer frames
         for frame, prediction in zip(frames, done.predictions, strict=True):
             recording.add(frame, prediction, [])
         recording.cameras.append(corrections)
+        recording.cameras.compact()
         total = done.seconds + (found[-1].total_s if found else 0.0)
         found.append(Latency(len(frames), done.seconds, total, 0, done.peak_bytes))
         yield tuple(found)
@@ -116,11 +135,12 @@ def _streamed(
     recording: Recording,
     on_turn: Callable[[], None],
 ) -> Iterator[tuple[Latency, ...]]:
-    stream_id = worker.open(way.settings)
+    stream_id = worker.open(way.settings, beside=True)
     found: list[Latency] = []
     total = 0.0
     try:
         for frames in rounds:
+            forget(recording.folder)
             for step in take(worker, stream_id, iter(frames[len(found) :]), recording):
                 on_turn()
                 newest = step.prediction
@@ -134,7 +154,8 @@ def _streamed(
                         newest.peak_bytes,
                     )
                 )
-            settle(worker, stream_id, recording)
             yield tuple(found)
+        settle(worker, stream_id, recording)  # once: it fixes what later frames could tell better
+        yield tuple(found)
     finally:
         worker.close(stream_id)

@@ -17,7 +17,7 @@ from svggt.devices import choose_device
 from svggt.frames import Fitter, Frame, InputLimits, open_picture
 from svggt.residency import load_on_host
 from svggt.scene.look import Cameras, Look
-from svggt.settings import StreamSettings
+from svggt.settings import Storage, StreamSettings
 from svggt.shots import Shots
 from svggt.store.recording import About, Recording
 from svggt.truth import PosedFolder, Truth
@@ -34,6 +34,7 @@ class WayOptions:
         model: preset or path.
         memory: of streaming: the first frame and the last ones, or all.
         window: frames besides the first.
+        storage: of the cached tokens.
         published_camera_memory: as in the published tables.
         points: run the point head too.
         cameras: that figures and views are of.
@@ -43,6 +44,7 @@ class WayOptions:
     model: str = "embedded"
     memory: Literal["window", "full"] = "window"
     window: int = 8
+    storage: Storage = "computed"
     published_camera_memory: bool = False
     points: bool = False
     cameras: Cameras = "refined"
@@ -82,11 +84,15 @@ def compare_clip(
     device, worker = choose_device(), LocalWorker()
     recordings = [Recording(out / name) for name in "ab"]
     try:
-        runs = []
-        for recording, option in zip(recordings, options, strict=True):
-            if option.model not in worker.models:
-                worker.add_model(load_on_host(option.model, device))
-            runs.append(_run(worker, worker.models[option.model], option, source, recording))
+        loaded = {name: load_on_host(name, device) for name in {o.model for o in options}}
+        for model in loaded.values():  # both first, so that both are in either's peak
+            worker.add_model(model)
+        models = [loaded[option.model] for option in options]
+        frames = _frames(source, models[0].input_width)
+        jobs = list(zip(models, options, recordings, strict=True))
+        for model, option, _ in jobs:
+            check_fits(_way(model, option), model, frames[0].image.shape[:2], len(frames))
+        runs = [_run(worker, *job, frames, source.every) for job in jobs]
     finally:
         worker.shutdown()
     a, b = (
@@ -114,25 +120,30 @@ def _run(
     worker: LocalWorker,
     model: LoadedModel,
     option: WayOptions,
-    source: Source,
     recording: Recording,
+    frames: list[Frame],
+    every: int,
 ) -> _Run:
+    way, began = _way(model, option), time.time()
+    look = Look(cameras=option.cameras)
+    recording.begin(About(way.settings, model.note, None, len(frames), look, began))
+    rounds = [frames] if option.mode == "streaming" else every_so_many(frames, every)
+    *_, found = run_way(worker, way, rounds, recording)
+    recording.end("finished", f"Finished: {len(frames)} frames.", time.time() - began)
+    return _Run(way, Weights.of(model), found)
+
+
+def _way(model: LoadedModel, option: WayOptions) -> Way:
     settings = StreamSettings(
         model=model.name,
         memory=option.memory,
         window=option.window,
+        storage=option.storage,
         published_camera_memory=option.published_camera_memory,
         points=option.points,
-        refine=True,
+        refine=option.cameras == "refined",
     )
-    way = Way(option.mode, settings, option.cameras)
-    frames = _frames(source, model.input_width)
-    check_fits(way, model, frames[0].image.shape[:2], len(frames))
-    look, began = Look(cameras=option.cameras), time.time()
-    recording.begin(About(settings, model.note, None, len(frames), look, began))
-    *_, found = run_way(worker, way, every_so_many(frames, source.every), recording)
-    recording.end("finished", f"Finished: {len(frames)} frames.", time.time() - began)
-    return _Run(way, Weights.of(model), found)
+    return Way(option.mode, settings, option.cameras)
 
 
 def _frames(source: Source, width: int) -> list[Frame]:

@@ -16,7 +16,7 @@ def write_comparison(shots: Shots, path: Path) -> None:
     """A zip of what `svggt.compare.report` writes.
 
     Raises:
-        BadInput: nothing was compared yet.
+        BadInput: nothing was compared yet, or something else meanwhile.
     """
     recording = shots.recording
     about, outcome = recording.about, Outcome.read(recording.beside.folder)
@@ -32,3 +32,5 @@ def write_comparison(shots: Shots, path: Path) -> None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(Path(folder).iterdir()):
                 archive.write(file, file.name)
+    if Outcome.read(recording.beside.folder) != outcome:
+        raise BadInput("Another comparison began meanwhile. Make the report once more.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -62,8 +64,13 @@ class Scratch(nn.Module):
             nn.Conv2d(features // 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, out_channels, 1)
         )
 
-    def fuse(self, levels: list[Tensor]) -> Tensor:
-        """Four maps, fine to coarse, to one of twice the finest one's size."""
+    def fuse(self, levels: list[Tensor], turn: Callable[[], None]) -> Tensor:
+        """Four maps, fine to coarse, to one of twice the finest one's size.
+
+        Args:
+            levels: the maps.
+            turn: called after each; see `Chunks`.
+        """
         laterals = [self.get_submodule(f"layer{i}_rn")(x) for i, x in enumerate(levels, start=1)]
         x, lateral = laterals[3], None
         for level in (4, 3, 2, 1):
@@ -71,6 +78,7 @@ class Scratch(nn.Module):
             size = (height, width) if level > 1 else (2 * height, 2 * width)
             x = self.get_submodule(f"refinenet{level}")(x, lateral, size)
             lateral = laterals[level - 2]
+            turn()
         return self.output_conv1(x)
 
 
@@ -118,14 +126,16 @@ class DenseHead(nn.Module):
         """
         count = tokens[self.config.dpt_layers[0]].shape[1]
         pieces = [
-            self._predict({layer: x[:, span] for layer, x in tokens.items()}, size)
+            self._predict({layer: x[:, span] for layer, x in tokens.items()}, size, chunks.turn)
             for span in chunks.spans(count)
         ]
         return torch.cat(pieces, dim=1)
 
-    def _predict(self, tokens: dict[int, Tensor], size: tuple[int, int]) -> Tensor:
+    def _predict(
+        self, tokens: dict[int, Tensor], size: tuple[int, int], turn: Callable[[], None]
+    ) -> Tensor:
         batch, frames = tokens[self.config.dpt_layers[0]].shape[:2]
-        x = self.scratch.fuse(self._levels(tokens, size))
+        x = self.scratch.fuse(self._levels(tokens, size), turn)
         if self.out_channels is None:
             assert self.config.track is not None
             ratio = self.config.track.down_ratio

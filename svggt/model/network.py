@@ -6,6 +6,7 @@ stateless: what a stream remembers is a `Memory` that the caller passes in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -15,9 +16,12 @@ from svggt.model.camera_head import CameraHead
 from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.config import ModelConfig
 from svggt.model.dense_head import DenseHead, activate_depth, activate_points
-from svggt.model.layers import attend_all, attend_past
+from svggt.model.layers import Attend, attend_all, attend_past
 from svggt.model.memory import Memory
 from svggt.model.track_head import TrackHead, Tracks
+
+Watch = Callable[[int, Attend], Attend]
+"""(layer, its way of attending) to the way that is taken."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,12 @@ class VGGT(nn.Module):
         self.track_head = TrackHead(config, config.track) if config.track else None
 
     def forward(
-        self, images: Tensor, causal: bool, points: bool = True, chunks: Chunks = WHOLE
+        self,
+        images: Tensor,
+        causal: bool,
+        points: bool = True,
+        chunks: Chunks = WHOLE,
+        watch: Watch | None = None,
     ) -> NetworkOutput:
         """Predicts a whole clip at once.
 
@@ -68,19 +77,22 @@ class VGGT(nn.Module):
             causal: frame t sees frames 0..t (StreamVGGT); else all of them (VGGT).
             points: run the point head too.
             chunks: how the pass is cut.
+            watch: wraps how a global layer attends: training looks at queries and keys by it.
         """
-        tokens = self._clip_tokens(images, causal, chunks)
+        tokens = self._clip_tokens(images, causal, chunks, watch)
         attend = attend_past(1) if causal else attend_all
         return self._heads(tokens, images, lambda number, block: attend, points, chunks)
 
-    def step(self, images: Tensor, memory: Memory, points: bool = True) -> NetworkOutput:
+    def step(
+        self, images: Tensor, memory: Memory, points: bool = True, chunks: Chunks = WHOLE
+    ) -> NetworkOutput:
         """Predicts the next frame of B streams: (B, 1, 3, H, W).
 
         The frame is only staged: the caller commits the memory, or rolls it back on an error.
         """
         attend = memory.global_attend(self._grid(images))
-        tokens = self.aggregator(images, attend, first_frame=memory.num_frames)
-        return self._heads(tokens, images, memory.camera_attend(), points)
+        tokens = self.aggregator(images, attend, first_frame=memory.num_frames, chunks=chunks)
+        return self._heads(tokens, images, memory.camera_attend(), points, chunks)
 
     def track(self, images: Tensor, query_points: Tensor, causal: bool) -> Tracks:
         """Follows (B, N, 2) pixels (x, y) of frame 0 through a clip (B, S, 3, H, W).
@@ -94,13 +106,15 @@ class VGGT(nn.Module):
         return self.track_head(tokens, _size(images), query_points)
 
     def _clip_tokens(
-        self, images: Tensor, causal: bool, chunks: Chunks = WHOLE
+        self, images: Tensor, causal: bool, chunks: Chunks = WHOLE, watch: Watch | None = None
     ) -> dict[int, Tensor]:
         rows, columns = self._grid(images)
-        if not causal:
+        if not causal and watch is None:
             return self.aggregator(images, None, chunks=chunks)
         past = attend_past(self.config.num_special_tokens + rows * columns)
-        return self.aggregator(images, lambda layer: past, chunks=chunks)
+        attend = past if causal else attend_all
+        watched = watch or (lambda layer, way: way)
+        return self.aggregator(images, lambda layer: watched(layer, attend), chunks=chunks)
 
     def _heads(
         self,

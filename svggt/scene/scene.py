@@ -130,14 +130,10 @@ class Scene:
                 self._go_inside(number)
         self._server.flush()
 
-    def lay_under(self, cloud: Cloud) -> None:
-        """Draws another run's points of the next frame, which are shown as ours of it are.
-
-        Args:
-            cloud: in the world, not empty.
-        """
+    def lay_under(self, number: int, frames: int, cloud: Cloud) -> None:
+        """Draws another run's points, in the world, of one of so many frames; shown as ours are."""
         with self._lock:
-            self._underlay.add(cloud, self._point_size, self.flags)
+            self._underlay.add(number, frames, cloud, self._point_size, self.flags)
 
     def correct(self, corrections: list[Correction]) -> None:
         """Takes refined cameras in: nodes move. Points are sent once more, when depth settles."""

@@ -7,6 +7,8 @@ import viser
 from svggt.scene.clouds import Cloud
 from svggt.scene.look import Look
 
+_MOST = 200  # nodes; of a longer run every so manieth frame is drawn
+
 
 class Underlay:
     """Clouds in the world, one a frame.
@@ -18,34 +20,42 @@ class Underlay:
 
     def __init__(self, scene: viser.SceneApi, name: str) -> None:
         self._scene, self._name, self._size = scene, name, 1.0
-        self._clouds: list[viser.PointCloudHandle] = []
+        self._clouds: dict[int, viser.PointCloudHandle] = {}  # by frame
 
     @property
     def num_nodes(self) -> int:
         """Of viser."""
         return len(self._clouds)
 
-    def add(self, cloud: Cloud, size: float, look: Look) -> None:
-        """Draws the next frame's points; viser takes no empty cloud, and neither does this."""
+    def add(self, number: int, frames: int, cloud: Cloud, size: float, look: Look) -> None:
+        """Draws a frame's points.
+
+        Args:
+            number: of the frame.
+            frames: of the run; many share the nodes.
+            cloud: in the world; viser takes none without a point.
+            size: of points.
+            look: what is shown.
+        """
         self._size = size
-        self._clouds.append(
-            self._scene.add_point_cloud(
-                f"{self._name}/{len(self._clouds)}",
-                cloud.points,
-                cloud.colors,
-                point_size=size * look.point_size,
-                point_shape="rounded",
-                point_shading="flat",
-            )
+        if number % -(-frames // _MOST) or not len(cloud):
+            return
+        self._clouds[number] = self._scene.add_point_cloud(
+            f"{self._name}/{number}",
+            cloud.points,
+            cloud.colors,
+            point_size=size * look.point_size,
+            point_shape="rounded",
+            point_shading="flat",
         )
 
     def show(self, first: int, last: int) -> None:
         """Flips frames, so that those from one to another are seen."""
-        for number, cloud in enumerate(self._clouds):
+        for number, cloud in self._clouds.items():
             if cloud.visible != (first <= number <= last):
                 cloud.visible = first <= number <= last
 
     def look(self, look: Look) -> None:
         """Sets the size of points."""
-        for cloud in self._clouds:
+        for cloud in self._clouds.values():
             cloud.point_size = self._size * look.point_size

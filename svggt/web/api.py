@@ -19,7 +19,7 @@ from svggt.progress import Progress
 from svggt.scene import Cameras, Look, Show
 from svggt.session import Session
 from svggt.sessions import Sessions
-from svggt.settings import StreamSettings
+from svggt.settings import Storage, StreamSettings
 from svggt.web import pictures
 from svggt.web.begin import Beginner, Wanted, whole_number
 from svggt.web.drawers import MAX_WINDOW
@@ -74,6 +74,7 @@ class Api:
         model: str | None = None,
         memory: Literal["window", "full"] = "window",
         window: int = 8,
+        storage: Storage = "computed",
         published_camera_memory: bool = False,
         points: bool = False,
         rate: float | None = None,
@@ -93,6 +94,7 @@ class Api:
             model=model or next(iter(self._sessions.worker.models)),
             memory=memory,
             window=whole_number(window, 1, MAX_WINDOW),
+            storage=storage,
             published_camera_memory=published_camera_memory,
             points=points,
             refine=True,

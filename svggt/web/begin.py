@@ -111,7 +111,7 @@ class Beginner:
             chosen = EXAMPLES[wanted.example]
             ours = replace(limits, max_bytes=chosen.clip.stat().st_size)  # the limit is on uploads
             clip = open_clip([chosen.clip], width, chosen.frames_per_second, ours)
-            return replace(clip, truth=chosen.truth)
+            return replace(clip, example=chosen.name, truth=chosen.truth)
         uploads = [self._uploads.check(file) for file in wanted.files]
         return open_clip(uploads, width, wanted.rate or None, limits)
 

@@ -14,6 +14,7 @@ from svggt.compare.ways import Mode
 from svggt.frames import BadInput
 from svggt.scene import Cameras
 from svggt.sessions import Sessions
+from svggt.settings import Storage
 from svggt.web import pictures
 from svggt.web.comparing import asked_of
 from svggt.web.told import owned, told
@@ -44,6 +45,7 @@ class CompareApi:
         model: str | None = None,
         memory: Literal["window", "full"] = "window",
         window: int = 8,
+        storage: Storage = "computed",
         published_camera_memory: bool = False,
         points: bool = False,
         cameras: Cameras = "refined",
@@ -69,6 +71,7 @@ class CompareApi:
             model or about.settings.model,
             memory,
             window,
+            storage,
             published_camera_memory,
             head,
             every,

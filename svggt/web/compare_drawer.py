@@ -10,6 +10,10 @@ import gradio as gr
 from svggt.compare.shown import INKS
 from svggt.compare.ways import Mode
 from svggt.scene import Cameras
+from svggt.settings import Storage
+
+SAME = "as A"
+"""Weights of B: those of the run."""
 
 SLIDER = {
     "depth": ("Depth A", "Depth B"),
@@ -35,6 +39,7 @@ class Other:
     model: gr.Dropdown
     memory: gr.Dropdown
     window: gr.Number
+    storage: gr.Dropdown
     published: gr.Checkbox
     points: gr.Dropdown
     every: gr.Number
@@ -74,6 +79,7 @@ class Compare:
     picture: gr.Button
     both: gr.Image
     make_report: gr.Button
+    cancel_report: gr.Button
     report: gr.HTML
 
 
@@ -107,6 +113,9 @@ def lay_out_compare(models: list[str], cameras: Cameras) -> Compare:
             with gr.Row():
                 picture = gr.Button("Picture of both views", size="sm", elem_id="both-views")
                 make_report = gr.Button("Make a report", size="sm", elem_id="make-report")
+                cancel_report = gr.Button(
+                    "Cancel the report", size="sm", visible=False, elem_id="cancel-report"
+                )
             report = gr.HTML(elem_id="report")
             both = gr.Image(
                 interactive=False,
@@ -118,7 +127,8 @@ def lay_out_compare(models: list[str], cameras: Cameras) -> Compare:
             )
     return Compare(
         drawer, other, begin, cancel, figures, plots, results,
-        what, slider, strip, picture, both, make_report, report,
+        what, slider, strip, picture, both, make_report, cancel_report,
+        report,
     )  # fmt: skip
 
 
@@ -129,16 +139,19 @@ def _lay_out_other(models: list[str], cameras: Cameras) -> Other:
                 list(get_args(Mode)[::-1]), "offline", "B", "batch: at once, seeing the past only"
             ),
             cameras=_choice(["refined", "head"], cameras, "Cameras of B", "of figures and view"),
-            model=_choice(models, models[0], "Weights of B", "loaded if they are not"),
+            model=_choice([SAME, *models], SAME, "Weights of B", "loaded if they are not"),
             memory=_choice(["window", "full"], "window", "Memory of B", "of streaming"),
             window=_number(8, "Window of B", "of streaming", 1),
+            storage=_choice(
+                list(get_args(Storage)), "computed", "Storage of B", "of streaming’s memory"
+            ),
             published=gr.Checkbox(
                 False, label="Published camera memory", info="of streaming, as in the tables"
             ),
             points=_choice(
                 ["depth + camera", "point head"], "depth + camera", "Points of B from", ""
             ),
-            every=_number(0, "Again every", "frames of the stream; 0: once"),
+            every=_number(0, "Again every", "frames, 20 times at most; 0: once"),
             frames=_number(0, "Frames", "the first so many; 0: all"),
         )
 

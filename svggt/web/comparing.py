@@ -10,18 +10,19 @@ import gradio as gr
 import pandas as pd
 from PIL import Image
 
-from svggt.compare.background import Asked, Comparison, ComparisonProgress
+from svggt.compare.background import Comparison
 from svggt.compare.shown import Paint
+from svggt.compare.state import Asked, ComparisonProgress
 from svggt.compare.ways import Mode, Way
 from svggt.exports import Exporter
 from svggt.frames import BadInput
 from svggt.scene import Cameras
 from svggt.session import Session
 from svggt.sessions import Sessions
-from svggt.settings import StreamSettings
+from svggt.settings import Storage, StreamSettings
 from svggt.web import layout, panels, pictures
 from svggt.web.begin import whole_number
-from svggt.web.compare_drawer import SLIDER
+from svggt.web.compare_drawer import SAME, SLIDER
 from svggt.web.drawers import MAX_WINDOW
 from svggt.web.replay import report_address
 from svggt.web.sharing import export_address, prepared
@@ -40,19 +41,27 @@ def asked_of(
     model: str,
     memory: str,
     window: float | None,
+    storage: Storage,
     published: bool,
     points: str,
     every: float | None,
     frames: float | None,
 ) -> Asked:
-    """What the drawer's controls say; see `svggt.web.compare_drawer.Other`."""
+    """What the drawer's controls say; see `svggt.web.compare_drawer.Other`.
+
+    Raises:
+        BadInput: a number is negative.
+    """
+    if min(every or 0, frames or 0) < 0:
+        raise BadInput("Frames and how often B begins again are 0 or more.")
     settings = StreamSettings(
         model=model,
         memory="full" if memory == "full" else "window",
         window=whole_number(window, 1, MAX_WINDOW),
+        storage=storage,
         published_camera_memory=published,
         points=points == "point head",
-        refine=True,
+        refine=cameras == "refined",
     )
     return Asked(Way(mode, settings, cameras), int(every or 0) or None, int(frames or 0) or None)
 
@@ -90,11 +99,12 @@ class CompareEvents:
                 **layout.PRIVATE,
             )  # fmt: skip
         b.picture.click(self._picture, [c.token], [b.both, b.report], **layout.PRIVATE)
-        reporting = b.make_report.click(
-            self._report, [c.keys], [b.report, b.make_report, b.cancel], **layout.PRIVATE
+        reported = [b.report, b.make_report, b.cancel_report]
+        reporting = b.make_report.click(self._report, [c.keys], reported, **layout.PRIVATE)
+        b.cancel_report.click(
+            self._cancel_report, None, reported, cancels=[reporting], **layout.PRIVATE
         )
-        stopped = [b.report, b.make_report]
-        b.cancel.click(self._cancel, [c.token], stopped, cancels=[reporting], **layout.PRIVATE)
+        b.cancel.click(self._cancel, [c.token], None, **layout.PRIVATE)
 
     async def _begin(self, token: str | None, what: str, *asked: Any) -> AsyncIterator[Changes]:
         """Begins another run and follows it; the stream goes on."""
@@ -103,10 +113,7 @@ class CompareEvents:
             session = await asyncio.to_thread(self._find, token)
             if session is None:
                 raise BadInput("There is nothing to compare yet. Press Start first.")
-            way = asked_of(*asked)
-            if way.way.settings.model not in self._sessions.worker.offered:
-                raise BadInput("These weights are not here any more. Reload the page.")
-            await asyncio.to_thread(session.compare, way)
+            await asyncio.to_thread(self._compare, session, *asked)
         except BadInput as error:
             yield {b.figures: panels.failure(str(error))}
             return
@@ -114,20 +121,34 @@ class CompareEvents:
         async for changes in self._follow(session, what):
             yield changes
 
+    def _compare(
+        self, session: Session, mode: Mode, cameras: Cameras, model: str, *more: Any
+    ) -> None:
+        about = session.recording.about
+        name = about.settings.model if model == SAME and about is not None else model
+        if name not in (SAME, *self._sessions.worker.offered):
+            raise BadInput("These weights are not here any more. Reload the page.")
+        session.compare(asked_of(mode, cameras, name, *more))
+
     async def _arrive(self, token: str | None, what: str) -> AsyncIterator[Changes]:
         """Shows the comparison of a session that was opened, if there is one."""
         b, session = self._c.compare, self._sessions.get(token)
         if session is None or session.comparison is None:
             yield {self._c.view.beside: "", b.figures: "", **self._emptied()}
             return
-        yield {b.drawer: gr.Accordion(open=True)}
+        paint = session.comparison.paint
+        yield {
+            b.drawer: gr.Accordion(open=True),
+            self._c.view.paint: paint,
+            self._c.view.legend: panels.legend(paint),
+        }
         await asyncio.sleep(_UNFOLDS_SECONDS)
         async for changes in self._follow(session, what):
             yield changes
 
     async def _follow(self, session: Session, what: str) -> AsyncIterator[Changes]:
         """What is known of a session's comparison, until it has ended or another one began."""
-        comparison, version, shown = session.comparison, -1, 0
+        b, comparison, version, shown = self._c.compare, session.comparison, -1, 0
         while comparison is not None and session.comparison is comparison:
             progress = comparison.progress
             if progress.version != version:
@@ -146,6 +167,8 @@ class CompareEvents:
             if progress.state != "running":
                 return
             await asyncio.sleep(_WATCH_SECONDS)
+        if session.comparison is None:  # the run was begun anew, or cleared
+            yield {b.figures: "", **self._emptied()}
 
     def _watched(self, session: Session, progress: ComparisonProgress) -> Changes:
         b, running = self._c.compare, progress.state == "running"
@@ -175,14 +198,19 @@ class CompareEvents:
             b.report: "",
         }
 
-    def _cancel(self, token: str | None) -> Changes:
-        """Ends the comparison, or its report."""
+    def _cancel(self, token: str | None) -> None:
         comparison = self._comparison(token)
         if comparison is not None:
             comparison.cancel()
+
+    def _cancel_report(self) -> Changes:
+        return {self._c.compare.report: panels.notice("Cancelled."), **self._reporting(busy=False)}
+
+    def _reporting(self, busy: bool) -> Changes:
+        b = self._c.compare
         return {
-            self._c.compare.report: "",
-            self._c.compare.make_report: gr.Button(interactive=True),
+            b.make_report: gr.Button(interactive=not busy),
+            b.cancel_report: gr.Button(visible=busy),
         }
 
     def _paint(self, token: str | None, paint: Paint) -> str:
@@ -221,7 +249,7 @@ class CompareEvents:
 
     async def _report(self, keys: str) -> AsyncIterator[Changes]:
         b, reader = self._c.compare, keys.partition(" ")[0]
-        yield {b.make_report: gr.Button(interactive=False), b.cancel: gr.Button(interactive=True)}
+        yield self._reporting(busy=True)
         async for said, path in prepared(
             self._sessions, self._exporter, reader, "comparison", "head"
         ):
@@ -231,7 +259,7 @@ class CompareEvents:
                 size = path.stat().st_size
                 text = panels.report(report_address(reader), path.name, address, size)
             yield {b.report: text}
-        yield {b.make_report: gr.Button(interactive=True), b.cancel: gr.Button(interactive=False)}
+        yield self._reporting(busy=False)
 
     def _comparison(self, token: str | None) -> Comparison | None:
         session = self._find(token)

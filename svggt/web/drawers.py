@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import gradio as gr
 
 from svggt.checkpoints import LoadedModel
 from svggt.exports import FORMATS
 from svggt.frames import InputLimits
+from svggt.settings import Storage
 
 MAX_WINDOW = 64
 
@@ -21,6 +23,7 @@ class Advanced:
     max_frames: gr.Number
     memory: gr.Radio
     window: gr.Number
+    storage: gr.Dropdown
     published: gr.Checkbox
     points: gr.Radio
     model: gr.Dropdown
@@ -77,6 +80,13 @@ def lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced
                 minimum=1,
                 maximum=MAX_WINDOW,
                 precision=0,
+            ),
+            storage=gr.Dropdown(
+                list(get_args(Storage)),
+                value="computed",
+                label="Storage",
+                info="of the memory; fewer bits, less of it",
+                filterable=False,
             ),
             published=gr.Checkbox(
                 False, label="Published camera memory", info="as in the published tables"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.compare import figures
-from svggt.compare.background import ComparisonProgress
 from svggt.compare.shown import DIFFERENCE_TOP, INKS, Paint
+from svggt.compare.state import ComparisonProgress
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.progress import Progress
 from svggt.web import pictures

@@ -18,12 +18,12 @@ from svggt.progress import Progress
 from svggt.scene import Cameras
 from svggt.session import Session
 from svggt.sessions import Role, Sessions
-from svggt.settings import StreamSettings
+from svggt.settings import Storage, StreamSettings
 from svggt.web import drawers, layout
 from svggt.web.begin import Beginner, Wanted, whole_number
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
-from svggt.web.updates import Changes, Watcher, opened, refused, watched
+from svggt.web.updates import Changes, Watcher, opened, refused, uncompared, watched
 from svggt.web.view import look_of
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ class RunEvents:
             self._start,
             [
                 c.token, c.source.kind, c.source.example, c.source.files,
-                a.rate, a.max_frames, a.memory, a.window, a.published, a.points, a.model, *v.look,
+                a.rate, a.max_frames, a.memory, a.window, a.storage,
+                a.published, a.points, a.model, *v.look,
             ],
             c.followed,
             **layout.PRIVATE,
@@ -82,6 +83,7 @@ class RunEvents:
         max_frames: float,
         memory: str,
         window: float,
+        storage: Storage,
         published: bool,
         points: str,
         model_name: str,
@@ -97,6 +99,7 @@ class RunEvents:
             model=model_name,
             memory="full" if memory == "full" else "window",
             window=whole_number(window, 1, drawers.MAX_WINDOW),
+            storage=storage,
             published_camera_memory=published,
             points=points == "point head",
             refine=True,
@@ -129,6 +132,8 @@ class RunEvents:
             return
         watcher = self._watcher(session, owns=True)
         changes = watched(self._c, watcher, session.progress)
+        if session.comparison is None:
+            changes |= uncompared(self._c)
         if session.token != token:  # the view of a known session stays: it would be reloaded
             changes |= self._opened(watcher, request)
         if session.camera is not None:
@@ -189,7 +194,8 @@ class RunEvents:
         if session is None:
             return watched(self._c, None, Progress())
         session.clear()
-        return watched(self._c, self._watcher(session, owns=True), session.progress)
+        watcher = self._watcher(session, owns=True)
+        return watched(self._c, watcher, session.progress) | uncompared(self._c)
 
     def _watcher(self, session: Session, owns: bool) -> Watcher:
         return Watcher(session, owns, self._sessions.kept_until(session))

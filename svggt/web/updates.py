@@ -66,6 +66,16 @@ def linked(c: Controls, tokens: Tokens, owns: bool, origin: str) -> Changes:
     }
 
 
+def uncompared(c: Controls) -> Changes:
+    """As before any comparison: the run that one was of is no more."""
+    return {
+        c.view.beside: "",
+        c.view.painted: gr.Row(visible=False),
+        c.compare.figures: "",
+        c.compare.results: gr.Column(visible=False),
+    }
+
+
 def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes:
     """Status, figures, buttons and timeline of a run; None: of no session."""
     running, empty = progress.state == "running", progress.state == "empty"
@@ -79,13 +89,6 @@ def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes
         c.clear: gr.Button(interactive=not empty),
         **_timeline(c, watcher, progress),
     }
-    if watcher is None or watcher.session.comparison is None:
-        changes |= {
-            c.view.beside: "",
-            c.view.painted: gr.Row(visible=False),
-            c.compare.figures: "",
-            c.compare.results: gr.Column(visible=False),
-        }
     if watcher is not None and not running:
         changes[c.share.kept] = panels.kept_until(watcher.kept_until)
         if not watcher.owns:  # the run has ended: a replay of one's own

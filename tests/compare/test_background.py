@@ -14,8 +14,9 @@ import pytest
 from svggt import geometry
 from svggt.checkpoints import CheckpointError, LoadedModel
 from svggt.compare.agreement import pixel_points
-from svggt.compare.background import Asked, Comparison
+from svggt.compare.background import Comparison
 from svggt.compare.shown import INKS, brought, coloured, tinted
+from svggt.compare.state import Asked
 from svggt.compare.ways import Mode, Way
 from svggt.frames import BadInput
 from svggt.geometry import Similarity
@@ -113,6 +114,19 @@ def test_it_is_cancelled_and_nothing_of_it_stays(sessions) -> None:  # noqa: F81
         session.compare(OFFLINE)
 
 
+def test_cancelling_leaves_the_stream_running(sessions) -> None:  # noqa: F811
+    session, gate = sessions.open("a"), threading.Event()
+    run(session, Made(8, wait_at=4, gate=gate))
+    wait(session, lambda p: p.frames_done >= 4)
+    comparison = session.compare(dataclasses.replace(OFFLINE, every=2))
+    comparison.cancel()
+    wait_compared(comparison)
+    assert comparison.progress.state == "cancelled" and session.running
+    gate.set()
+    wait(session, ended)
+    assert session.progress.state == "finished" and session.scene.num_frames == 8
+
+
 def test_it_comes_back_with_its_session(worker: LocalWorker, tmp_path) -> None:
     """After a restart, on other weights even: nothing is computed again."""
     folder = tmp_path / "store"
@@ -165,6 +179,41 @@ def test_more_frames_than_fit_are_refused_with_the_number_that_does(
     comparison = session.compare(dataclasses.replace(OFFLINE, frames=1))
     wait_compared(comparison)
     assert comparison.progress.state == "finished"
+
+
+def test_weights_for_other_pictures_are_refused(sessions, tiny: LoadedModel) -> None:  # noqa: F811
+    session = finished(sessions.open("a"), 3)
+    sessions.worker.add_model(dataclasses.replace(tiny, name="wide", input_width=518))
+    with pytest.raises(BadInput, match="518 pixels wide, and these frames have 84"):
+        session.compare(Asked(Way("offline", StreamSettings(model="wide"), "head")))
+
+
+def test_a_comparison_that_waits_for_the_device_can_be_closed(sessions) -> None:  # noqa: F811
+    session = finished(sessions.open("a"), 3)
+    with sessions.worker._turns.patient():  # somebody else's long pass
+        comparison = session.compare(OFFLINE)
+        time.sleep(0.2)
+        assert comparison.running
+        began = time.monotonic()
+        session.clear()
+        assert time.monotonic() - began < 5
+    assert session.comparison is None
+
+
+def test_a_moment_stays_when_colours_change(sessions) -> None:  # noqa: F811
+    session = finished(sessions.open("a"), 6)
+    comparison = session.compare(OFFLINE)
+    wait_compared(comparison)
+    session.seek(2)
+    comparison.paint_as("overlay")
+    assert comparison.scene.moment == 2
+
+
+def test_a_closed_session_compares_nothing(sessions) -> None:  # noqa: F811
+    session = finished(sessions.open("a"), 3)
+    session.close()
+    with pytest.raises(BadInput, match="left memory"):
+        session.compare(OFFLINE)
 
 
 def test_weights_that_do_not_fit_together_wait_for_the_stream(

@@ -96,7 +96,7 @@ def test_the_command_writes_a_report(tmp_path: Path) -> None:
     figures = json.loads((out / "figures.json").read_text())
     assert figures["shares_weights"] and figures["agreement"]["frames"] == 6
     rows = list(csv.DictReader((out / "latency.csv").open()))
-    assert [row["frames"] for row in rows if row["run"] == "b"] == ["3", "6"]
+    assert [row["frames"] for row in rows if row["run"] == "B"] == ["3", "6"]
     manifest = json.loads((out / "manifest.json").read_text())
     assert "compare" in manifest["command"] and len(manifest["frames_s"]) == 6
     assert len(manifest["weights"]["A"]["sha256"]) == 64

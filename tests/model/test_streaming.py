@@ -95,7 +95,9 @@ def test_window_sees_anchor_and_last_frames(parity: Fixture) -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [full(), window(2), published_camera_memory(full())], ids=lambda p: p.name
+    "policy",
+    [full(), window(2), published_camera_memory(full()), full("int8"), window(2, "int8")],
+    ids=range(5),
 )
 def test_a_step_rolled_back_leaves_no_trace(parity: Fixture, policy) -> None:
     network, images = parity.network(), parity.images

@@ -129,6 +129,8 @@ def test_a_comparison_is_of_any_two_ways(client: Client, run: dict) -> None:
     assert [each["frames"] for each in b["latencies"]] == [1, 2, 3]
     with pytest.raises(AppError, match="no model"):
         client.predict(run["token"], model="../weights.pt", api_name="/compare")
+    with pytest.raises(AppError, match="0 or more"):
+        client.predict(run["token"], every=-1, api_name="/compare")
     with pytest.raises(AppError, match="mode"):
         client.predict(run["token"], mode="neither", api_name="/compare")
 

@@ -7,19 +7,28 @@ import dataclasses
 from svggt.model.memory import CachePolicy
 from svggt.model.policies.full import FullMemory
 from svggt.model.policies.window import WindowMemory
+from svggt.model.storage import Storage
 
 # A camera token is small but not nothing (262 kB a frame at 1B sizes, in the camera head's
 # float32), so a bounded policy bounds it too. Exact below this many frames.
 CAMERA_WINDOW = 256
 
 
-def full() -> CachePolicy:
-    """Keeps every token of every frame (StreamVGGT)."""
-    return CachePolicy("full", FullMemory, FullMemory)
+def full(storage: Storage = "computed") -> CachePolicy:
+    """Keeps every token of every frame (StreamVGGT).
+
+    Args:
+        storage: of the global layers' tokens; the camera head's are few and stay as computed.
+    """
+    return CachePolicy("full", lambda: FullMemory(storage), FullMemory)
 
 
-def window(frames: int) -> CachePolicy:
+def window(frames: int, storage: Storage = "computed") -> CachePolicy:
     """Keeps frame 0, the anchor, and the last `frames` frames (STream3R).
+
+    Args:
+        frames: besides the anchor.
+        storage: see `full`.
 
     Raises:
         ValueError: `frames` is less than 1.
@@ -27,7 +36,9 @@ def window(frames: int) -> CachePolicy:
     if frames < 1:
         raise ValueError(f"a window of {frames} frames keeps nothing: choose 1 or more")
     return CachePolicy(
-        f"window {frames}", lambda: WindowMemory(frames), lambda: WindowMemory(CAMERA_WINDOW)
+        f"window {frames}",
+        lambda: WindowMemory(frames, storage),
+        lambda: WindowMemory(CAMERA_WINDOW),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from svggt.model.memory import FrameTokens, LayerMemory
+from svggt.model.storage import KeysAndValues, Storage
 
 
 class WindowMemory(LayerMemory):
@@ -14,27 +15,24 @@ class WindowMemory(LayerMemory):
     never moved. The spare slot makes a step undoable: nothing is overwritten before `commit`
     frees the oldest slot. While a step runs every slot is in use, so that the keys to attend to
     are the buffer itself.
+
+    Args:
+        window: frames besides the first.
+        storage: how they are kept.
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, storage: Storage = "computed") -> None:
         self._slots = 1 + window + 1
         self._frames = 0
-        self._keys: Tensor | None = None
-        self._values: Tensor | None = None
+        self._kept = KeysAndValues.of(storage)
 
     def stage(
         self, queries: Tensor, keys: Tensor, values: Tensor, frame: FrameTokens
     ) -> tuple[Tensor, Tensor]:
-        if self._keys is None or self._values is None:
-            batch, heads, tokens, head_dim = keys.shape
-            shape = (batch, heads, self._slots * tokens, head_dim)
-            self._keys, self._values = keys.new_empty(shape), values.new_empty(shape)
         tokens = keys.shape[2]
         start = self._slot(self._frames) * tokens
-        self._keys[:, :, start : start + tokens] = keys
-        self._values[:, :, start : start + tokens] = values
-        used = min(self._frames + 1, self._slots) * tokens
-        return self._keys[:, :, :used], self._values[:, :, :used]
+        self._kept.write(keys, values, start, capacity=self._slots * tokens)
+        return self._kept.read(min(self._frames + 1, self._slots) * tokens)
 
     def commit(self) -> None:
         self._frames += 1
@@ -44,7 +42,7 @@ class WindowMemory(LayerMemory):
 
     @property
     def nbytes(self) -> int:
-        return sum(x.nbytes for x in (self._keys, self._values) if x is not None)
+        return self._kept.nbytes
 
     def _slot(self, frame: int) -> int:
         """The anchor stays in slot 0; later frames go round slots 1 .. W + 1."""
