@@ -1,0 +1,100 @@
+"""Clips to learn from, and what the network should say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from svggt.train.poses import compose, encode_pose, invert, transform
+
+
+@dataclass(frozen=True, eq=False)
+class ClipBatch:
+    """B clips of S frames of one size.
+
+    Attributes:
+        images: (B, S, 3, H, W) in [0, 1].
+        depth: (B, S, H, W) z-depth in metres, 0 where nothing is or it is too far to count.
+        world_from_cam: (B, S, 3, 4), metres.
+        fields_of_view: (B, 2) vertical and horizontal, radians.
+        moving: (B, S, H, W) of what moves by itself.
+        good: (B,) whether a clip is worth learning from.
+    """
+
+    images: Tensor
+    depth: Tensor
+    world_from_cam: Tensor
+    fields_of_view: Tensor
+    moving: Tensor
+    good: Tensor
+
+    def reordered(self, order: Tensor) -> ClipBatch:
+        """The same frames in another order (S,); the first one is the world then."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("images", "depth", "world_from_cam", "moving"):
+            named[name] = named[name][:, order]
+        return ClipBatch(**named)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """In the first camera's frame, where points are 1 away on average (VGGT, section 3.3).
+
+    Attributes:
+        pose_enc: (B, S, 9); see `svggt.train.poses.encode_pose`.
+        depth: (B, S, H, W), 0 where unknown.
+        world_points: (B, S, H, W, 3).
+        valid: (B, S, H, W) where depth is known.
+        scale: (B,) metres of the unit.
+    """
+
+    pose_enc: Tensor
+    depth: Tensor
+    world_points: Tensor
+    valid: Tensor
+    scale: Tensor
+
+
+def targets_of(batch: ClipBatch) -> Targets:
+    """What the network should say of a batch."""
+    first_from_cam = compose(invert(batch.world_from_cam[:, :1]), batch.world_from_cam)
+    points = transform(camera_points(batch), first_from_cam[:, :, None, None])
+    valid = batch.depth > 0
+    count = valid.sum((1, 2, 3)).clamp_min(1)
+    scale = ((points.norm(dim=-1) * valid).sum((1, 2, 3)) / count).clamp_min(1e-3)
+    cam_from_first = invert(first_from_cam)
+    unit = scale[:, None, None]
+    scaled = torch.cat([cam_from_first[..., :3], cam_from_first[..., 3:] / unit[..., None]], dim=-1)
+    return Targets(
+        pose_enc=encode_pose(scaled, batch.fields_of_view),
+        depth=batch.depth / unit[..., None],
+        world_points=points / unit[..., None, None],
+        valid=valid,
+        scale=scale,
+    )
+
+
+def camera_points(batch: ClipBatch) -> Tensor:
+    """(B, S, H, W, 3) of every pixel in its own camera's frame; 0 where depth is unknown."""
+    height, width = batch.depth.shape[-2:]
+    return batch.depth[..., None] * rays((height, width), batch.fields_of_view)[:, None]
+
+
+def rays(size: tuple[int, int], fields_of_view: Tensor) -> Tensor:
+    """(B, H, W, 3) through every pixel, 1 along z; pixel (W/2, H/2) looks ahead (model.md).
+
+    Args:
+        size: (H, W).
+        fields_of_view: (B, 2) vertical and horizontal, radians.
+    """
+    height, width = size
+    like = fields_of_view
+    rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in size)
+    tangents = torch.tan(fields_of_view / 2)
+    down = (rows - height / 2) / (height / 2) * tangents[:, 0, None]  # (B, H)
+    right = (columns - width / 2) / (width / 2) * tangents[:, 1, None]  # (B, W)
+    shape = (len(like), height, width)
+    x, y = right[:, None, :].expand(shape), down[:, :, None].expand(shape)
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1)

@@ -1,0 +1,154 @@
+"""What a prediction is worth, against the truth or a teacher: pure functions of tensors.
+
+Sources: VGGT section 3.4 and StreamVGGT equation 7; constants in shared/training.md. Everything is
+averaged over what counts, so that a loss does not grow with a batch or a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from svggt.train.poses import compose, invert, rotation_of
+
+_BETA = 0.1  # of the smooth L1 of cameras
+_PASS_DECAY = 0.6  # of every pass of the camera head before the last one
+_WORST = 8.0  # units of error that one pixel counts at most
+_STEEPEST = 2.0  # units of a gradient's error, likewise
+_FIELD_OF_VIEW = 0.5  # weight beside translation and quaternion
+
+
+def smooth_l1(error: Tensor) -> Tensor:
+    """e^2 / 0.2 below 0.1, else |e| - 0.05."""
+    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=_BETA, reduction="none")
+
+
+def camera_loss(passes: Sequence[Tensor], true: Tensor, weight: Tensor) -> Tensor:
+    """Of every pass of the camera head, the later ones counting more.
+
+    Args:
+        passes: (B, S, 9) each.
+        true: (B, S, 9).
+        weight: (B,) of clips.
+    """
+    total, weights = true.new_zeros(()), 0.0
+    for number, said in enumerate(passes):
+        error = smooth_l1(_same_sign(said, true) - true)
+        parts = error[..., :3].mean(-1) + error[..., 3:7].mean(-1)
+        parts = parts + _FIELD_OF_VIEW * error[..., 7:].mean(-1)  # (B, S)
+        decay = _PASS_DECAY ** (len(passes) - 1 - number)
+        total = total + decay * _mean(parts.mean(1), weight)
+        weights += decay
+    return total / weights
+
+
+def relative_pose_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """Of the motion between every two frames, so that errors are not told by the first one alone.
+
+    Rotation by the chord between matrices, translation in the earlier camera's frame.
+
+    Args:
+        said: (B, S, 9).
+        true: (B, S, 9).
+        weight: (B,) of clips.
+    """
+    ours, theirs = _motions(said), _motions(true)
+    rotation = smooth_l1(ours[..., :3] - theirs[..., :3]).sum((-1, -2))
+    translation = smooth_l1(ours[..., 3] - theirs[..., 3]).mean(-1)
+    return _mean((rotation + translation).mean((1, 2)), weight)
+
+
+def dense_loss(
+    said: Tensor, confidence: Tensor, true: Tensor, valid: Tensor, alpha: float = 0.1
+) -> Tensor:
+    """Absolute error weighted by what the network claims to know, and that of its gradients.
+
+    conf |said - true| - alpha log conf: a claim costs where it is wrong and pays where it is right.
+
+    Args:
+        said: (B, S, H, W, C).
+        confidence: (B, S, H, W), at least 1.
+        true: like `said`.
+        valid: (B, S, H, W); may be weights.
+        alpha: worth of confidence.
+    """
+    weight = valid.to(said.dtype)
+    error = (said - true).abs().sum(-1).clamp_max(_WORST)
+    claimed = _mean(confidence * error - alpha * confidence.log(), weight)
+    return claimed + gradient_loss(said, true, weight)
+
+
+def gradient_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """Of the differences between neighbours at three scales: edges stay sharp, planes flat.
+
+    Args:
+        said: (B, S, H, W, C).
+        true: like `said`.
+        weight: (B, S, H, W); a difference counts where both its pixels do.
+    """
+    total = said.new_zeros(())
+    for step in (1, 2, 4):
+        error = (said - true)[:, :, ::step, ::step]
+        here = weight[:, :, ::step, ::step]
+        for axis in (2, 3):
+            difference = torch.diff(error, dim=axis).abs().sum(-1).clamp_max(_STEEPEST)
+            length = here.shape[axis]
+            both = here.narrow(axis, 1, length - 1) * here.narrow(axis, 0, length - 1)
+            total = total + _mean(difference, both)
+    return total
+
+
+def aligned(said: Tensor, true: Tensor, valid: Tensor) -> Tensor:
+    """Said, after the scale and shift a frame that bring it nearest to the truth, least squares.
+
+    Args:
+        said: (B, S, H, W, C); one scale and a shift per channel for every frame.
+        true: like `said`.
+        valid: (B, S, H, W); unlike the published code, which fits over all pixels.
+    """
+    weight = valid.to(said.dtype)[..., None]
+    count = weight.sum((2, 3), keepdim=True).clamp_min(1)
+    mean, true_mean = ((x * weight).sum((2, 3), keepdim=True) / count for x in (said, true))
+    centred, true_centred = (said - mean) * weight, (true - true_mean) * weight
+    variance = (centred**2).sum((2, 3, 4), keepdim=True).clamp_min(1e-12)
+    scale = (centred * true_centred).sum((2, 3, 4), keepdim=True) / variance
+    return scale * (said - mean) + true_mean
+
+
+def track_loss(
+    said: Tensor, visibility: Tensor, confidence: Tensor, true: Tensor, seen: Tensor
+) -> Tensor:
+    """Of followed points: position weighted by confidence where they are seen, and visibility.
+
+    Args:
+        said: (B, S, N, 2) pixels.
+        visibility: (B, S, N) in [0, 1].
+        confidence: (B, S, N) in [0, 1].
+        true: like `said`.
+        seen: (B, S, N), 1 where a point is visible.
+    """
+    weight = seen.to(said.dtype)
+    distance = (said - true).abs().mean(-1)
+    position = _mean(confidence * distance, weight)
+    return position + F.binary_cross_entropy(visibility, weight)
+
+
+def _motions(pose_enc: Tensor) -> Tensor:
+    """(B, S, S, 3, 4) camera j from camera i."""
+    rotation = rotation_of(pose_enc[..., 3:7])
+    cam_from_world = torch.cat([rotation, pose_enc[..., :3, None]], dim=-1)
+    return compose(cam_from_world[:, None], invert(cam_from_world)[:, :, None])
+
+
+def _same_sign(said: Tensor, true: Tensor) -> Tensor:
+    """A quaternion and its negative are one rotation: the nearer one is meant."""
+    flips = (said[..., 3:7] * true[..., 3:7]).sum(-1, keepdim=True) < 0
+    quaternion = torch.where(flips, -said[..., 3:7], said[..., 3:7])
+    return torch.cat([said[..., :3], quaternion, said[..., 7:]], dim=-1)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp_min(1e-6)
