@@ -271,15 +271,17 @@ class Intruder:
     def __init__(self, address: str) -> None:
         self.client = httpx.Client(base_url=address, timeout=30)
         self.session = secrets.token_hex(6)
-        dependencies = self.client.get("/config").json()["dependencies"]
-        self.start = next(d for d in dependencies if len(d["inputs"]) == 16)
+        config = self.client.get("/config").json()
+        dependencies = config["dependencies"]
+        (start,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == "start")
+        self.start = next(d for d in dependencies if [start, "click"] in d["targets"])
         kind = self.start["inputs"][1]
         _, upload_tab, _ = (d for d in dependencies if d["outputs"] == [kind])
         self.call(upload_tab, [])  # what the browser says of the open tab stays with the server
 
     def press_start(self, files: list[dict]) -> str:
         """Everything that the server says to a Start of an upload, as text."""
-        run = [2, 2, "window", 2, False, "depth + camera", "tiny"]
+        run = [2, 2, "window", 2, "computed", False, "depth + camera", "tiny"]
         look = ["all frames", "refined", 50, 1.0, ["trajectory"]]
         return self.call(self.start, [None, None, None, files, *run, *look])
 

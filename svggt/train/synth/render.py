@@ -1,0 +1,215 @@
+"""Clips: places seen by cameras that walk through them, under light, through a lens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from svggt.train.batch import ClipBatch
+from svggt.train.batch import rays as camera_rays
+from svggt.train.synth.chance import Chance
+from svggt.train.synth.furniture import CYLINDER, ELLIPSOID
+from svggt.train.synth.materials import albedo, make_materials
+from svggt.train.synth.places import Places, make_places
+from svggt.train.synth.trace import NOTHING, Rays, nearest, room_distance
+from svggt.train.synth.walks import make_walks
+
+_FAR = 60.0  # metres from which depth counts as unknown
+_FACES = 6  # of a room
+_CLOSE = 0.25  # metres: a clip that is nearer to things for a twentieth of it is not good
+_SKY = 0.35  # of a clip must not be unknown
+_LIFT = 1e-3  # metres from a surface that a ray of light starts
+
+
+@dataclass(frozen=True, eq=False)
+class Met:
+    """What rays met, N in each of B places.
+
+    Attributes:
+        distance: (B, N) in units of the rays' directions; `NOTHING` for the sky.
+        surface: (B, N) number: primitives, then the room's faces.
+        normal: (B, N, 3) of length 1, towards where the ray came from.
+        u: (B, N) metres along the surface.
+        v: (B, N) metres across.
+    """
+
+    distance: Tensor
+    surface: Tensor
+    normal: Tensor
+    u: Tensor
+    v: Tensor
+
+
+@torch.no_grad()
+def render_clips(
+    count: int, frames: int, size: tuple[int, int], chance: Chance, shadows: bool = True
+) -> ClipBatch:
+    """Renders clips, exact in depth, cameras and motion.
+
+    Args:
+        count: of clips.
+        frames: of each.
+        size: (H, W) of the pictures.
+        chance: draws everything.
+        shadows: cast a ray of light from every pixel too.
+    """
+    height, width = size
+    places = make_places(count, chance)
+    poses = make_walks(places, frames, chance)
+    views = _fields_of_view(count, size, chance)
+    directions = torch.einsum("bsij,bhwj->bshwi", poses[..., :3], camera_rays(size, views))
+    origins = poses[:, :, None, None, :, 3].expand_as(directions)
+    when = torch.arange(frames, device=chance.device, dtype=poses.dtype)
+    when = when[None, :, None, None].expand(count, -1, height, width)
+    rays = Rays(origins.flatten(1, 3), directions.flatten(1, 3), when.flatten(1))
+    met = meet(places, rays)
+    colors = _lit(places, rays, met, chance, shadows)
+    images = colors.unflatten(1, (frames, height, width)).permute(0, 1, 4, 2, 3)
+    depth = torch.where(met.distance < _FAR, met.distance, 0.0)
+    depth = depth.unflatten(1, (frames, height, width))  # the rays' z is 1 in their cameras
+    return ClipBatch(
+        images=_photographed(images, chance),
+        depth=depth,
+        world_from_cam=poses,
+        fields_of_view=views,
+        moving=_moving(places, met).unflatten(1, (frames, height, width)),
+        good=_good(depth),
+    )
+
+
+def meet(places: Places, rays: Rays) -> Met:
+    """Primitives and the room, whichever is nearer."""
+    distance, number = nearest(places, rays)
+    wall_distance, face = room_distance(places, rays)
+    primitives = places.shape.shape[1]
+    walls = wall_distance < distance
+    distance = torch.minimum(distance, wall_distance)
+    surface = torch.where(walls, primitives + face, number)
+    normal, u, v = _surfaces(places, rays, distance, number)
+    face_normal, face_u, face_v = _faces(rays, distance, face)
+    normal = torch.where(walls[..., None], face_normal, normal)
+    normal = torch.where((normal * rays.direction).sum(-1, keepdim=True) > 0, -normal, normal)
+    return Met(
+        distance, surface, normal, torch.where(walls, face_u, u), torch.where(walls, face_v, v)
+    )
+
+
+def _surfaces(
+    places: Places, rays: Rays, distance: Tensor, number: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normals and coordinates where rays met primitives."""
+    rows = torch.arange(len(number), device=number.device)[:, None]
+    rotation, half = places.rotation[rows, number], places.half[rows, number]
+    moved = rays.frame[..., None] * places.velocity[rows, number]
+    point = rays.origin + distance[..., None] * rays.direction
+    offset = point - places.centre[rows, number] - moved
+    inside = torch.einsum("bnij,bni->bnj", rotation, offset)  # metres, the part's own axes
+    unit = inside / half
+    steepest = unit.abs().argmax(-1)
+    flat = F.one_hot(steepest, 3) * unit.sign()
+    round_ = unit / half
+    cap = unit[..., 1].abs() > unit[..., ::2].norm(dim=-1)
+    upright = torch.tensor([1.0, 0, 1.0], device=unit.device)
+    wall = torch.where(cap[..., None], (1 - upright) * unit, upright * round_)
+    shape = places.shape[rows, number][..., None]
+    own = torch.where(shape == ELLIPSOID, round_, torch.where(shape == CYLINDER, wall, flat))
+    normal = F.normalize(torch.einsum("bnij,bnj->bni", rotation, own.to(unit.dtype)), dim=-1)
+    side = own.abs().argmax(-1)
+    u = torch.where(side == 0, inside[..., 2], inside[..., 0])
+    v = torch.where(side == 1, inside[..., 2], inside[..., 1])
+    return normal, u, v
+
+
+def _faces(rays: Rays, distance: Tensor, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of floor, ceiling and walls."""
+    point = rays.origin + distance[..., None] * rays.direction
+    axis = torch.tensor([1, 1, 0, 0, 2, 2], device=face.device)[face]
+    normal = F.one_hot(axis, 3).to(point.dtype)
+    u = torch.where(axis == 0, point[..., 2], point[..., 0])
+    v = torch.where(axis == 1, point[..., 2], point[..., 1])
+    return normal, u, v
+
+
+def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) -> Tensor:
+    """Colours (B, N, 3): a lamp in a room, the sun outside, and light from everywhere."""
+    count, primitives = places.shape.shape
+    pieces = int(places.piece.max()) + 1
+    faces = pieces + torch.arange(_FACES, device=chance.device).expand(count, -1)
+    materials = make_materials(
+        count, primitives + _FACES, torch.cat([places.piece, faces], dim=1), chance
+    )
+    point = rays.origin + met.distance.clamp_max(_FAR)[..., None] * rays.direction
+    lamp = torch.stack(
+        [
+            0.7 * places.half_room[:, 0] * chance.uniform(count, low=-1),
+            -chance.uniform(count, low=0.7, high=0.98) * places.height,
+            0.7 * places.half_room[:, 1] * chance.uniform(count, low=-1),
+        ],
+        dim=-1,
+    )
+    sun = point.new_tensor([0.0, -30.0, 0.0]) + 20 * chance.normal(count, 3)
+    sun = torch.cat([sun[:, :1], -sun[:, 1:2].abs() - 10, sun[:, 2:]], dim=1)
+    outside = places.open_air[:, None]
+    light = torch.where(outside, sun, lamp)[:, None]
+    towards = light - point
+    reach = towards.norm(dim=-1, keepdim=True)
+    facing = ((met.normal * towards).sum(-1, keepdim=True) / reach).clamp_min(0)
+    falls_off = torch.where(outside[..., None], 1.0, 1 / (1 + 0.15 * reach**2))
+    direct = chance.uniform(count, 1, 1, low=0.6, high=2.0) * facing * falls_off
+    if shadows:
+        direct = direct * _reached(places, point + _LIFT * met.normal, towards, rays.frame)
+    up = 0.5 - 0.5 * met.normal[..., 1:2]
+    ambient = chance.uniform(count, 1, 1, low=0.4, high=0.9) * (0.6 + 0.4 * up)
+    tint = 1 + 0.08 * chance.normal(count, 1, 3)
+    colors = albedo(materials.of(met.surface), met.u, met.v) * (ambient + direct * tint)
+    sky = chance.uniform(count, 1, 3, low=0.5, high=1.0)
+    height = F.normalize(rays.direction, dim=-1)[..., 1:2]
+    return torch.where(met.distance[..., None] < NOTHING, colors, sky * (1 + 0.4 * height))
+
+
+def _reached(places: Places, start: Tensor, towards: Tensor, frame: Tensor) -> Tensor:
+    """(B, N, 1): 1 where light arrives, a little where something stands before it."""
+    distance, _ = nearest(places, Rays(start, towards, frame))
+    return torch.where(distance < 1, 0.15, 1.0)[..., None]
+
+
+def _photographed(images: Tensor, chance: Chance) -> Tensor:
+    """Exposure, gamma, a soft lens and a noisy sensor, (B, S, 3, H, W) in [0, 1]."""
+    count, frames = images.shape[:2]
+    exposure = 0.25 * chance.normal(count, 1, 1, 1, 1) + 0.03 * chance.normal(
+        count, frames, 1, 1, 1
+    )
+    bright = images * exposure.exp()
+    bright = 1.15 * bright / (1 + 0.25 * bright)  # highlights are kept
+    seen = bright.clamp(1e-4, 1) ** chance.uniform(count, 1, 1, 1, 1, low=0.55, high=1.2)
+    soft = F.avg_pool2d(F.pad(seen.flatten(0, 1), (1, 1, 1, 1), mode="replicate"), 3, 1)
+    share = 0.6 * chance.happens(count, 1, 1, 1, 1, share=0.5)
+    seen = seen * (1 - share) + soft.unflatten(0, (count, frames)) * share
+    grain = chance.uniform(count, 1, 1, 1, 1, high=0.03)
+    return (seen + grain * chance.normal(*images.shape)).clamp(0, 1)
+
+
+def _fields_of_view(count: int, size: tuple[int, int], chance: Chance) -> Tensor:
+    """(B, 2) vertical and horizontal, of square pixels; the longer side spans 43 to 83 degrees."""
+    height, width = size
+    longer = chance.uniform(count, low=0.75, high=1.45)
+    focal = max(size) / 2 / torch.tan(longer / 2)
+    return 2 * torch.atan(torch.stack([height / 2 / focal, width / 2 / focal], dim=-1))
+
+
+def _moving(places: Places, met: Met) -> Tensor:
+    """(B, N) of what moves by itself."""
+    moves = (places.velocity != 0).any(-1)
+    still = torch.zeros(len(moves), _FACES, dtype=torch.bool, device=moves.device)
+    return torch.cat([moves, still], dim=1).gather(1, met.surface)
+
+
+def _good(depth: Tensor) -> Tensor:
+    """(B,): not within a thing, and not of the sky alone."""
+    known = depth > 0
+    enough = known.float().mean((1, 2, 3)) > _SKY
+    close = ((depth < _CLOSE) & known).float().mean((1, 2, 3)) < 0.05
+    return enough & close

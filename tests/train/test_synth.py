@@ -1,0 +1,178 @@
+"""Rendered clips: exact, seeded, and what they promise of motion."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from svggt.train.batch import camera_points, targets_of
+from svggt.train.batch import rays as camera_rays
+from svggt.train.matching import landings_of
+from svggt.train.poses import transform
+from svggt.train.synth.chance import Chance
+from svggt.train.synth.furniture import BOX, CYLINDER, ELLIPSOID, PIECES
+from svggt.train.synth.places import Places, make_places, rotation_by
+from svggt.train.synth.render import meet, render_clips
+from svggt.train.synth.trace import NOTHING, Rays, nearest
+from svggt.train.synth.walks import STEPS, make_walks
+
+CPU = torch.device("cpu")
+SIZE = (42, 56)
+
+
+def one(shape: int, turn: Tensor | None = None, velocity: float = 0.0) -> Places:
+    """A place with one thing at (0, -1, 3), half as large as (1, 0.5, 0.25)."""
+    none = torch.zeros(1)
+    return Places(
+        half_room=torch.full((1, 2), 50.0),
+        height=torch.full((1,), 50.0),
+        open_air=torch.ones(1, dtype=torch.bool),
+        shape=torch.tensor([[shape]]),
+        rotation=(torch.eye(3) if turn is None else turn)[None, None],
+        centre=torch.tensor([[[0.0, -1.0, 3.0]]]),
+        half=torch.tensor([[[1.0, 0.5, 0.25]]]),
+        velocity=torch.tensor([[[0.0, 0.0, velocity]]]),
+        piece=none.long()[None],
+        middles=torch.zeros(1, 1, 3),
+    )
+
+
+def ray(x: float, y: float, dx: float = 0.0, dy: float = 0.0, frame: float = 0.0) -> Rays:
+    return Rays(
+        torch.tensor([[[x, y, 0.0]]]), torch.tensor([[[dx, dy, 1.0]]]), torch.tensor([[frame]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "x", "expected"),
+    [
+        (BOX, 0.0, 2.75),
+        (BOX, 0.9, 2.75),
+        (BOX, 1.1, NOTHING),
+        (ELLIPSOID, 0.0, 2.75),
+        (ELLIPSOID, 0.6, 3 - 0.25 * 0.8),
+        (CYLINDER, 0.6, 3 - 0.25 * 0.8),
+        (CYLINDER, 1.01, NOTHING),
+    ],
+)
+def test_a_ray_meets_a_thing_where_it_is(shape: int, x: float, expected: float) -> None:
+    distance, _ = nearest(one(shape), ray(x, -1.0))
+    assert distance.item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_cylinder_has_caps_and_a_turned_box_is_deeper() -> None:
+    above = Rays(
+        torch.tensor([[[0.3, -4.0, 3.0]]]), torch.tensor([[[0.0, 1.0, 0.0]]]), torch.zeros(1, 1)
+    )
+    assert nearest(one(CYLINDER), above)[0].item() == pytest.approx(2.5, abs=1e-4)
+    quarter = rotation_by(torch.tensor([0.0, torch.pi / 2, 0.0]))
+    assert nearest(one(BOX, quarter), ray(0.0, -1.0))[0].item() == pytest.approx(2.0, abs=1e-4)
+
+
+def test_what_moves_is_met_where_it_is_then() -> None:
+    place = one(BOX, velocity=0.1)
+    assert nearest(place, ray(0.0, -1.0, frame=5.0))[0].item() == pytest.approx(3.25, abs=1e-4)
+
+
+def test_from_within_a_thing_is_not_seen() -> None:
+    inside = Rays(
+        torch.tensor([[[0.0, -1.0, 3.0]]]), torch.tensor([[[0.0, 0.0, 1.0]]]), torch.zeros(1, 1)
+    )
+    assert nearest(one(BOX), inside)[0].item() == NOTHING
+
+
+def test_a_point_is_where_every_camera_sees_it() -> None:
+    """What one camera sees nothing hides from another but what that one sees itself."""
+    chance = Chance(3, CPU)
+    places = make_places(4, chance)
+    places = replace(places, velocity=0 * places.velocity)
+    poses = make_walks(places, 3, chance)
+    views = torch.full((4, 2), 0.9)
+    seen = torch.einsum("bij,bhwj->bhwi", poses[:, 0, :, :3], camera_rays(SIZE, views)).flatten(
+        1, 2
+    )
+    start = poses[:, 0, None, :, 3].expand_as(seen)
+    now = torch.zeros(seen.shape[:2])
+    met = meet(places, Rays(start, seen, now))
+    there = met.distance < 60
+    points = start + met.distance[..., None] * seen
+    other = poses[:, 2, None, :, 3].expand_as(seen)
+    back = meet(places, Rays(other, points - other, now)).distance
+    assert (back[there] <= 1 + 1e-3).all()  # something is met there at the latest
+    assert (torch.abs(back[there] - 1) < 1e-3).float().mean() > 0.3  # much is in sight of both
+
+
+def test_depth_unprojected_is_where_the_frames_agree() -> None:
+    """Targets, matches and masks of rendered clips fit together."""
+    clip = render_clips(6, 3, SIZE, Chance(5, CPU), shadows=False)
+    targets = targets_of(clip)
+    world = transform(camera_points(clip), clip.world_from_cam[:, :, None, None])
+    assert torch.isfinite(world).all() and torch.isfinite(targets.pose_enc).all()
+    landings = landings_of(targets, patch=14)
+    assert landings.seen[clip.good].float().mean() > 0.1
+
+
+def test_the_same_seed_is_the_same_clip() -> None:
+    first, again, other = (render_clips(2, 2, SIZE, Chance(seed, CPU)) for seed in (1, 1, 2))
+    for field in fields(first):
+        assert torch.equal(getattr(first, field.name), getattr(again, field.name)), field.name
+    assert not torch.equal(first.depth, other.depth)
+
+
+@pytest.mark.parametrize("size", [(42, 56), (56, 42), (28, 70)])
+def test_pictures_are_pictures(size) -> None:
+    clip = render_clips(3, 2, size, Chance(7, CPU))
+    assert clip.images.shape == (3, 2, 3, *size) and clip.depth.shape == (3, 2, *size)
+    assert clip.images.min() >= 0 and clip.images.max() <= 1
+    assert clip.images.std(dim=(-1, -2)).mean() > 0.03  # something is in them
+    tangents = torch.tan(clip.fields_of_view / 2)
+    assert torch.allclose(tangents[:, 1] / tangents[:, 0], torch.tensor(size[1] / size[0]))
+
+
+def test_cameras_move_as_a_hand_does() -> None:
+    chance = Chance(11, CPU)
+    places = make_places(64, chance)
+    poses = make_walks(places, 8, chance)
+    steps = torch.diff(poses[..., 3], dim=1).norm(dim=-1)
+    assert steps.median() > STEPS[0] and steps.max() < 6 * STEPS[1]
+    half = torch.stack(
+        [places.half_room[:, 0], 0.5 * places.height, places.half_room[:, 1]], dim=-1
+    )
+    middle = torch.stack([0 * places.height, -0.5 * places.height, 0 * places.height], dim=-1)
+    assert ((poses[..., 3] - middle[:, None]).abs() < half[:, None]).all()  # within the room
+    rotation = poses[..., :3]
+    assert torch.allclose(rotation @ rotation.transpose(-1, -2), torch.eye(3), atol=1e-4)
+    assert (torch.linalg.det(rotation) > 0.99).all()
+    assert (rotation[..., 1, 1] > 0).float().mean() > 0.95  # nearly upright
+
+
+def test_most_clips_are_good_and_some_things_move() -> None:
+    clip = render_clips(40, 2, (28, 42), Chance(13, CPU), shadows=False)
+    assert clip.good.float().mean() > 0.6
+    moving = clip.moving.flatten(1).any(1)
+    assert 0.02 < moving.float().mean() < 0.6
+
+
+def test_what_does_not_move_stays() -> None:
+    """One camera, two moments: depth differs only where something that moves is or was."""
+    chance = Chance(17, CPU)
+    places = make_places(12, chance)
+    pose = make_walks(places, 1, chance)[:, 0]
+    views = torch.full((12, 2), 0.9)
+    seen = torch.einsum("bij,bhwj->bhwi", pose[..., :3], camera_rays((28, 42), views)).flatten(1, 2)
+    start = pose[:, None, :, 3].expand_as(seen)
+    moves = torch.cat([(places.velocity != 0).any(-1), torch.zeros(12, 6, dtype=torch.bool)], dim=1)
+    first, later = (
+        meet(places, Rays(start, seen, torch.full(seen.shape[:2], t))) for t in (0.0, 4.0)
+    )
+    still = ~moves.gather(1, first.surface) & ~moves.gather(1, later.surface)
+    assert torch.equal(first.distance[still], later.distance[still]) and not still.all()
+
+
+def test_furniture_stands_on_the_floor() -> None:
+    for piece in PIECES:
+        lowest = min(part.centre[1] - part.half[1] - part.thick[1] for part in piece)
+        assert -0.03 <= lowest <= 0.01

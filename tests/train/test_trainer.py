@@ -1,0 +1,121 @@
+"""The trainer: a slice goes on exactly, and what should fall falls."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from svggt.checkpoints import EMBEDDED_FILE, load_model
+from svggt.devices import choose_device
+from svggt.train.optim import Muon, make_optimisers, orthogonal
+from svggt.train.sheet import write_clip
+from svggt.train.slices import read_network, train_slice
+from svggt.train.trainer import Shape, Trainer, TrainOptions, rendered
+from svggt.truth import PosedFolder
+
+CPU = torch.device("cpu")
+OPTIONS = TrainOptions(seed=3, warmup=2, matching_layers=(1,))
+CLIPS = rendered((Shape(2, 3, (28, 42)), Shape(1, 2, (42, 28))), seed=0, device=CPU)
+
+
+def trainer(network) -> Trainer:
+    return Trainer(copy.deepcopy(network).requires_grad_(True), OPTIONS, CLIPS)
+
+
+def weights(made: Trainer) -> dict[str, torch.Tensor]:
+    return made.network.state_dict()
+
+
+def test_a_slice_goes_on_exactly(tiny, tmp_path: Path) -> None:
+    """Four steps are two, a file, and two more: weights, averages and losses alike."""
+    whole, parted = trainer(tiny.network), trainer(tiny.network)
+    expected = [whole.take_step() for _ in range(4)]
+    found = [parted.take_step() for _ in range(2)]
+    parted.save(tmp_path / "slice.pt")
+    resumed = trainer(tiny.network)
+    resumed.load(tmp_path / "slice.pt")
+    found += [resumed.take_step() for _ in range(2)]
+    assert found == expected
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(resumed)[name]), name
+        assert torch.equal(whole.averaged()[name], resumed.averaged()[name]), name
+
+
+def test_every_weight_that_is_used_learns(tiny) -> None:
+    made = trainer(tiny.network)
+    before = copy.deepcopy(weights(made))
+    for _ in range(2):
+        made.take_step()
+    unmoved = {n for n, tensor in weights(made).items() if torch.equal(tensor, before[n])}
+    assert all("track_head" in name or "mask_token" in name for name in unmoved), unmoved
+
+
+def test_orthogonal_updates_move_all_directions_alike() -> None:
+    given = torch.randn(2, 12, 30) * torch.logspace(0, -1, 12)[:, None]
+    values = torch.linalg.svdvals(orthogonal(given))
+    assert values.min() > 0.5 and values.max() < 1.4
+    assert torch.linalg.svdvals(given).min() < 0.25 * torch.linalg.svdvals(given).max()
+    turned = orthogonal(given.mT).mT
+    assert torch.allclose(turned, orthogonal(given), atol=1e-5)
+
+
+def test_every_parameter_has_one_optimiser(tiny) -> None:
+    network = copy.deepcopy(tiny.network).requires_grad_(True)
+    muon, adam = make_optimisers(network, 1e-3)
+    groups = [p for o in (muon, adam) for g in o.param_groups for p in g["params"]]
+    assert isinstance(muon, Muon) and len(groups) == len(list(network.parameters()))
+    assert len({id(p) for p in groups}) == len(groups)
+
+
+@pytest.mark.slow
+def test_one_clip_is_learnt(tiny) -> None:
+    """The same clips over and over: every loss falls."""
+    fixed = CLIPS(0)
+    made = Trainer(
+        copy.deepcopy(tiny.network).requires_grad_(True),
+        TrainOptions(lr=2e-3, warmup=10, causal=0.0, shuffled=0.0, matching_layers=(1,)),
+        lambda step: fixed,
+    )
+    told = [made.take_step() for _ in range(120)]
+    for name in ("camera", "depth", "points", "matching"):
+        first, last = (np.mean([t[name] for t in part]) for part in (told[:5], told[-5:]))
+        assert last < 0.8 * first, (name, first, last)
+
+
+def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
+    """What leaves it loads as any weights do; the log has a line a step."""
+    options, folder = TrainOptions(warmup=2), tmp_path / "run"
+    first = train_slice(folder, EMBEDDED_FILE, 0.0001, options, CLIPS)
+    second = train_slice(folder, EMBEDDED_FILE, 0.0001, options, CLIPS)
+    assert second.step == first.step + 1 == 2
+    rows = (folder / "log.csv").read_text().splitlines()
+    assert len(rows) == 3 and rows[0].startswith("step,loss,camera")
+    loaded = load_model(str(folder / "weights.safetensors"), choose_device())
+    assert loaded.network.config == embedded.network.config
+    travelled, step = read_network(folder / "weights.safetensors", CPU)
+    assert step == 2
+    for name, tensor in travelled.state_dict().items():
+        assert torch.allclose(tensor, second.averaged()[name], atol=2e-3, rtol=2e-3), name
+
+
+@pytest.mark.slow
+def test_a_rendered_clip_is_a_folder_that_is_read(tmp_path: Path) -> None:
+    write_clip(tmp_path, 2, 0, CPU)
+    folder = PosedFolder.open(tmp_path, 1)
+    assert len(folder.pictures) == 2 and folder.truth.focal is not None
+    depth = folder.depth(1)
+    assert depth.shape == (126, 168) and 0.2 < np.median(depth[depth > 0]) < 60
+
+
+def test_what_trains_needs_little_else() -> None:
+    """A machine for training has no tyro, av, viser, gradio, trimesh and hub."""
+    code = "import sys, svggt.train.__main__; print(*sorted(n.split('.')[0] for n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    missing = {"tyro", "av", "viser", "gradio", "trimesh", "huggingface_hub", "cv2", "cmap"}
+    assert not missing & set(done.stdout.split())
