@@ -89,6 +89,11 @@ class Session:
         return self._progress
 
     @property
+    def leaves(self) -> bool:
+        """Whether it leaves memory, or has left."""
+        return self._closed
+
+    @property
     def running(self) -> bool:
         """Whether a run is under way."""
         return self._progress.state == "running"

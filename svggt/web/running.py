@@ -179,7 +179,7 @@ class RunEvents:
                 watcher = self._watcher(session, owns)
                 # In a thread: it encodes pictures.
                 yield await asyncio.to_thread(watched, self._c, watcher, progress)
-            if progress.state != "running":
+            if progress.state != "running" and not session.leaves:
                 return
             await asyncio.sleep(_WATCH_SECONDS)
         yield watched(self._c, None, Progress(message=_ENDED if owns else _GONE))
