@@ -84,12 +84,7 @@ class Seen:
         if number is None:
             return None
         pose, depth = truth.world_from_cam[number], truth.depth(number)
-        grid = tuple(-(-side // _STRIDE) for side in size)
-        if depth is None:
-            return cls(
-                pose, np.zeros(grid), None if truth.intrinsics is None else np.zeros((*grid, 3))
-            )
-        depth = metrics.resample(depth, size)
+        depth = np.zeros(size) if depth is None else metrics.resample(depth, size)
         if truth.intrinsics is None:
             return cls(pose, depth[::_STRIDE, ::_STRIDE], None)
         intrinsics = truth.intrinsics * np.array([[size[1]], [size[0]], [1]])

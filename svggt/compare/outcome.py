@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,13 +135,22 @@ def compare(a: Shots, b: Shots, truth: Truth | None) -> Compared:
         total += said.seconds
         streamed.append(Latency(len(seen), said.seconds, total, said.memory_bytes, said.peak_bytes))
         true.append(None if truth is None else Seen.true(truth, said.time_s, said.depth.shape))
-    points_a, points_b = (world_of(pair[i] for pair in seen) for i in (0, 1))
     return Compared(
         agreement_of(seen),
         (_accuracy((s[0] for s in seen), true), _accuracy((s[1] for s in seen), true)),
-        similarity_of(points_b, points_a),
+        _to_a(seen),
         tuple(streamed),
     )
+
+
+def brings_together(a: Shots, b: Shots) -> Similarity:
+    """What brings B's world to A's, where nothing else of a comparison is wanted."""
+    return _to_a([(Seen.of(one), Seen.of(other)) for one, other in zip(a, b, strict=True)])
+
+
+def _to_a(seen: Sequence[tuple[Seen, Seen]]) -> Similarity:
+    points_a, points_b = (world_of(pair[i] for pair in seen) for i in (0, 1))
+    return similarity_of(points_b, points_a)
 
 
 def _accuracy(seen: Iterable[Seen], true: list[Seen | None]) -> Agreement | None:

@@ -23,7 +23,7 @@ from PIL import Image
 from svggt.checkpoints import ASSETS
 from svggt.clips import Clip
 from svggt.compare import figures
-from svggt.compare.outcome import Outcome, compare
+from svggt.compare.outcome import Outcome, brings_together
 from svggt.compare.shown import INKS, Shown
 from svggt.compare.views import Views
 from svggt.compare.ways import Way
@@ -49,7 +49,7 @@ def write_report(outcome: Outcome, a: Shots, b: Shots, command: str | None, out:
         command: that makes it again; None where a camera's pictures are gone.
         out: a folder.
     """
-    views = Views(Shown(a, b, compare(a, b, None).to_a))
+    views = Views(Shown(a, b, brings_together(a, b)))
     Image.fromarray(views.behind(a.count // 2)).save(out / "views.png")
     views.write_film(out / "views.mp4", a.on_frame)
     for name in _PLOTS:

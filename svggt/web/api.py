@@ -19,10 +19,9 @@ from svggt.progress import Progress
 from svggt.scene import Cameras, Look, Show
 from svggt.session import Session
 from svggt.sessions import Sessions
-from svggt.settings import Storage, StreamSettings
+from svggt.settings import Storage
 from svggt.web import pictures
-from svggt.web.begin import Beginner, Wanted, whole_number
-from svggt.web.drawers import MAX_WINDOW
+from svggt.web.begin import Beginner, Wanted, settings_of
 from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import address_of
 from svggt.web.sharing import export_address
@@ -90,15 +89,8 @@ class Api:
         names = [each.name for each in EXAMPLES]
         if source == "example" and example not in names:
             raise BadInput(f"There is no example {example}. Choose one of {', '.join(names)}.")
-        settings = StreamSettings(
-            model=model or next(iter(self._sessions.worker.models)),
-            memory=memory,
-            window=whole_number(window, 1, MAX_WINDOW),
-            storage=storage,
-            published_camera_memory=published_camera_memory,
-            points=points,
-            refine=True,
-        )
+        chosen = model or next(iter(self._sessions.worker.models))
+        settings = settings_of(chosen, memory, window, storage, published_camera_memory, points)
         paths = [str(file.get("path", "")) for file in files or []]
         index = names.index(example) if example in names else 0
         most = self._beginner.limits.max_frames if max_frames is None else max_frames

@@ -13,7 +13,8 @@ from svggt.live import Camera, LiveClip
 from svggt.scene import Look
 from svggt.session import Session
 from svggt.sessions import Sessions
-from svggt.settings import StreamSettings
+from svggt.settings import Storage, StreamSettings
+from svggt.web.drawers import MAX_WINDOW
 from svggt.web.gallery import EXAMPLES
 from svggt.web.uploads import UploadFolder
 
@@ -114,6 +115,27 @@ class Beginner:
             return replace(clip, example=chosen.name, truth=chosen.truth)
         uploads = [self._uploads.check(file) for file in wanted.files]
         return open_clip(uploads, width, wanted.rate or None, limits)
+
+
+def settings_of(
+    model: str,
+    memory: str,
+    window: float | None,
+    storage: Storage,
+    published_camera_memory: bool,
+    points: bool,
+    refine: bool = True,
+) -> StreamSettings:
+    """Of a stream, as the page and scripts ask for it; the window is kept within its range."""
+    return StreamSettings(
+        model=model,
+        memory="full" if memory == "full" else "window",
+        window=whole_number(window, 1, MAX_WINDOW),
+        storage=storage,
+        published_camera_memory=published_camera_memory,
+        points=points,
+        refine=refine,
+    )
 
 
 def whole_number(value: float | None, low: int, high: int) -> int:

@@ -64,7 +64,6 @@ class CompareApi:
             raise BadInput("There is nothing to compare yet. Press Start first.")
         if model is not None and model not in offered:
             raise BadInput(f"There is no model {model}. Choose one of {', '.join(offered)}.")
-        head = "point head" if points else ""
         asked = asked_of(
             mode,
             cameras,
@@ -73,7 +72,7 @@ class CompareApi:
             window,
             storage,
             published_camera_memory,
-            head,
+            points,
             every,
             frames,
         )

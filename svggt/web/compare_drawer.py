@@ -27,7 +27,7 @@ _INKS = {"A": INKS[0], "B": INKS[1]}
 
 @dataclass(frozen=True)
 class Other:
-    """What B is made of; see `svggt.web.comparing.asked_of`.
+    """What B is made of; see `svggt.web.comparing.CompareEvents`.
 
     Attributes:
         every: begin again with every so many frames; 0: once.
@@ -47,7 +47,7 @@ class Other:
 
     @property
     def all(self) -> list[Any]:
-        """In the order of `asked_of`."""
+        """In the order that they are read in."""
         return [getattr(self, field.name) for field in fields(self)]
 
 

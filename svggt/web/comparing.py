@@ -19,11 +19,10 @@ from svggt.frames import BadInput
 from svggt.scene import Cameras
 from svggt.session import Session
 from svggt.sessions import Sessions
-from svggt.settings import Storage, StreamSettings
+from svggt.settings import Storage
 from svggt.web import layout, panels, pictures
-from svggt.web.begin import whole_number
+from svggt.web.begin import settings_of
 from svggt.web.compare_drawer import SAME, SLIDER
-from svggt.web.drawers import MAX_WINDOW
 from svggt.web.replay import report_address
 from svggt.web.sharing import export_address, prepared
 from svggt.web.updates import Changes
@@ -43,26 +42,19 @@ def asked_of(
     window: float | None,
     storage: Storage,
     published: bool,
-    points: str,
+    points: bool,
     every: float | None,
     frames: float | None,
 ) -> Asked:
-    """What the drawer's controls say; see `svggt.web.compare_drawer.Other`.
+    """What the page and scripts ask for.
 
     Raises:
         BadInput: a number is negative.
     """
     if min(every or 0, frames or 0) < 0:
         raise BadInput("Frames and how often B begins again are 0 or more.")
-    settings = StreamSettings(
-        model=model,
-        memory="full" if memory == "full" else "window",
-        window=whole_number(window, 1, MAX_WINDOW),
-        storage=storage,
-        published_camera_memory=published,
-        points=points == "point head",
-        refine=cameras == "refined",
-    )
+    refine = cameras == "refined"
+    settings = settings_of(model, memory, window, storage, published, points, refine)
     return Asked(Way(mode, settings, cameras), int(every or 0) or None, int(frames or 0) or None)
 
 
@@ -122,13 +114,28 @@ class CompareEvents:
             yield changes
 
     def _compare(
-        self, session: Session, mode: Mode, cameras: Cameras, model: str, *more: Any
+        self,
+        session: Session,
+        mode: Mode,
+        cameras: Cameras,
+        model: str,
+        memory: str,
+        window: float | None,
+        storage: Storage,
+        published: bool,
+        points: str,
+        every: float | None,
+        frames: float | None,
     ) -> None:
+        """What the drawer's controls say; see `svggt.web.compare_drawer.Other`."""
         about = session.recording.about
         name = about.settings.model if model == SAME and about is not None else model
         if name not in (SAME, *self._sessions.worker.offered):
             raise BadInput("These weights are not here any more. Reload the page.")
-        session.compare(asked_of(mode, cameras, name, *more))
+        head = points == "point head"
+        session.compare(
+            asked_of(mode, cameras, name, memory, window, storage, published, head, every, frames)
+        )
 
     async def _arrive(self, token: str | None, what: str) -> AsyncIterator[Changes]:
         """Shows the comparison of a session that was opened, if there is one."""

@@ -18,9 +18,9 @@ from svggt.progress import Progress
 from svggt.scene import Cameras
 from svggt.session import Session
 from svggt.sessions import Role, Sessions
-from svggt.settings import Storage, StreamSettings
-from svggt.web import drawers, layout
-from svggt.web.begin import Beginner, Wanted, whole_number
+from svggt.settings import Storage
+from svggt.web import layout
+from svggt.web.begin import Beginner, Wanted, settings_of
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
 from svggt.web.updates import Changes, Watcher, opened, refused, uncompared, watched
@@ -95,15 +95,8 @@ class RunEvents:
         request: gr.Request,
     ) -> AsyncIterator[Changes]:
         """Begins a run and follows it. A refusal is one sentence, and nothing else changes."""
-        settings = StreamSettings(
-            model=model_name,
-            memory="full" if memory == "full" else "window",
-            window=whole_number(window, 1, drawers.MAX_WINDOW),
-            storage=storage,
-            published_camera_memory=published,
-            points=points == "point head",
-            refine=True,
-        )
+        head = points == "point head"
+        settings = settings_of(model_name, memory, window, storage, published, head)
         look = look_of(show, cameras, confidence, point_size, parts)
         wanted = Wanted(kind, example, files or [], rate, max_frames, settings, look)
         begin = lambda: self._beginner.begin(token, wanted, address_of(request))  # noqa: E731
