@@ -34,6 +34,40 @@ class Browser:
     focal: float
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A view as browsers hold it, in their level world.
+
+    Attributes:
+        position: (3,).
+        target: (3,), that it turns about.
+        up: (3,).
+        fov: vertical, radians.
+    """
+
+    position: Array
+    target: Array
+    up: Array
+    fov: float
+
+    @classmethod
+    def of(cls, camera: viser.CameraHandle) -> Look:
+        """Where a browser looks now."""
+        return cls(camera.position, camera.look_at, camera.up_direction, camera.fov)
+
+    def turned(self, turn: transforms.SO3) -> Look:
+        """The same view of a world that is turned."""
+        return Look(turn @ self.position, turn @ self.target, turn @ self.up, self.fov)
+
+    def like(self, other: Look) -> bool:
+        """Whether a visitor would say that it is the same."""
+        near = 0.01 * float(np.linalg.norm(self.target - self.position))
+        return bool(
+            np.abs(self.position - other.position).max() < near
+            and np.abs(self.target - other.target).max() < near
+        )
+
+
 class Eye:
     """Moves the cameras of all browsers of a server.
 
@@ -120,19 +154,15 @@ class Eye:
             async def _(camera: viser.CameraHandle) -> None:
                 moved(camera)
 
-    def look_as(self, camera: viser.CameraHandle, turn: transforms.SO3) -> None:
-        """Puts the browsers where another scene's is.
-
-        Args:
-            camera: of the other scene's browser.
-            turn: from the other scene's level world to this one's.
-        """
+    def look_as(self, look: Look) -> None:
+        """Puts the owners' browsers where another scene's is."""
         for client in self._server.get_clients().values():
             if self._looks_on(client):
                 continue
-            mine = client.camera
-            mine.fov, mine.up_direction = camera.fov, turn @ camera.up_direction
-            mine.position, mine.look_at = turn @ camera.position, turn @ camera.look_at
+            with client.atomic():
+                camera = client.camera
+                camera.fov, camera.up_direction = look.fov, look.up
+                camera.position, camera.look_at = look.position, look.target
 
     def _looks_on(self, client: viser.ClientHandle) -> bool:
         """Whether a browser is a reader's: viser knows of no users, its connection of its path."""
