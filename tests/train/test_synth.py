@@ -115,6 +115,19 @@ def test_depth_unprojected_is_where_the_frames_agree() -> None:
     assert landings.seen[clip.good].float().mean() > 0.1
 
 
+def test_who_is_not_asked_is_not_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles of rays, of cameras and of lamps, meet what single rays meet among everything."""
+    clip = render_clips(6, 3, SIZE, Chance(19, CPU))
+    monkeypatch.setattr("svggt.train.synth.render.nearest", all_asked)
+    slowly = render_clips(6, 3, SIZE, Chance(19, CPU))
+    for field in fields(clip):
+        assert torch.equal(getattr(clip, field.name), getattr(slowly, field.name)), field.name
+
+
+def all_asked(places: Places, rays: Rays) -> tuple[Tensor, Tensor]:
+    return nearest(places, replace(rays, apex=None))
+
+
 def test_the_same_seed_is_the_same_clip() -> None:
     first, again, other = (render_clips(2, 2, SIZE, Chance(seed, CPU)) for seed in (1, 1, 2))
     for field in fields(first):

@@ -21,6 +21,7 @@ _FAR = 60.0  # metres from which depth counts as unknown
 _FACES = 6  # of a room
 _CLOSE = 0.25  # metres: a clip that is nearer to things for a twentieth of it is not good
 _SKY = 0.35  # of a clip must not be unknown
+_TILE = 14  # pixels of a side that are cast in one bundle
 _LIFT = 1e-3  # metres from a surface that a ray of light starts
 
 
@@ -52,31 +53,58 @@ def render_clips(
     Args:
         count: of clips.
         frames: of each.
-        size: (H, W) of the pictures.
+        size: (H, W) of the pictures, multiples of 14.
         chance: draws everything.
         shadows: cast a ray of light from every pixel too.
+
+    Raises:
+        ValueError: a size that is no multiple of 14.
     """
     height, width = size
+    if height % _TILE or width % _TILE:
+        raise ValueError(f"{width} x {height} pixels: both must be multiples of {_TILE}")
     places = make_places(count, chance)
     poses = make_walks(places, frames, chance)
     views = _fields_of_view(count, size, chance)
-    directions = torch.einsum("bsij,bhwj->bshwi", poses[..., :3], camera_rays(size, views))
-    origins = poses[:, :, None, None, :, 3].expand_as(directions)
-    when = torch.arange(frames, device=chance.device, dtype=poses.dtype)
-    when = when[None, :, None, None].expand(count, -1, height, width)
-    rays = Rays(origins.flatten(1, 3), directions.flatten(1, 3), when.flatten(1))
+    rays = _cast(poses, _tiled(camera_rays(size, views)))
     met = meet(places, rays)
     colors = _lit(places, rays, met, chance, shadows)
-    images = colors.unflatten(1, (frames, height, width)).permute(0, 1, 4, 2, 3)
+    images = _untiled(colors, frames, size).permute(0, 1, 4, 2, 3)
     depth = torch.where(met.distance < _FAR, met.distance, 0.0)
-    depth = depth.unflatten(1, (frames, height, width))  # the rays' z is 1 in their cameras
+    depth = _untiled(depth, frames, size)  # the rays' z is 1 in their cameras
     return ClipBatch(
         images=_photographed(images, chance),
         depth=depth,
         world_from_cam=poses,
         fields_of_view=views,
-        moving=_moving(places, met).unflatten(1, (frames, height, width)),
+        moving=_untiled(_moving(places, met), frames, size),
         good=_good(depth),
+    )
+
+
+def _tiled(pixels: Tensor) -> Tensor:
+    """(B, H, W, C) of a picture to (B, tiles, pixels, C): what lies together is cast together."""
+    tiles = pixels.unflatten(2, (-1, _TILE)).unflatten(1, (-1, _TILE))
+    return tiles.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def _untiled(values: Tensor, frames: int, size: tuple[int, int]) -> Tensor:
+    """(B, N, ...) in the order of `_cast` to (B, S, H, W, ...)."""
+    rows, columns = (side // _TILE for side in size)
+    tiles = values.unflatten(1, (frames, rows, columns, _TILE, _TILE))
+    return tiles.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+
+
+def _cast(poses: Tensor, ahead: Tensor) -> Rays:
+    """From cameras (B, S, 3, 4) in directions (B, tiles, pixels, 3) of their axes."""
+    directions = torch.einsum("bsij,btpj->bstpi", poses[..., :3], ahead)
+    origins = poses[:, :, None, :, 3].expand(-1, -1, ahead.shape[1], -1)
+    frame = torch.arange(poses.shape[1], device=poses.device, dtype=poses.dtype)
+    return Rays(
+        origins[:, :, :, None].expand_as(directions).flatten(1, 3),
+        directions.flatten(1, 3),
+        frame[None, :, None, None].expand(directions.shape[:-1]).flatten(1),
+        origins.flatten(1, 2),
     )
 
 
@@ -160,7 +188,7 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) ->
     falls_off = torch.where(outside[..., None], 1.0, 1 / (1 + 0.15 * reach**2))
     direct = chance.uniform(count, 1, 1, low=0.6, high=2.0) * facing * falls_off
     if shadows:
-        direct = direct * _reached(places, point + _LIFT * met.normal, towards, rays.frame)
+        direct = direct * _lit_by(light, places, point + _LIFT * met.normal, rays)
     up = 0.5 - 0.5 * met.normal[..., 1:2]
     ambient = chance.uniform(count, 1, 1, low=0.4, high=0.9) * (0.6 + 0.4 * up)
     tint = 1 + 0.08 * chance.normal(count, 1, 3)
@@ -170,9 +198,10 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) ->
     return torch.where(met.distance[..., None] < NOTHING, colors, sky * (1 + 0.4 * height))
 
 
-def _reached(places: Places, start: Tensor, towards: Tensor, frame: Tensor) -> Tensor:
+def _lit_by(light: Tensor, places: Places, start: Tensor, rays: Rays) -> Tensor:
     """(B, N, 1): 1 where light arrives, a little where something stands before it."""
-    distance, _ = nearest(places, Rays(start, towards, frame))
+    apex = None if rays.apex is None else light.expand_as(rays.apex)
+    distance, _ = nearest(places, Rays(start, light - start, rays.frame, apex))
     return torch.where(distance < 1, 0.15, 1.0)[..., None]
 
 
@@ -201,10 +230,10 @@ def _fields_of_view(count: int, size: tuple[int, int], chance: Chance) -> Tensor
 
 
 def _moving(places: Places, met: Met) -> Tensor:
-    """(B, N) of what moves by itself."""
+    """(B, N) of what moves by itself; the sky does not."""
     moves = (places.velocity != 0).any(-1)
     still = torch.zeros(len(moves), _FACES, dtype=torch.bool, device=moves.device)
-    return torch.cat([moves, still], dim=1).gather(1, met.surface)
+    return torch.cat([moves, still], dim=1).gather(1, met.surface) & (met.distance < NOTHING)
 
 
 def _good(depth: Tensor) -> Tensor:
