@@ -14,9 +14,7 @@ from PIL import Image
 Array = NDArray[Any]
 
 _HALF = 2  # depth is read at half size
-_SEVEN_SCENES = np.array(
-    [[525 / 640, 0, 0.5], [0, 525 / 480, 0.5], [0, 0, 1]]
-)  # of colour pictures
+SEVEN_SCENES = np.array([[525 / 640, 0, 0.5], [0, 525 / 480, 0.5], [0, 0, 1]])  # of colour pictures
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ class PosedFolder:
 
 def _intrinsics_of(folder: Path, picture: Path) -> Array | None:
     if not (folder / "poses.txt").is_file():
-        return _SEVEN_SCENES
+        return SEVEN_SCENES
     if not (folder / "K.txt").is_file():
         return None
     with Image.open(picture) as opened:

@@ -7,9 +7,9 @@ intrinsics nor scale are taken from the truth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,19 @@ from svggt import metrics
 from svggt.checkpoints import LoadedModel
 from svggt.frames import Fitter, Frame
 from svggt.model.policies import window
+from svggt.offline import predict_clip
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.refine.options import RefineOptions
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
 from svggt.stream import Stream
-from svggt.truth import PosedFolder
+from svggt.truth import PosedFolder, Truth
+
+Array = NDArray[Any]
 
 WINDOWS = (8, 32)
+_KNOWN = 0.1  # of a picture's depth: less says nothing
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class CameraFigures:
         windows: "8", "32", "all" -> {"rotation": q, "ate": q}.
         absrel_frame: depth, as corrected, with one scale a frame.
         absrel_clip: the same with one scale for the clip.
+        delta1: share of pixels within a factor of 1.25, with one scale a frame.
         log_scale_std: spread of the log scale between frames.
+        focal: |predicted / true - 1| of the focal length; NaN where the clip does not say.
         lost: frames whose refined pose is the camera head's motion.
         pieces: of the trajectory that nothing ties to each other.
     """
@@ -46,46 +52,80 @@ class CameraFigures:
     windows: dict[str, dict[str, float]]
     absrel_frame: float
     absrel_clip: float
+    delta1: float
     log_scale_std: float
+    focal: float
     lost: int
     pieces: int
 
 
-def camera_figures(
-    model: LoadedModel, folder: PosedFolder, cameras: Literal["head", "refined"], seed: int = 0
+def folder_frames(folder: PosedFolder, width: int) -> list[Frame]:
+    """Pictures of a folder, as a model of that width takes them."""
+    fitter = Fitter(width)
+    return [_frame(fitter, number, path) for number, path in enumerate(folder.pictures)]
+
+
+def head_figures(model: LoadedModel, frames: list[Frame], truth: Truth) -> CameraFigures:
+    """Of what the network says: a stream with a window of 8, or offline all frames at once."""
+    if model.causal:
+        stream = Stream(model, window(8))
+        predictions = [stream.step(frame) for frame in frames]
+    else:
+        predictions = predict_clip(model, frames, causal=False)
+    seen = _Seen(
+        [p.world_from_cam for p in predictions],
+        [p.depth for p in predictions],
+        [float(p.intrinsics[0, 0]) / p.depth.shape[1] for p in predictions],
+    )
+    return _figures(seen, truth)
+
+
+def refined_figures(
+    model: LoadedModel, frames: list[Frame], truth: Truth, seed: int = 0
 ) -> CameraFigures:
-    """Streams the folder's pictures and compares."""
-    predictions, corrections = _run(model, folder, seed)
-    refined = cameras == "refined"
-    poses = np.stack(
-        [
-            c.world_from_cam if refined else p.world_from_cam
-            for c, p in zip(corrections, predictions, strict=True)
-        ]
+    """Of a stream's cameras refined by tracking, and its depth as corrected."""
+    predictions, corrections = _refine(model, frames, seed)
+    seen = _Seen(
+        [c.world_from_cam for c in corrections],
+        [c.correct(p.depth) for c, p in zip(corrections, predictions, strict=True)],
+        [c.focal for c in corrections],
     )
-    depths = [
-        c.correct(p.depth) if refined else p.depth
-        for c, p in zip(corrections, predictions, strict=True)
-    ]
+    lost = sum(c.status == "lost" for c in corrections)
+    return replace(_figures(seen, truth), lost=lost, pieces=len({c.piece for c in corrections}))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a run makes of frames: world_from_cam, depth, and focal length by width."""
+
+    poses: list[Array]
+    depths: list[Array]
+    focals: list[float]
+
+
+def _figures(seen: _Seen, truth: Truth) -> CameraFigures:
+    focal = float("nan")
+    if truth.focal is not None:
+        focal = float(np.mean([abs(f / truth.focal - 1) for f in seen.focals]))
     return CameraFigures(
-        windows=_windows(poses, folder.world_from_cam),
-        **_depth_figures(depths, folder),
-        lost=sum(c.status == "lost" for c in corrections) if refined else 0,
-        pieces=len({c.piece for c in corrections}) if refined else 1,
+        windows=_windows(np.stack(seen.poses), truth.world_from_cam[: len(seen.poses)]),
+        **_depth_figures(seen.depths, truth),
+        focal=focal,
+        lost=0,
+        pieces=1,
     )
 
 
-def _run(
-    model: LoadedModel, folder: PosedFolder, seed: int
+def _refine(
+    model: LoadedModel, frames: list[Frame], seed: int
 ) -> tuple[list[FramePrediction], list[Correction]]:
     """Predictions, and the last correction of every frame."""
-    stream, fitter = Stream(model, window(8)), Fitter(model.input_width)
+    stream = Stream(model, window(8))
     predictions: list[FramePrediction] = []
     newest: dict[int, Correction] = {}
     with SolverProcess() as process:
         refiner = Refiner(WaitingSolver(process), RefineOptions(seed=seed))
-        for number, path in enumerate(folder.pictures):
-            frame = _frame(fitter, number, path)
+        for frame in frames:
             predictions.append(stream.step(frame))
             newest |= {c.frame: c for c in refiner.add(frame.grey, predictions[-1])}
         newest |= {c.frame: c for c in refiner.settle()}
@@ -97,7 +137,7 @@ def _frame(fitter: Fitter, number: int, path: Path) -> Frame:
         return fitter.frame(number, float(number), picture)
 
 
-def _windows(poses: NDArray[np.floating], truth: NDArray[np.floating]) -> dict:
+def _windows(poses: Array, truth: Array) -> dict[str, dict[str, float]]:
     found = {}
     for size in (*[n for n in WINDOWS if n < len(poses)], len(poses)):
         starts = metrics.window_starts(len(poses), size)
@@ -108,15 +148,15 @@ def _windows(poses: NDArray[np.floating], truth: NDArray[np.floating]) -> dict:
     return found
 
 
-def _depth_figures(depths: list[NDArray[np.float32]], folder: PosedFolder) -> dict[str, float]:
-    frame_errors, ratios, clip = [], [], []
+def _depth_figures(depths: list[Array], truth: Truth) -> dict[str, float]:
+    frame_errors, near, ratios, clip = [], [], [], []
     for number, depth in enumerate(depths):
-        true = folder.depth(number)
-        predicted = metrics.resample(depth, true.shape)
-        valid = true > 0
-        if valid.mean() < 0.1:
+        true = truth.depth(number)
+        if true is None or (true > 0).mean() < _KNOWN:
             continue
+        predicted, valid = metrics.resample(depth, true.shape), true > 0
         frame_errors.append(metrics.absrel(predicted, true))
+        near.append(metrics.delta1(predicted, true))
         ratios.append(float(np.median(np.log(true[valid] / predicted[valid]))))
         clip.append((predicted[valid], true[valid]))
     scale = np.exp(np.median(ratios))
@@ -124,5 +164,6 @@ def _depth_figures(depths: list[NDArray[np.float32]], folder: PosedFolder) -> di
     return {
         "absrel_frame": float(np.mean(frame_errors)),
         "absrel_clip": float(np.mean(whole)),
+        "delta1": float(np.mean(near)),
         "log_scale_std": float(np.std(ratios)),
     }

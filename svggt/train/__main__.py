@@ -1,58 +1,207 @@
-"""`python -m svggt.train NAME --help`."""
+"""`python -m svggt.train NAME --help`.
+
+Argparse, and what a command needs is imported by it: a machine for training has little else.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from svggt.train.machine import Machine
+from svggt.train.options import BESIDE_TRUTH, WAYS
+from svggt.train.real.clips import mixed, recorded
+from svggt.train.real.layouts import find_sequences
 from svggt.train.sheet import write_clip, write_sheet
-from svggt.train.slices import train_slice
-from svggt.train.trainer import TrainOptions
+from svggt.train.slices import Slice, facts_of, read_network, train_slice, write_pieces
+from svggt.train.source import SHAPES, rendered, scaled
+from svggt.train.trainer import Source
 
 _EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded.safetensors"
 
 
-def main() -> int:
-    """The command line; argparse, since a machine for training has little else."""
-    asked = _parser().parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if asked.name == "sheet":
-        write_sheet(asked.out, asked.seed, device)
-    elif asked.name == "clip":
-        write_clip(asked.out, asked.frames, asked.seed, device)
-    else:
-        options = TrainOptions(seed=asked.seed, lr=asked.lr, total=asked.total)
-        trainer = train_slice(asked.out, asked.weights, asked.minutes, options)
-        sys.stdout.write(f"step {trainer.step}\n")
+def train(asked: argparse.Namespace) -> None:
+    """Goes on with a slice, or begins one."""
+    way = WAYS[asked.name]
+    teacher = asked.teacher or (asked.weights if way.taught else None)
+    taught = (way.taught or BESIDE_TRUTH) if asked.taught is None else asked.taught
+    seed = facts_of(asked.weights).seed if asked.seed is None else asked.seed
+    options = replace(
+        way,
+        seed=seed,
+        lr=asked.lr,
+        total=asked.total,
+        truth=way.truth if asked.truth is None else asked.truth,
+        taught=taught if teacher else 0.0,
+        accumulate=asked.accumulate,
+        autocast=asked.bf16,
+        checkpointing=asked.checkpointing,
+        compiled=asked.compile,
+    )
+    wanted = Slice(asked.weights, options, teacher, asked.scale, _data(asked, seed))
+    trainer = train_slice(asked.out, wanted, asked.minutes)
+    if asked.split and trainer.machine.rank == 0:
+        pieces = write_pieces(asked.out / "weights.safetensors")
+        sys.stdout.write(f"{len(pieces)} pieces: cat weights.safetensors.* > weights.safetensors\n")
+    sys.stdout.write(f"step {trainer.step}\n{asked.out}\n")
+
+
+def _data(asked: argparse.Namespace, seed: int) -> Source | None:
+    """Recorded sequences beside rendered clips, by weight; None: rendered clips alone."""
+    if not asked.data:
+        return None
+    device, shapes = Machine().device, scaled(SHAPES, asked.scale)
+    sources = [(asked.rendered, rendered(shapes, seed, device))] if asked.rendered else []
+    for folder, weight in asked.data:
+        sequences = list(find_sequences(Path(folder)))
+        sources.append((float(weight), recorded(sequences, shapes, seed, device)))
+    return mixed(sources, seed)
+
+
+def sheet(asked: argparse.Namespace) -> None:
+    """A picture of rendered clips."""
+    write_sheet(asked.out, asked.seed, torch.device("cpu"))
+
+
+def clip(asked: argparse.Namespace) -> None:
+    """A rendered clip as a folder."""
+    write_clip(asked.out, asked.frames, asked.seed, torch.device("cpu"))
+
+
+def report(asked: argparse.Namespace) -> None:
+    """Curves of logs."""
+    from svggt.train.report import write_report
+
+    write_report(asked.folders, asked.out)
     sys.stdout.write(f"{asked.out}\n")
-    return 0
+
+
+def study(asked: argparse.Namespace) -> None:
+    """What makes pose learnt soonest."""
+    from svggt.train import study as studying
+    from svggt.train.report import plot_curves, read_log
+
+    names = asked.arms or list(studying.ARMS)
+    for name in names:
+        studying.run_arm(name, asked.out, asked.steps, asked.every)
+    logs = {name: read_log(studying.place_of(asked.out, name) / "log.csv") for name in names}
+    columns = ["rotation error", "translation error", "matched"]
+    plot_curves(logs, columns, asked.out / "study.png")
+    sys.stdout.write(studying.summary(logs) + f"\n{asked.out / 'study.png'}\n")
+
+
+def experiment(asked: argparse.Namespace) -> None:
+    """Students that are taught differently."""
+    if asked.name == "ablation":
+        from svggt.train.ablation import run_ablation as carry_out
+    else:
+        from svggt.train.failure import run_failure as carry_out
+    network = read_network(asked.weights, torch.device("cpu"))
+    sys.stdout.write(carry_out(network, asked.steps, asked.seeds, asked.out) + "\n")
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Decides whether B takes A's place."""
+    from svggt.train import compare as comparing
+
+    clips = list(comparing.held_out_clips(asked.folders, asked.width))
+    tables = [comparing.table_of(weights, clips) for weights in (asked.a, asked.b)]
+    for weights, table in zip((asked.a, asked.b), tables, strict=True):
+        sys.stdout.write(f"{weights}\n{comparing.markdown(table)}\n")
+    verdict = comparing.judge(*tables)
+    name, ratio = verdict.worst
+    sys.stdout.write(f"errors of B by A's: {verdict.ratio:.3f}; worst: {name} {ratio:.2f}\n")
+    sys.stdout.write(f"{'REPLACE' if verdict.replaces else 'KEEP'}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m svggt.train")
     commands = parser.add_subparsers(dest="name", required=True)
-    mixed = commands.add_parser("mixed", help="one set of weights for both ways of attending")
-    mixed.add_argument("out", type=Path, help="folder of the slice, gone on with if it is there")
-    mixed.add_argument("--weights", type=Path, default=_EMBEDDED, help="to begin from")
-    mixed.add_argument("--minutes", type=float, default=9.0, help="of this slice")
-    mixed.add_argument("--lr", type=float, default=3e-4, help="at its highest")
-    mixed.add_argument("--total", type=int, help="steps until it has fallen to nothing")
-    mixed.add_argument("--seed", type=int, default=0, help="of the clips")
-    sheet = commands.add_parser("sheet", help="a picture of rendered clips, to be looked at")
-    sheet.add_argument("out", type=Path, help="the PNG to write")
-    sheet.add_argument("--seed", type=int, default=0)
-    clip = commands.add_parser("clip", help="a rendered clip as a folder: images, depth, poses, K")
-    clip.add_argument("out", type=Path, help="the folder to write")
-    clip.add_argument("--frames", type=int, default=32)
-    clip.add_argument("--seed", type=int, default=0)
+    _add_ways(commands)
+    asked = commands.add_parser("sheet", help="a picture of rendered clips, to be looked at")
+    asked.add_argument("out", type=Path, help="the PNG to write")
+    asked.add_argument("--seed", type=int, default=0)
+    asked.set_defaults(run=sheet)
+    asked = commands.add_parser("clip", help="a rendered clip as a folder: images, depth, poses, K")
+    asked.add_argument("out", type=Path, help="the folder to write")
+    asked.add_argument("--frames", type=int, default=32)
+    asked.add_argument("--seed", type=int, default=0)
+    asked.set_defaults(run=clip)
+    asked = commands.add_parser("report", help="curves of one or more slices, as a PNG")
+    asked.add_argument("folders", type=Path, nargs="+", help="of slices")
+    asked.add_argument("--out", type=Path, default=Path("report.png"))
+    asked.set_defaults(run=report)
+    asked = commands.add_parser("compare", help="which weights are better; REPLACE or KEEP")
+    asked.add_argument("a", help="a preset or a file: what is there")
+    asked.add_argument("b", help="what might take its place")
+    asked.add_argument("--folders", type=Path, nargs="*", default=[], help="with poses, 7-Scenes")
+    asked.add_argument("--width", type=int, default=224, help="pixels of the pictures")
+    asked.set_defaults(run=compare)
+    _add_experiments(commands)
     return parser
+
+
+def _add_experiments(commands) -> None:
+    asked = commands.add_parser("study", help="what makes pose learnt soonest, from scratch")
+    asked.add_argument("out", type=Path, help="folder, gone on with if it is there")
+    asked.add_argument("--arms", nargs="*", help="some of them; all if left out")
+    asked.add_argument("--steps", type=int, default=800)
+    asked.add_argument("--every", type=int, default=25, help="steps between two measurements")
+    asked.set_defaults(run=study)
+    about = {
+        "ablation": "students with and without a teacher",
+        "failure": "what students inherit of teachers that fail",
+    }
+    for name, words in about.items():
+        asked = commands.add_parser(name, help=words)
+        asked.add_argument("out", type=Path, help="folder, gone on with if it is there")
+        asked.add_argument("--weights", type=Path, default=_EMBEDDED, help="that all begin from")
+        asked.add_argument("--steps", type=int, default=60, help="of each student")
+        asked.add_argument("--seeds", type=int, default=3 if name == "ablation" else 1)
+        asked.set_defaults(run=experiment)
+
+
+def _add_ways(commands) -> None:
+    about = {
+        "teacher": "all frames see each other",
+        "student": "a frame sees earlier ones, and learns what the teacher says",
+        "mixed": "one set of weights for both ways of attending",
+    }
+    for name, words in about.items():
+        way = commands.add_parser(name, help=words)
+        way.add_argument("out", type=Path, help="folder of the slice, gone on with if it is there")
+        way.add_argument("--weights", type=Path, default=_EMBEDDED, help="to begin from")
+        way.add_argument("--teacher", type=Path, help="weights that teach; student: its own")
+        way.add_argument("--taught", type=float, help="weight of what it says")
+        way.add_argument("--truth", type=float, help="weight of the truth; student: 0, else 1")
+        way.add_argument("--minutes", type=float, default=9.0, help="of this slice")
+        way.add_argument("--lr", type=float, default=3e-4, help="at its highest")
+        way.add_argument("--total", type=int, help="steps until it has fallen to nothing")
+        way.add_argument("--seed", type=int, help="of the clips; the weights' own if left out")
+        way.add_argument(
+            "--data",
+            nargs=2,
+            action="append",
+            metavar=("FOLDER", "WEIGHT"),
+            help="recorded sequences below a folder: TUM RGB-D, ScanNet, 7-Scenes, CUT3R, plain",
+        )
+        way.add_argument("--rendered", type=float, default=1.0, help="weight of rendered clips")
+        way.add_argument("--scale", type=int, default=1, help="times as many clips in a step")
+        way.add_argument("--accumulate", type=int, default=1, help="batches of a step")
+        way.add_argument("--bf16", action="store_true", help="the aggregator computes in bfloat16")
+        way.add_argument("--checkpointing", action="store_true", help="less memory, more time")
+        way.add_argument("--compile", action="store_true", help="compiled blocks")
+        way.add_argument("--split", action="store_true", help="weights in pieces of 15 MiB too")
+        way.set_defaults(run=train)
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        parsed = _parser().parse_args()
+        parsed.run(parsed)
     except ValueError as error:  # bad input; its message says what to do
         sys.exit(f"svggt: {error}")

@@ -19,7 +19,8 @@ class ClipBatch:
         depth: (B, S, H, W) z-depth in metres, 0 where nothing is or it is too far to count.
         world_from_cam: (B, S, 3, 4), metres.
         fields_of_view: (B, 2) vertical and horizontal, radians.
-        moving: (B, S, H, W) of what moves by itself.
+        motion: (B, S, H, W, 3) metres a frame that what is seen moves by itself, in the world.
+        when: (S,) number of every frame as time goes.
         good: (B,) whether a clip is worth learning from.
     """
 
@@ -27,15 +28,21 @@ class ClipBatch:
     depth: Tensor
     world_from_cam: Tensor
     fields_of_view: Tensor
-    moving: Tensor
+    motion: Tensor
+    when: Tensor
     good: Tensor
+
+    @property
+    def moving(self) -> Tensor:
+        """(B, S, H, W) of what moves by itself."""
+        return (self.motion != 0).any(-1)
 
     def reordered(self, order: Tensor) -> ClipBatch:
         """The same frames in another order (S,); the first one is the world then."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("images", "depth", "world_from_cam", "moving"):
+        for name in ("images", "depth", "world_from_cam", "motion"):
             named[name] = named[name][:, order]
-        return ClipBatch(**named)
+        return ClipBatch(**named | {"when": self.when[order]})
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +55,8 @@ class Targets:
         world_points: (B, S, H, W, 3).
         valid: (B, S, H, W) where depth is known.
         scale: (B,) metres of the unit.
+        motion: (B, S, H, W, 3) of every pixel's point, a frame.
+        when: (S,) number of every frame as time goes.
     """
 
     pose_enc: Tensor
@@ -55,6 +64,8 @@ class Targets:
     world_points: Tensor
     valid: Tensor
     scale: Tensor
+    motion: Tensor
+    when: Tensor
 
 
 def targets_of(batch: ClipBatch) -> Targets:
@@ -73,7 +84,14 @@ def targets_of(batch: ClipBatch) -> Targets:
         world_points=points / unit[..., None, None],
         valid=valid,
         scale=scale,
+        motion=turn_by(batch.motion, invert(batch.world_from_cam[:, :1])) / unit[..., None, None],
+        when=batch.when,
     )
+
+
+def turn_by(vectors: Tensor, to_from: Tensor) -> Tensor:
+    """(B, S, H, W, 3) in other axes, by rigid (B, 1, 3, 4)."""
+    return torch.einsum("bij,bshwj->bshwi", to_from[:, 0, :, :3], vectors)
 
 
 def camera_points(batch: ClipBatch) -> Tensor:

@@ -6,7 +6,7 @@ averaged over what counts, so that a loss does not grow with a batch or a pictur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,29 +14,37 @@ from torch import Tensor
 
 from svggt.train.poses import compose, invert, rotation_of
 
-_BETA = 0.1  # of the smooth L1 of cameras
+EdgeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(said, true, weight) to what neighbours in a picture cost."""
+
+KNEE = 0.1
+"""Of the smooth L1 of cameras in equation 7: below it a loss is quadratic."""
+
 _PASS_DECAY = 0.6  # of every pass of the camera head before the last one
 _WORST = 8.0  # units of error that one pixel counts at most
 _STEEPEST = 2.0  # units of a gradient's error, likewise
 _FIELD_OF_VIEW = 0.5  # weight beside translation and quaternion
 
 
-def smooth_l1(error: Tensor) -> Tensor:
-    """e^2 / 0.2 below 0.1, else |e| - 0.05."""
-    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=_BETA, reduction="none")
+def smooth_l1(error: Tensor, knee: float = KNEE) -> Tensor:
+    """e^2 / (2 knee) below the knee, else |e| - knee / 2."""
+    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=knee, reduction="none")
 
 
-def camera_loss(passes: Sequence[Tensor], true: Tensor, weight: Tensor) -> Tensor:
+def camera_loss(
+    passes: Sequence[Tensor], true: Tensor, weight: Tensor, knee: float = KNEE
+) -> Tensor:
     """Of every pass of the camera head, the later ones counting more.
 
     Args:
         passes: (B, S, 9) each.
         true: (B, S, 9).
         weight: (B,) of clips.
+        knee: of the smooth L1.
     """
     total, weights = true.new_zeros(()), 0.0
     for number, said in enumerate(passes):
-        error = smooth_l1(_same_sign(said, true) - true)
+        error = smooth_l1(_same_sign(said, true) - true, knee)
         parts = error[..., :3].mean(-1) + error[..., 3:7].mean(-1)
         parts = parts + _FIELD_OF_VIEW * error[..., 7:].mean(-1)  # (B, S)
         decay = _PASS_DECAY ** (len(passes) - 1 - number)
@@ -45,7 +53,7 @@ def camera_loss(passes: Sequence[Tensor], true: Tensor, weight: Tensor) -> Tenso
     return total / weights
 
 
-def relative_pose_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+def relative_pose_loss(said: Tensor, true: Tensor, weight: Tensor, knee: float = KNEE) -> Tensor:
     """Of the motion between every two frames, so that errors are not told by the first one alone.
 
     Rotation by the chord between matrices, translation in the earlier camera's frame.
@@ -54,17 +62,23 @@ def relative_pose_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
         said: (B, S, 9).
         true: (B, S, 9).
         weight: (B,) of clips.
+        knee: of the smooth L1.
     """
     ours, theirs = _motions(said), _motions(true)
-    rotation = smooth_l1(ours[..., :3] - theirs[..., :3]).sum((-1, -2))
-    translation = smooth_l1(ours[..., 3] - theirs[..., 3]).mean(-1)
+    rotation = smooth_l1(ours[..., :3] - theirs[..., :3], knee).sum((-1, -2))
+    translation = smooth_l1(ours[..., 3] - theirs[..., 3], knee).mean(-1)
     return _mean((rotation + translation).mean((1, 2)), weight)
 
 
 def dense_loss(
-    said: Tensor, confidence: Tensor, true: Tensor, valid: Tensor, alpha: float = 0.1
+    said: Tensor,
+    confidence: Tensor,
+    true: Tensor,
+    valid: Tensor,
+    edges: EdgeLoss | None = None,
+    alpha: float = 0.1,
 ) -> Tensor:
-    """Absolute error weighted by what the network claims to know, and that of its gradients.
+    """Absolute error weighted by what the network claims to know, and that of its edges.
 
     conf |said - true| - alpha log conf: a claim costs where it is wrong and pays where it is right.
 
@@ -73,12 +87,13 @@ def dense_loss(
         confidence: (B, S, H, W), at least 1.
         true: like `said`.
         valid: (B, S, H, W); may be weights.
+        edges: what neighbours cost; `gradient_loss` if left out.
         alpha: worth of confidence.
     """
     weight = valid.to(said.dtype)
     error = (said - true).abs().sum(-1).clamp_max(_WORST)
     claimed = _mean(confidence * error - alpha * confidence.log(), weight)
-    return claimed + gradient_loss(said, true, weight)
+    return claimed + (edges or gradient_loss)(said, true, weight)
 
 
 def gradient_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
@@ -98,6 +113,23 @@ def gradient_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
             length = here.shape[axis]
             both = here.narrow(axis, 1, length - 1) * here.narrow(axis, 0, length - 1)
             total = total + _mean(difference, both)
+    return total
+
+
+def normal_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """Of the directions of surfaces at three scales: 1 - cos of the angle between normals.
+
+    Args:
+        said: (B, S, H, W, 3) points.
+        true: like `said`.
+        weight: (B, S, H, W); a normal counts where the three points it is made of do.
+    """
+    total = said.new_zeros(())
+    for step in (1, 2, 4):
+        ours, theirs = (_normals(x[:, :, ::step, ::step]) for x in (said, true))
+        here = weight[:, :, ::step, ::step]
+        corner = here[:, :, :-1, :-1] * here[:, :, 1:, :-1] * here[:, :, :-1, 1:]
+        total = total + _mean(1 - (ours * theirs).sum(-1), corner)
     return total
 
 
@@ -134,6 +166,13 @@ def track_loss(
     distance = (said - true).abs().mean(-1)
     position = _mean(confidence * distance, weight)
     return position + F.binary_cross_entropy(visibility, weight)
+
+
+def _normals(points: Tensor) -> Tensor:
+    """(B, S, H - 1, W - 1, 3) of length 1."""
+    corner = points[:, :, :-1, :-1]
+    down, right = points[:, :, 1:, :-1] - corner, points[:, :, :-1, 1:] - corner
+    return F.normalize(torch.linalg.cross(right, down), dim=-1)
 
 
 def _motions(pose_enc: Tensor) -> Tensor:

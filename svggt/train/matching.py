@@ -15,9 +15,9 @@ from torch import Tensor
 
 from svggt.model.layers import Attend
 from svggt.train.batch import Targets
-from svggt.train.poses import rotation_of
+from svggt.train.losses import smooth_l1
+from svggt.train.tracks import follow
 
-_HIDDEN = 0.05  # of a point's depth: what is so much nearer hides it
 _QUERIES = 4  # frames that are asked for at once; the others are left out at random
 
 
@@ -61,43 +61,35 @@ class Watcher:
 
 @torch.no_grad()
 def landings_of(targets: Targets, patch: int) -> Landings:
-    """Projects the point at every patch's centre into all other frames.
+    """Where the point at every patch's centre is in all other frames.
 
     Args:
         targets: of a batch.
         patch: its side in pixels.
     """
-    _, frames, height, width = targets.depth.shape
-    middle = slice(patch // 2, None, patch)
-    points = targets.world_points[:, :, middle, middle].flatten(2, 3)  # (B, S, P, 3)
-    known = targets.valid[:, :, middle, middle].flatten(2)
-    rotation = rotation_of(targets.pose_enc[..., 3:7])
-    seen_from = torch.einsum("btij,bspj->bspti", rotation, points)
-    seen_from = seen_from + targets.pose_enc[:, None, None, :, :3]
-    z = seen_from[..., 2].clamp_min(1e-3)
-    tangents = torch.tan(targets.pose_enc[:, 0, 7:9] / 2)[:, :, None, None, None]
-    x = (seen_from[..., 0] / z / tangents[:, 1] + 1) * width / 2
-    y = (seen_from[..., 1] / z / tangents[:, 0] + 1) * height / 2
-    inside = (seen_from[..., 2] > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    column, row = x.nan_to_num().clamp(0, width - 1), y.nan_to_num().clamp(0, height - 1)
-    flat = targets.depth.flatten(2)  # (B, S, H * W)
-    pixels = row.long() * width + column.long()  # (B, S, P, T)
-    by_frame = pixels.permute(0, 3, 1, 2).flatten(2)  # (B, T, S * P)
-    there = flat.gather(2, by_frame).unflatten(2, (frames, -1)).permute(0, 2, 3, 1)
-    open_to = (there - seen_from[..., 2]).abs() < _HIDDEN * seen_from[..., 2]
-    others = ~torch.eye(frames, dtype=torch.bool, device=z.device)[None, :, None]
-    places = torch.stack([column, row], dim=-1) / patch - 0.5
-    grid = (height // patch, width // patch)
-    return Landings(places, inside & known[..., None] & open_to & others, grid)
+    batch, frames, height, width = targets.depth.shape
+    rows, columns = (
+        torch.arange(patch // 2, side, patch, device=targets.depth.device)
+        for side in (height, width)
+    )
+    centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).flatten(0, 1)
+    followed = follow(targets, centres.expand(batch, frames, -1, -1))
+    others = ~torch.eye(frames, dtype=torch.bool, device=centres.device)[None, :, None]
+    return Landings(
+        followed.places / patch - 0.5, followed.seen & others, (len(rows), len(columns))
+    )
 
 
-def matching_loss(queries: Tensor, keys: Tensor, landings: Landings) -> tuple[Tensor, Tensor]:
+def matching_loss(
+    queries: Tensor, keys: Tensor, landings: Landings, fine: bool = True
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of attention over another frame's patches with where the point landed.
 
     Args:
         queries: (B, S * (special + P), head_dim) of one head, normed and rotated.
         keys: likewise.
         landings: of the same clips.
+        fine: the four patches that a point lies between share it; else the nearest has it all.
 
     Returns:
         The loss, and the share of points whose nearest patch is found.
@@ -116,6 +108,7 @@ def matching_loss(queries: Tensor, keys: Tensor, landings: Landings) -> tuple[Te
         return q.sum() * 0, q.new_zeros(())
     likely = F.log_softmax(logits, dim=-1)
     loss, nearest = logits.new_zeros(len(logits)), _index(places.round(), rows, columns)
+    places = places if fine else places.round()
     low = places.floor()
     for right in (0, 1):
         for down in (0, 1):
@@ -124,6 +117,22 @@ def matching_loss(queries: Tensor, keys: Tensor, landings: Landings) -> tuple[Te
             found = likely.gather(1, _index(corner, rows, columns)[:, None])[:, 0]
             loss = loss - share * found
     return loss.mean(), (logits.argmax(-1) == nearest).float().mean()
+
+
+def displacement_loss(said: Tensor, landings: Landings) -> Tensor:
+    """Smooth L1 of how far patches say that their points moved since the first frame.
+
+    Args:
+        said: (B, S, P, 2) in patches.
+        landings: of the same clips.
+    """
+    rows, columns = landings.grid
+    own = torch.stack(
+        torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1
+    ).flatten(0, 1)
+    target = landings.places[:, :, :, 0] - own.to(said)  # (B, S, P, 2)
+    weight = landings.seen[:, :, :, 0].to(said.dtype)
+    return (smooth_l1(said - target).sum(-1) * weight).sum() / weight.sum().clamp_min(1)
 
 
 def _index(places: Tensor, rows: int, columns: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch.optim import AdamW, Optimizer
 
 _WEIGHT_DECAY = 0.05
 _MOMENTUM = 0.95
+_BETAS = (0.9, 0.98)
 _MUON_SCALE = 0.2  # times the root of the larger side: as large as an update of AdamW
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024, "Muon"
 _ROUNDS = 5
@@ -59,13 +60,13 @@ class Muon(Optimizer):
                     parameter.mul_(1 - group["lr"] * _WEIGHT_DECAY).add_(update, alpha=-size)
 
 
-def make_optimisers(network: nn.Module, lr: float) -> list[Optimizer]:
+def make_optimisers(network: nn.Module, lr: float, muon: bool = True) -> list[Optimizer]:
     """Muon for matrices of blocks, AdamW for the rest; tokens, norms and biases do not decay."""
     matrices, decaying, free = [], [], []
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        if parameter.ndim == 2 and ("blocks" in name or "trunk" in name):
+        if muon and parameter.ndim == 2 and ("blocks" in name or "trunk" in name):
             matrices.append(parameter)
         elif parameter.ndim >= 2 and "token" not in name and "pos_embed" not in name:
             decaying.append(parameter)
@@ -75,4 +76,5 @@ def make_optimisers(network: nn.Module, lr: float) -> list[Optimizer]:
         {"params": decaying, "weight_decay": _WEIGHT_DECAY},
         {"params": free, "weight_decay": 0.0},
     ]
-    return [Muon(matrices, lr), AdamW(groups, lr=lr, betas=(0.9, 0.98))]
+    adam = AdamW(groups, lr=lr, betas=_BETAS)
+    return [Muon(matrices, lr), adam] if matrices else [adam]

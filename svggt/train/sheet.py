@@ -15,7 +15,6 @@ from svggt.train.synth.render import render_clips
 
 _SHEET = (10, 4)  # clips, frames
 _SMALL = (126, 168)
-_LARGE = (252, 336)
 _TRIES = 50
 
 
@@ -30,14 +29,20 @@ def write_sheet(path: Path, seed: int, device: torch.device) -> None:
     Image.fromarray(np.concatenate(rows)).save(path)
 
 
-def write_clip(folder: Path, frames: int, seed: int, device: torch.device) -> None:
+def write_clip(
+    folder: Path,
+    frames: int,
+    seed: int,
+    device: torch.device,
+    size: tuple[int, int] = (252, 336),
+) -> None:
     """`images/`, `depth/` (16-bit millimetres, 0 unknown), `poses.txt` and `K.txt`.
 
     The layout of `svggt.truth.PosedFolder`: the first good clip from a seed on.
     """
     for made in (folder / "images", folder / "depth"):
         made.mkdir(parents=True, exist_ok=True)
-    batch = _good_clip(frames, seed, device)
+    batch = _good_clip(frames, seed, device, size)
     for number in range(frames):
         Image.fromarray(_pixels(batch.images[0, number])).save(folder / f"images/{number:05}.png")
         millimetres = (1000 * batch.depth[0, number]).round().clamp(0, 65_000)
@@ -49,9 +54,9 @@ def write_clip(folder: Path, frames: int, seed: int, device: torch.device) -> No
     np.savetxt(folder / "K.txt", _intrinsics(batch))
 
 
-def _good_clip(frames: int, seed: int, device: torch.device) -> ClipBatch:
+def _good_clip(frames: int, seed: int, device: torch.device, size: tuple[int, int]) -> ClipBatch:
     for number in range(seed, seed + _TRIES):
-        batch = render_clips(1, frames, _LARGE, Chance(number, device))
+        batch = render_clips(1, frames, size, Chance(number, device))
         if batch.good.all():
             return batch
     raise ValueError(f"no good clip from seed {seed} on: choose another one")

@@ -11,7 +11,7 @@ Between machines only the weights travel, and the step: the optimiser begins ane
 from __future__ import annotations
 
 import csv
-import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,28 +21,55 @@ from safetensors.torch import save_file
 from svggt.model.config import ModelConfig
 from svggt.model.network import VGGT
 from svggt.quantise import SCALE, dequantise
-from svggt.train.trainer import Shape, Source, Trainer, TrainOptions, rendered
+from svggt.train.distil import teacher_of
+from svggt.train.machine import Machine
+from svggt.train.options import TrainOptions
+from svggt.train.source import SHAPES, rendered, scaled
+from svggt.train.trainer import Source, Trainer
 
-SHAPES = (
-    Shape(4, 4, (84, 112)),
-    Shape(8, 2, (112, 84)),
-    Shape(2, 8, (84, 112)),
-    Shape(3, 4, (126, 168)),
-    Shape(1, 16, (98, 126)),
-)
-"""Of a step on a CPU; a GPU takes `--scale` times as many clips."""
+_PIECE = 15 * 2**20  # bytes
 
 
-def read_network(path: Path, device: torch.device) -> tuple[VGGT, int]:
-    """A network to learn with, and the step that it comes from; int8 weights are unpacked.
+@dataclass(frozen=True)
+class Facts:
+    """What a weight file says of itself.
+
+    Attributes:
+        config: sizes of the network.
+        step: of training that it has seen.
+        seed: of the clips.
+    """
+
+    config: ModelConfig
+    step: int
+    seed: int
+
+
+def facts_of(path: Path) -> Facts:
+    """Reads them.
 
     Raises:
-        ValueError: the file does not carry its sizes, or an int8 tensor lacks its scale.
+        ValueError: the file is not there, or does not carry its sizes.
     """
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: name a .safetensors file of this project's")
     with safe_open(path, framework="pt") as file:
-        facts, names = file.metadata() or {}, set(file.keys())
-        if "config" not in facts:
-            raise ValueError(f"{path.name} does not carry its sizes: take a file of this project's")
+        facts = file.metadata() or {}
+    if "config" not in facts:
+        raise ValueError(f"{path.name} does not carry its sizes: take a file of this project's")
+    config = ModelConfig.from_json(facts["config"])
+    return Facts(config, int(facts.get("step", 0)), int(facts.get("seed", 0)))
+
+
+def read_network(path: Path, device: torch.device) -> VGGT:
+    """A network to learn with; int8 weights are unpacked.
+
+    Raises:
+        ValueError: as of `facts_of`; or an int8 tensor lacks its scale.
+    """
+    network = VGGT(facts_of(path).config)
+    with safe_open(path, framework="pt") as file:
+        names = set(file.keys())
         state = {
             name: dequantise(
                 name,
@@ -52,45 +79,78 @@ def read_network(path: Path, device: torch.device) -> tuple[VGGT, int]:
             for name in names
             if not name.endswith(SCALE)
         }
-    network = VGGT(ModelConfig.from_json(facts["config"]))
     network.load_state_dict(state)
-    return network.to(device), int(facts.get("step", 0))
+    return network.to(device)
 
 
 def write_network(trainer: Trainer, path: Path) -> None:
     """The averaged weights as fp16 safetensors."""
     halves = {name: value.half().contiguous() for name, value in trainer.averaged().items()}
-    facts = {"config": trainer.network.config.to_json(), "step": json.dumps(trainer.step)}
+    facts = {
+        "config": trainer.network.config.to_json(),
+        "step": str(trainer.step),
+        "seed": str(trainer.options.seed),
+    }
     save_file(halves, path, metadata=facts)
 
 
-def train_slice(
-    folder: Path, weights: Path, minutes: float, options: TrainOptions, source: Source | None = None
-) -> Trainer:
-    """Goes on with the slice of a folder, or begins one from weights.
+def write_pieces(path: Path) -> list[Path]:
+    """Cuts a file for transport; `cat weights.safetensors.* > weights.safetensors` joins it."""
+    pieces = []
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            pieces.append(path.with_name(f"{path.name}.{len(pieces):02}"))
+            pieces[-1].write_bytes(piece)
+    return pieces
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What a slice of training begins with.
+
+    Attributes:
+        weights: to begin from; not read where the folder holds a slice.
+        options: as of the slice's beginning.
+        teacher: weights that teach; None: the truth alone.
+        scale: times as many clips in a step.
+        source: of clips; rendered ones of `SHAPES` if left out.
+    """
+
+    weights: Path
+    options: TrainOptions
+    teacher: Path | None = None
+    scale: int = 1
+    source: Source | None = None
+
+
+def train_slice(folder: Path, wanted: Slice, minutes: float) -> Trainer:
+    """Goes on with the slice of a folder, or begins one.
 
     Args:
         folder: of the slice.
-        weights: to begin from; not read where the folder holds a slice.
+        wanted: what it is.
         minutes: at most, but for the step in hand.
-        options: as of the slice's beginning.
-        source: of clips; rendered ones of `SHAPES` if left out.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    machine, options = Machine(), wanted.options
+    device = machine.device
     folder.mkdir(parents=True, exist_ok=True)
-    network, step = read_network(weights, device)
-    source = source or rendered(SHAPES, options.seed, device)
-    trainer = Trainer(network, options, source, step)
+    network, step = read_network(wanted.weights, device), facts_of(wanted.weights).step
+    teacher = teacher_of(read_network(wanted.teacher, device)) if wanted.teacher else None
+    source = wanted.source or rendered(scaled(SHAPES, wanted.scale), options.seed, device)
+    trainer = Trainer(network, options, source, step, teacher, machine)
     kept = folder / "slice.pt"
     if kept.is_file():
         trainer.load(kept)
+    if machine.rank > 0:  # one process writes for all
+        trainer.train(minutes, lambda told: None)
+        return trainer
     with (folder / "log.csv").open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
 
         def log(told: dict[str, float]) -> None:
             if file.tell() == 0:
                 writer.writerow(told)
-            writer.writerow(f"{value:.5g}" for value in told.values())
+            writer.writerow(f"{value:.6g}" for value in told.values())
             file.flush()
 
         trainer.train(minutes, log)

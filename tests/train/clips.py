@@ -31,7 +31,8 @@ def plane(poses: Tensor, size: tuple[int, int], views: Tensor = VIEWS) -> ClipBa
         depth=depth[None],
         world_from_cam=poses[None],
         fields_of_view=views,
-        moving=torch.zeros(1, frames, *size, dtype=torch.bool),
+        motion=torch.zeros(1, frames, *size, 3),
+        when=torch.arange(frames, dtype=torch.float32),
         good=torch.ones(1, dtype=torch.bool),
     )
 

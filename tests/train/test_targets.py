@@ -20,6 +20,7 @@ from svggt.train.poses import (
     rotation_of,
     transform,
 )
+from svggt.train.tracks import follow
 from tests.train.clips import VIEWS, plane, turned, walk
 
 SIZE = (56, 84)
@@ -109,6 +110,27 @@ def test_what_is_hidden_or_out_of_sight_is_not_matched() -> None:
     assert open_to[0, 0, :, 1].any() and not hidden[0, 0, :, 1].any()
     away = torch.stack([walk(1)[0], torch.cat([turned(120.0), torch.zeros(3, 1)], dim=1)])
     assert not landings_of(targets_of(plane(away, SIZE)), patch=14).seen.any()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_a_thing_that_moves_is_followed_as_if_the_camera_had_moved(order: tuple[int, ...]) -> None:
+    """A camera that goes right, and a world that goes left by as much: one and the same to it."""
+    step = torch.tensor([0.2, 0.02, 0.0])
+    poses = torch.eye(3, 4).repeat(3, 1, 1)
+    poses[:, :, 3] = step * torch.arange(3.0)[:, None]
+    walks = plane(poses, SIZE)
+    moves = replace(
+        walks,
+        world_from_cam=torch.eye(3, 4).expand(1, 3, 3, 4),
+        motion=-step.expand(1, 3, *SIZE, 3),
+    )
+    pixels = torch.tensor([[30, 20], [60, 40], [80, 10]]).expand(1, 3, 3, 2)
+    one, other = (
+        follow(targets_of(batch.reordered(torch.tensor(order))), pixels) for batch in (walks, moves)
+    )
+    assert torch.allclose(one.places, other.places, atol=1e-3)
+    assert torch.equal(one.seen, other.seen) and one.seen.float().mean() > 0.7
+    assert (one.places[0, 0, 0, 0] - one.places[0, 0, 0, 1]).norm() > 2
 
 
 def test_matching_is_least_where_queries_are_keys_of_the_right_patch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,16 @@ import torch
 
 from svggt.checkpoints import EMBEDDED_FILE, load_model
 from svggt.devices import choose_device
+from svggt.quantise import save_quantised
 from svggt.train.optim import Muon, make_optimisers, orthogonal
+from svggt.train.options import TrainOptions
 from svggt.train.sheet import write_clip
-from svggt.train.slices import read_network, train_slice
-from svggt.train.trainer import Shape, Trainer, TrainOptions, rendered
+from svggt.train.slices import Slice, facts_of, read_network, train_slice
+from svggt.train.source import Shape, rendered
+from svggt.train.trainer import Trainer
 from svggt.truth import PosedFolder
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 OPTIONS = TrainOptions(seed=3, warmup=2, matching_layers=(1,))
 CLIPS = rendered((Shape(2, 3, (28, 42)), Shape(1, 2, (42, 28))), seed=0, device=CPU)
@@ -28,7 +33,7 @@ def trainer(network) -> Trainer:
     return Trainer(copy.deepcopy(network).requires_grad_(True), OPTIONS, CLIPS)
 
 
-def weights(made: Trainer) -> dict[str, torch.Tensor]:
+def state(made: Trainer) -> dict[str, torch.Tensor]:
     return made.network.state_dict()
 
 
@@ -42,17 +47,17 @@ def test_a_slice_goes_on_exactly(tiny, tmp_path: Path) -> None:
     resumed.load(tmp_path / "slice.pt")
     found += [resumed.take_step() for _ in range(2)]
     assert found == expected
-    for name, tensor in weights(whole).items():
-        assert torch.equal(tensor, weights(resumed)[name]), name
+    for name, tensor in state(whole).items():
+        assert torch.equal(tensor, state(resumed)[name]), name
         assert torch.equal(whole.averaged()[name], resumed.averaged()[name]), name
 
 
 def test_every_weight_that_is_used_learns(tiny) -> None:
     made = trainer(tiny.network)
-    before = copy.deepcopy(weights(made))
+    before = copy.deepcopy(state(made))
     for _ in range(2):
         made.take_step()
-    unmoved = {n for n, tensor in weights(made).items() if torch.equal(tensor, before[n])}
+    unmoved = {n for n, tensor in state(made).items() if torch.equal(tensor, before[n])}
     assert all("track_head" in name or "mask_token" in name for name in unmoved), unmoved
 
 
@@ -76,11 +81,11 @@ def test_every_parameter_has_one_optimiser(tiny) -> None:
 @pytest.mark.slow
 def test_one_clip_is_learnt(tiny) -> None:
     """The same clips over and over: every loss falls."""
-    fixed = CLIPS(0)
+    fixed = CLIPS(0, 0)
     made = Trainer(
         copy.deepcopy(tiny.network).requires_grad_(True),
         TrainOptions(lr=2e-3, warmup=10, causal=0.0, shuffled=0.0, matching_layers=(1,)),
-        lambda step: fixed,
+        lambda step, part: fixed,
     )
     told = [made.take_step() for _ in range(120)]
     for name in ("camera", "depth", "points", "matching"):
@@ -91,15 +96,15 @@ def test_one_clip_is_learnt(tiny) -> None:
 def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
     """What leaves it loads as any weights do; the log has a line a step."""
     options, folder = TrainOptions(warmup=2), tmp_path / "run"
-    first = train_slice(folder, EMBEDDED_FILE, 0.0001, options, CLIPS)
-    second = train_slice(folder, EMBEDDED_FILE, 0.0001, options, CLIPS)
+    wanted = Slice(EMBEDDED_FILE, options, source=CLIPS)
+    first, second = (train_slice(folder, wanted, 0.0001) for _ in range(2))
     assert second.step == first.step + 1 == 2
     rows = (folder / "log.csv").read_text().splitlines()
     assert len(rows) == 3 and rows[0].startswith("step,loss,camera")
     loaded = load_model(str(folder / "weights.safetensors"), choose_device())
     assert loaded.network.config == embedded.network.config
-    travelled, step = read_network(folder / "weights.safetensors", CPU)
-    assert step == 2
+    travelled = read_network(folder / "weights.safetensors", CPU)
+    assert facts_of(folder / "weights.safetensors").step == 2
     for name, tensor in travelled.state_dict().items():
         assert torch.allclose(tensor, second.averaged()[name], atol=2e-3, rtol=2e-3), name
 
@@ -111,6 +116,32 @@ def test_a_rendered_clip_is_a_folder_that_is_read(tmp_path: Path) -> None:
     assert len(folder.pictures) == 2 and folder.truth.focal is not None
     depth = folder.depth(1)
     assert depth.shape == (126, 168) and 0.2 < np.median(depth[depth > 0]) < 60
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_step(tiny, tmp_path: Path) -> None:
+    """Each takes a part: weights move as with one process that takes both, and one writes."""
+    weights = tmp_path / "tiny.safetensors"
+    save_quantised(tiny.network, weights)
+    asked = ["-m", "svggt.train", "teacher", "--weights", str(weights), "--minutes", "0"]
+    asked += ["--lr", "0.1"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    two += [*asked, str(tmp_path / "two")]
+    one = [sys.executable, *asked, "--accumulate", "2", str(tmp_path / "one")]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    for command in (two, one):
+        subprocess.run(command, check=True, env=environment, cwd=ROOT, capture_output=True)
+    before = read_network(weights, CPU).state_dict()
+    shared, alone = (
+        torch.cat(
+            [(tensor - before[name]).flatten() for name, tensor in moved.state_dict().items()]
+        )
+        for moved in (
+            read_network(tmp_path / name / "weights.safetensors", CPU) for name in ("two", "one")
+        )
+    )
+    assert len((tmp_path / "two" / "log.csv").read_text().splitlines()) == 2
+    assert torch.cosine_similarity(shared, alone, dim=0) > 0.99 and alone.abs().max() > 1e-4
 
 
 def test_what_trains_needs_little_else() -> None:

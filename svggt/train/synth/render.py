@@ -77,7 +77,8 @@ def render_clips(
         depth=depth,
         world_from_cam=poses,
         fields_of_view=views,
-        moving=_untiled(_moving(places, met), frames, size),
+        motion=_untiled(_motion(places, met), frames, size),
+        when=torch.arange(frames, device=chance.device, dtype=depth.dtype),
         good=_good(depth),
     )
 
@@ -229,11 +230,12 @@ def _fields_of_view(count: int, size: tuple[int, int], chance: Chance) -> Tensor
     return 2 * torch.atan(torch.stack([height / 2 / focal, width / 2 / focal], dim=-1))
 
 
-def _moving(places: Places, met: Met) -> Tensor:
-    """(B, N) of what moves by itself; the sky does not."""
-    moves = (places.velocity != 0).any(-1)
-    still = torch.zeros(len(moves), _FACES, dtype=torch.bool, device=moves.device)
-    return torch.cat([moves, still], dim=1).gather(1, met.surface) & (met.distance < NOTHING)
+def _motion(places: Places, met: Met) -> Tensor:
+    """(B, N, 3) metres a frame that what was met moves by itself; the sky does not."""
+    still = torch.zeros(len(places.velocity), _FACES, 3, device=places.velocity.device)
+    velocity = torch.cat([places.velocity, still], dim=1)
+    chosen = velocity.gather(1, met.surface[..., None].expand(-1, -1, 3))
+    return torch.where(met.distance[..., None] < NOTHING, chosen, 0.0)
 
 
 def _good(depth: Tensor) -> Tensor:

@@ -1,0 +1,131 @@
+"""Which weights are better: the same clips, streamed and offline, by what a scene needs of them."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from svggt.checkpoints import load_model
+from svggt.devices import choose_device
+from svggt.eval.cameras import CameraFigures, folder_frames, head_figures
+from svggt.eval.smoke import office_frames, office_truth
+from svggt.frames import Frame
+from svggt.train.sheet import write_clip
+from svggt.train.source import HELD_OUT
+from svggt.truth import PosedFolder, Truth
+
+_BETTER = 0.98  # geometric mean of the figures' ratios, from which weights are replaced
+_WORSE = 1.10  # of any figure: then they are not
+_RENDERED = (0, 1)  # held-out clips, by seed
+_FRAMES = 120
+_SIZE = (168, 224)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames with their truth."""
+
+    name: str
+    frames: list[Frame]
+    truth: Truth
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of weights B against A.
+
+    Attributes:
+        ratio: geometric mean over clips and figures of B's error by A's.
+        worst: (clip and figure, ratio) that became worst.
+    """
+
+    ratio: float
+    worst: tuple[str, float]
+
+    @property
+    def replaces(self) -> bool:
+        """Whether B takes A's place."""
+        return self.ratio <= _BETTER and self.worst[1] <= _WORSE
+
+
+Table = dict[str, CameraFigures]
+"""Clip and way of running to its figures."""
+
+
+def held_out_clips(folders: list[Path], width: int) -> Iterator[Clip]:
+    """The office, rendered clips that nothing trains on, and folders with poses."""
+    yield Clip("office", office_frames(width), office_truth())
+    for seed in _RENDERED:
+        with tempfile.TemporaryDirectory() as folder:
+            first = HELD_OUT + 1000 * seed
+            write_clip(Path(folder), _FRAMES, first, torch.device("cpu"), _SIZE)
+            yield _of_folder(f"rendered {seed}", Path(folder), width)
+    for folder in folders:
+        yield _of_folder(folder.name, folder, width)
+
+
+def table_of(weights: str, clips: list[Clip]) -> Table:
+    """Figures of the camera head and depth, streamed and offline.
+
+    Args:
+        weights: a preset or a file.
+        clips: to run on.
+    """
+    streaming = load_model(weights, choose_device())
+    ways = {"streamed": streaming, "offline": replace(streaming, causal=False)}
+    return {
+        f"{clip.name}, {way}": head_figures(model, clip.frames, clip.truth)
+        for clip in clips
+        for way, model in ways.items()
+    }
+
+
+def judge(a: Table, b: Table) -> Verdict:
+    """What weights B are worth beside A, on the same clips."""
+    ratios = {
+        f"{run}: {name}": value / _errors(a[run])[name]
+        for run, figures in b.items()
+        for name, value in _errors(figures).items()
+        if math.isfinite(value)
+    }
+    mean = math.exp(sum(math.log(ratio) for ratio in ratios.values()) / len(ratios))
+    worst = max(ratios, key=ratios.__getitem__)
+    return Verdict(mean, (worst, ratios[worst]))
+
+
+def markdown(table: Table) -> str:
+    """A table for the model card: rotation / ATE for windows of n frames, depth, focal length."""
+    sizes = list(dict.fromkeys(size for figures in table.values() for size in figures.windows))
+    head = ["clip", *(f"n = {size}" for size in sizes), "AbsRel", "delta1", "focal length"]
+    rows = [head, ["---"] * len(head)]
+    for run, figures in table.items():
+        windows = [figures.windows.get(size) for size in sizes]
+        focal = f"{100 * figures.focal:.1f} %" if math.isfinite(figures.focal) else ""
+        rows.append(
+            [run]
+            + [f"{w['rotation']:.2f} / {w['ate']:.2f}" if w else "" for w in windows]
+            + [f"{figures.absrel_frame:.3f}", f"{figures.delta1:.3f}", focal]
+        )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _errors(figures: CameraFigures) -> dict[str, float]:
+    """What is compared; less is better."""
+    cameras = {
+        f"{name} {size}": value
+        for size, window in figures.windows.items()
+        for name, value in window.items()
+    }
+    return cameras | {"absrel": figures.absrel_frame, "focal": figures.focal}
+
+
+def _of_folder(name: str, path: Path, width: int) -> Clip:
+    folder = PosedFolder.open(path, 1)
+    depths = {number: folder.depth(number) for number in range(len(folder.depths))}
+    # Read now: a rendered folder is gone later.
+    return Clip(name, folder_frames(folder, width), replace(folder.truth, depth=depths.get))

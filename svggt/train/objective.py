@@ -1,0 +1,150 @@
+"""What a batch of clips costs: against the truth, against a teacher, and by what it looked at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from svggt.model.config import ModelConfig
+from svggt.model.network import VGGT, NetworkOutput
+from svggt.train.batch import ClipBatch, Targets, targets_of
+from svggt.train.distil import Lesson, distillation_loss, taught_tracks, tracks_loss
+from svggt.train.losses import camera_loss, dense_loss, relative_pose_loss
+from svggt.train.matching import (
+    Landings,
+    Watcher,
+    displacement_loss,
+    landings_of,
+    matching_loss,
+)
+from svggt.train.options import TrainOptions
+from svggt.train.poses import angle_between, rotation_of
+from svggt.train.tracks import follow
+
+_FOLLOWED = 64  # points of a clip
+
+
+class Objective(nn.Module):
+    """A network and what it is asked for; one module, so that processes can share a step.
+
+    Args:
+        network: that learns.
+        options: with the weights of losses.
+    """
+
+    def __init__(self, network: VGGT, options: TrainOptions) -> None:
+        super().__init__()
+        self.network = network
+        self._options = options
+        # What patches know of displacement must be plain to read; who reads it is thrown away.
+        config = network.config
+        self.readers = nn.ModuleDict(
+            {
+                str(layer): nn.Linear(2 * config.embed_dim, 2)
+                for layer in _read_layers(options, config)
+            }
+        )
+
+    def forward(
+        self, batch: ClipBatch, causal: bool, queries: Tensor, lesson: Lesson | None
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Weighted losses of a batch, and figures that are only told.
+
+        Args:
+            batch: of clips.
+            causal: a frame sees only itself and earlier ones.
+            queries: (B, N, 2) pixels of frame 0 to follow, where there is a track head.
+            lesson: what a teacher says of them; None without one.
+        """
+        options, network = self._options, self.network
+        targets = targets_of(batch)
+        watcher = Watcher(options.matching_layers if options.truth * options.matching else ())
+        dense = bool(options.truth * options.dense) or lesson is not None
+        said = network(batch.images, causal, points=dense, watch=watcher)
+        counts = batch.good.to(targets.depth.dtype)
+        losses, told = {}, _rotation(said.pose_enc.detach(), targets.pose_enc)
+        if options.truth:
+            losses |= self._cameras(said, targets, counts)
+        if options.truth * options.dense:
+            losses |= self._maps(said, targets, counts)
+        if lesson is not None:
+            parts = distillation_loss(said, lesson, counts)
+            losses |= {name: options.taught * loss for name, loss in parts.items()}
+        if network.track_head is not None:
+            losses |= self._of_tracks(said, targets, queries, lesson)
+        landings = landings_of(targets, network.config.patch_size)
+        if len(self.readers):
+            losses["displacement"] = self._displacement(said, landings)
+        if watcher.seen:
+            pairs = [
+                matching_loss(*watcher.seen[layer], landings, options.fine)
+                for layer in watcher.layers
+            ]
+            mean = torch.stack([loss for loss, _ in pairs]).mean()
+            losses["matching"] = options.truth * options.matching * mean
+            told["matched"] = torch.stack([found for _, found in pairs]).mean().item()
+        return losses, told
+
+    def _cameras(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
+        true, options = targets.pose_enc, self._options
+        camera = camera_loss(said.pose_enc_passes, true, counts, options.knee)
+        relative = relative_pose_loss(said.pose_enc, true, counts, options.knee)
+        return {
+            "camera": options.truth * options.camera * camera,
+            "relative": options.truth * options.relative * relative,
+        }
+
+    def _maps(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
+        assert said.world_points is not None and said.world_points_conf is not None
+        valid = targets.valid * counts[:, None, None, None]
+        depth = dense_loss(said.depth, said.depth_conf, targets.depth[..., None], valid)
+        points = dense_loss(said.world_points, said.world_points_conf, targets.world_points, valid)
+        weight = self._options.truth * self._options.dense
+        return {"depth": weight * depth, "points": weight * points}
+
+    def _displacement(self, said: NetworkOutput, landings: Landings) -> Tensor:
+        first = self.network.config.num_special_tokens
+        losses = [
+            displacement_loss(reader(said.tokens[int(layer)][:, :, first:].float()), landings)
+            for layer, reader in self.readers.items()
+        ]
+        return self._options.truth * self._options.displacement * torch.stack(losses).mean()
+
+    def _of_tracks(
+        self, said: NetworkOutput, targets: Targets, queries: Tensor, lesson: Lesson | None
+    ) -> dict[str, Tensor]:
+        assert self.network.track_head is not None
+        tracks = self.network.track_head(said.tokens, targets.depth.shape[-2:], queries)
+        losses = {}
+        if self._options.truth:
+            followed = follow(targets, queries[:, None].long())
+            places, seen = (x[:, 0].transpose(1, 2) for x in (followed.places, followed.seen))
+            weight = self._options.truth * self._options.tracks
+            losses["tracks"] = weight * tracks_loss(tracks, places, seen)
+        if lesson is not None and lesson.tracks is not None:
+            losses["taught_tracks"] = self._options.taught * taught_tracks(tracks, lesson.tracks)
+        return losses
+
+
+def _read_layers(options: TrainOptions, config: ModelConfig) -> list[int]:
+    """Those that a head sees anyway, behind the first one that matches."""
+    if not options.truth * options.displacement:
+        return []
+    return [layer for layer in config.dpt_layers if layer > min(options.matching_layers)]
+
+
+def draw_queries(batch: ClipBatch) -> Tensor:
+    """(B, N, 2) pixels (x, y) of frame 0, anywhere."""
+    height, width = batch.depth.shape[-2:]
+    drawn = torch.rand(len(batch.depth), _FOLLOWED, 2).to(batch.depth.device)
+    return (drawn * drawn.new_tensor([width, height])).floor()
+
+
+def _rotation(said: Tensor, true: Tensor) -> dict[str, float]:
+    """Degrees: the error of all frames but the first, and that of a camera that never moves."""
+    rotation, motion = rotation_of(said[:, 1:, 3:7]), rotation_of(true[:, 1:, 3:7])
+    still = torch.eye(3, device=said.device)
+    return {
+        "rotation": angle_between(rotation, motion).median().item(),
+        "motion": angle_between(still.expand_as(motion), motion).median().item(),
+    }

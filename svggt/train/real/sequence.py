@@ -1,0 +1,66 @@
+"""A recorded sequence, whatever its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Array = NDArray[Any]
+
+_UNKNOWN = 65535  # of 16-bit depth, besides 0
+_SKY = 500.0  # metres from which depth counts as unknown
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Pictures, depth and cameras of N moments, in order.
+
+    Attributes:
+        pictures: files.
+        depths: files of the same moments.
+        read_depth: a file to (H, W) metres, 0 where unknown.
+        world_from_cam: (N, 3, 4), metres.
+        intrinsics: (3, 3) in pixels of the pictures.
+    """
+
+    pictures: list[Path]
+    depths: list[Path]
+    read_depth: Callable[[Path], Array]
+    world_from_cam: Array
+    intrinsics: Array
+
+    def __post_init__(self) -> None:
+        counts = len(self.pictures), len(self.depths), len(self.world_from_cam)
+        if len(set(counts)) > 1 or not counts[0]:
+            words = "{} pictures, {} depth maps, {} poses".format(*counts)
+            where = self.pictures[0].parent if self.pictures else "a sequence"
+            raise ValueError(f"{where} has {words}: one of each is needed for every moment")
+
+
+def integers(per_metre: float) -> Callable[[Path], Array]:
+    """Reads 16-bit pictures of depth; 0 and 65535 are unknown."""
+
+    def read(path: Path) -> Array:
+        with Image.open(path) as picture:
+            values = np.asarray(picture).astype(np.float32)
+        return np.where(values == _UNKNOWN, 0, values) / per_metre
+
+    return read
+
+
+def read_array(path: Path) -> Array:
+    """Reads a .npy in metres; what is not finite, negative or sky is unknown."""
+    metres = np.load(path, allow_pickle=False).astype(np.float32)
+    return np.where(np.isfinite(metres) & (metres > 0) & (metres < _SKY), metres, 0)
+
+
+def files(folder: Path, *patterns: str) -> list[Path]:
+    """Sorted by the number in their names where they have one, else by name."""
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
+    return sorted(found, key=lambda path: (int(path.stem) if path.stem.isdigit() else 0, path.name))

@@ -1,0 +1,79 @@
+"""What training did, as a picture: curves of one or more logs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Log = dict[str, NDArray[np.float64]]
+"""Column to its values, a step each."""
+
+_SMOOTH = 40  # points that a curve is left with at least
+_PANELS = 3  # in a row
+
+
+def read_log(path: Path) -> Log:
+    """A log.csv of a slice.
+
+    Raises:
+        ValueError: there is none, or it has no step yet.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: name a folder that training has written to")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{path} has no step yet: train for a while first")
+    log = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    if "rotation" in log:
+        log["rotation / motion"] = log["rotation"] / np.maximum(log["motion"], 1e-3)
+    return log
+
+
+def write_report(folders: list[Path], out: Path) -> None:
+    """A PNG with a panel for every loss and figure; each folder is a curve."""
+    logs = {folder.name: read_log(folder / "log.csv") for folder in folders}
+    names = list(dict.fromkeys(name for log in logs.values() for name in log))
+    hidden = {"step", "rotation", "motion"}
+    plot_curves(logs, [name for name in names if name not in hidden], out)
+
+
+def plot_curves(logs: dict[str, Log], names: list[str], out: Path) -> None:
+    """Panels of curves against the step, smoothed.
+
+    Args:
+        logs: label to its log.
+        names: of columns, a panel each.
+        out: the PNG to write.
+    """
+    rows = -(-len(names) // _PANELS)
+    figure = Figure(figsize=(4 * _PANELS, 3 * rows), layout="constrained")
+    axes = figure.subplots(rows, _PANELS, squeeze=False).flat
+    for name, panel in zip(names, axes, strict=False):
+        for label, log in logs.items():
+            if name in log:
+                _curve(panel, log["step"], log[name], label)
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("step", fontsize=8)
+        panel.grid(alpha=0.3)
+    for panel in list(axes)[len(names) :]:
+        panel.remove()
+    if len(logs) > 1:
+        figure.axes[0].legend(fontsize=8)
+    figure.savefig(out, dpi=110)
+
+
+def _curve(panel: Axes, steps: NDArray, values: NDArray, label: str) -> None:
+    size = max(1, len(values) // _SMOOTH)
+    whole = len(values) // size * size
+    middle, low, high = (
+        reduce(values[:whole].reshape(-1, size), axis=1) for reduce in (np.median, np.min, np.max)
+    )
+    at = steps[:whole].reshape(-1, size).mean(axis=1)
+    (line,) = panel.plot(at, middle, label=label)
+    panel.fill_between(at, low, high, color=line.get_color(), alpha=0.12, linewidth=0)

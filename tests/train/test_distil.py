@@ -1,0 +1,162 @@
+"""Equation 7: what a student that says the same pays, and one that does not."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from svggt.train.distil import distillation_loss, in_unit, taught_tracks, teacher_of, tracks_loss
+from svggt.train.machine import prepare
+from svggt.train.objective import Objective, draw_queries
+from svggt.train.options import WAYS, TrainOptions
+from svggt.train.trainer import Trainer
+from tests.train.clips import plane, walk
+
+SIZE = (28, 42)
+ONE = torch.ones(1)
+
+
+@pytest.fixture
+def lesson(tiny):
+    """A clip, and what the tiny network says of it."""
+    batch = plane(walk(3), SIZE)
+    teacher = teacher_of(copy.deepcopy(tiny.network))
+    return batch, teacher(batch, draw_queries(batch))
+
+
+def said_by(tiny, batch, causal: bool = False):
+    with torch.no_grad():
+        return tiny.network(batch.images, causal)
+
+
+def test_who_says_the_same_pays_for_what_is_claimed_alone(tiny, lesson) -> None:
+    batch, taught = lesson
+    said = said_by(tiny, batch)
+    sure = replace(
+        said,
+        pose_enc_passes=[said.pose_enc],  # earlier passes are on their way
+        depth_conf=torch.ones_like(said.depth_conf),
+        world_points_conf=torch.ones_like(said.world_points_conf),
+    )
+    losses = distillation_loss(sure, taught, ONE)
+    assert all(loss.item() == pytest.approx(0, abs=2e-3) for loss in losses.values()), losses
+
+
+def test_neither_unit_nor_shift_of_a_depth_map_costs(tiny, lesson) -> None:
+    """A student in another unit, shifted in every frame, says the same; a bent one does not."""
+    batch, taught = lesson
+    said = said_by(tiny, batch)
+    free = distillation_loss(said, taught, ONE)
+    moved = replace(said, depth=3 * said.depth + 0.2)
+    assert distillation_loss(moved, taught, ONE)["taught_depth"].item() == pytest.approx(
+        free["taught_depth"].item(), abs=1e-2
+    )
+    bent = replace(said, depth=said.depth * torch.linspace(1, 2, SIZE[1])[:, None])
+    worse = distillation_loss(bent, taught, ONE)
+    assert worse["taught_depth"] > free["taught_depth"] + 0.5
+    assert worse["taught_camera"] == free["taught_camera"]
+
+
+def test_the_parts_have_the_weights_of_equation_seven(tiny, lesson) -> None:
+    batch, taught = lesson
+    said = said_by(tiny, batch)
+    off = replace(said, pose_enc_passes=[taught.pose_enc + torch.eye(9)[0]])
+    camera = distillation_loss(off, taught, ONE)["taught_camera"]
+    assert camera.item() == pytest.approx(20 * 0.95 / 3, abs=1e-4)
+    assert in_unit(said.depth).mean().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_tracks_are_taught_where_the_teacher_sees_them(tiny, lesson) -> None:
+    _, taught = lesson
+    assert taught.tracks is not None
+    said = replace(taught.tracks, confidence=torch.ones_like(taught.tracks.confidence))
+    last = said.iterations[-1]
+    off = replace(said, iterations=[last + 2.0] * len(said.iterations))
+    exact = replace(said, iterations=[last] * len(said.iterations))
+    seen = (taught.tracks.visibility > 0.5).float().sum() > 0
+    difference = taught_tracks(off, taught.tracks) - taught_tracks(exact, taught.tracks)
+    assert difference.item() == pytest.approx(0.5 * 2.0 if seen else 0, abs=1e-4)
+    nowhere = torch.zeros(last.shape[:-1], dtype=torch.bool)
+    assert tracks_loss(off, last, nowhere).item() == pytest.approx(
+        tracks_loss(exact, last, nowhere).item(), abs=1e-5
+    )
+
+
+def test_a_student_learns_what_the_paper_lets_it(tiny) -> None:
+    """Encoder, camera token and registers stay; heads and blocks move."""
+    network = copy.deepcopy(tiny.network)
+    student = Trainer(
+        network,
+        replace(WAYS["student"], warmup=1, lr=1e-2),
+        lambda step, part: plane(walk(3), SIZE),
+        teacher=teacher_of(copy.deepcopy(tiny.network)),
+    )
+    before = copy.deepcopy(network.state_dict())
+    told = student.take_step()
+    assert {"taught_camera", "taught_depth", "taught_points", "taught_tracks"} <= set(told)
+    assert not {"camera", "depth", "points", "matching"} & set(told)
+    moved = {n for n, x in network.state_dict().items() if not torch.equal(x, before[n])}
+    kept = ("aggregator.patch_embed", "aggregator.camera_token", "aggregator.register_token")
+    assert not any(name.startswith(kept) for name in moved)
+    for part in ("frame_blocks", "global_blocks", "camera_head", "depth_head", "point_head"):
+        assert any(part in name for name in moved), part
+    assert any("track_head" in name for name in moved)
+
+
+def test_a_teacher_stays_as_it_is(tiny) -> None:
+    teacher = copy.deepcopy(tiny.network)
+    before = copy.deepcopy(teacher.state_dict())
+    student = Trainer(
+        copy.deepcopy(tiny.network),
+        replace(WAYS["mixed"], warmup=1, taught=1.0, matching_layers=(1,)),
+        lambda step, part: plane(walk(3), SIZE),
+        teacher=teacher_of(teacher),
+    )
+    told = student.take_step()
+    assert {"camera", "taught_camera", "tracks", "matching"} <= set(told)
+    assert all(torch.equal(x, before[n]) for n, x in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("options", [{"checkpointing": True}, {"autocast": True}], ids=str)
+def test_how_a_step_is_computed_does_not_change_what_it_is(tiny, options: dict) -> None:
+    """Blocks computed twice give the same gradients; bfloat16 nearly the same losses."""
+    batch = plane(walk(3), SIZE)
+    gradients, losses = [], []
+    for asked in (
+        TrainOptions(matching_layers=(1,)),
+        TrainOptions(matching_layers=(1,), **options),
+    ):
+        network = copy.deepcopy(tiny.network)
+        prepare(network, asked, torch.device("cpu"))
+        parts, _ = Objective(network, asked)(batch, True, torch.zeros(1, 4, 2), None)
+        torch.stack(list(parts.values())).sum().backward()
+        gradients.append(network.aggregator.frame_blocks[0].attn.qkv.weight.grad)
+        losses.append(torch.stack(list(parts.values())))
+    exact = "checkpointing" in options
+    assert torch.allclose(*losses, rtol=1e-6 if exact else 0.1)
+    assert not exact or torch.allclose(*gradients, rtol=1e-4)
+    assert exact or not torch.equal(*losses)  # it does compute otherwise
+
+
+def test_two_batches_make_one_step(tiny) -> None:
+    """Gradients of two batches, accumulated, are those of both at once."""
+    clips = [plane(walk(3), SIZE), plane(walk(4)[1:], SIZE)]
+    kept = replace(WAYS["teacher"], warmup=1, shuffled=0.0, matching=0.0, tracks=0.0)
+    both = type(clips[0])(
+        **{
+            name: torch.cat([getattr(clip, name) for clip in clips])
+            for name in ("images", "depth", "world_from_cam", "fields_of_view", "motion", "good")
+        },
+        when=clips[0].when,
+    )
+    one = Trainer(copy.deepcopy(tiny.network), kept, lambda step, part: both)
+    two = Trainer(
+        copy.deepcopy(tiny.network), replace(kept, accumulate=2), lambda step, part: clips[part]
+    )
+    assert one.take_step()["loss"] == pytest.approx(two.take_step()["loss"], rel=1e-4)
+    for name, parameter in one.network.named_parameters():
+        other = two.network.get_parameter(name)
+        assert torch.allclose(parameter, other, atol=2e-4), name

@@ -1,0 +1,186 @@
+"""Recorded sequences: a rendered clip, written in every layout, is read back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from svggt.train.batch import targets_of
+from svggt.train.real.clips import centred_box, mixed, recorded
+from svggt.train.real.layouts import LAYOUTS, find_sequences
+from svggt.train.sheet import write_clip
+from svggt.train.source import Shape, rendered
+from svggt.train.tracks import follow
+
+CPU = torch.device("cpu")
+SIZE = (56, 84)
+FRAMES = 4
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Path:
+    """A rendered clip in the plain layout."""
+    folder = tmp_path_factory.mktemp("plain")
+    write_clip(folder, FRAMES, 0, CPU, SIZE)
+    return folder
+
+
+def relaid(plain: Path, layout: str, out: Path) -> Path:
+    """The plain folder's frames in another layout."""
+    poses = np.loadtxt(plain / "poses.txt").reshape(-1, 4, 4)
+    matrix = np.loadtxt(plain / "K.txt")
+    writers = {
+        "TUM RGB-D": write_tum,
+        "ScanNet": write_scannet,
+        "CUT3R": write_cut3r,
+        "CUT3R, flat": write_cut3r_flat,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    writers[layout](plain, out, poses, matrix)
+    return out
+
+
+def depth_of(plain: Path, number: int) -> np.ndarray:
+    return np.asarray(Image.open(plain / f"depth/{number:05}.png")).astype(np.float32) / 1000
+
+
+def write_tum(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
+    lists = {"rgb": ["# time file"], "depth": ["# time file"], "groundtruth": ["# t x y z q"]}
+    for name in ("rgb", "depth"):
+        (out / name).mkdir()
+    for number, pose in enumerate(poses):
+        Image.open(plain / f"images/{number:05}.png").save(out / f"rgb/{number}.png")
+        steps = np.round(5000 * depth_of(plain, number)).clip(0, 65534).astype(np.uint16)
+        Image.fromarray(steps).save(out / f"depth/{number}.png")
+        lists["rgb"].append(f"{number + 0.001:.3f} rgb/{number}.png")
+        lists["depth"].append(f"{number:.3f} depth/{number}.png")
+        quaternion = Rotation.from_matrix(pose[:3, :3]).as_quat()
+        row = " ".join(f"{value:.9f}" for value in (*pose[:3, 3], *quaternion))
+        lists["groundtruth"] += [f"{number + 0.002:.3f} {row}", f"{number + 0.5:.3f} {row}"]
+    for name, lines in lists.items():
+        (out / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+def write_scannet(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
+    for name in ("color", "depth", "pose", "intrinsic"):
+        (out / name).mkdir()
+    for number, pose in enumerate(poses):
+        Image.open(plain / f"images/{number:05}.png").save(out / f"color/{number}.png")
+        Image.open(plain / f"depth/{number:05}.png").save(out / f"depth/{number}.png")
+        np.savetxt(out / f"pose/{number}.txt", pose)
+    np.savetxt(out / "intrinsic/intrinsic_color.txt", np.pad(matrix, ((0, 1), (0, 1))))
+
+
+def write_cut3r(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
+    for name in ("rgb", "depth", "cam"):
+        (out / name).mkdir()
+    for number, pose in enumerate(poses):
+        Image.open(plain / f"images/{number:05}.png").save(out / f"rgb/{number:05}.png")
+        np.save(out / f"depth/{number:05}.npy", depth_of(plain, number))
+        np.savez(out / f"cam/{number:05}.npz", pose=pose, intrinsics=matrix)
+
+
+def write_cut3r_flat(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
+    for number, pose in enumerate(poses):
+        Image.open(plain / f"images/{number:05}.png").save(out / f"{number:05}_rgb.png")
+        np.save(out / f"{number:05}_depth.npy", depth_of(plain, number))
+        np.savez(out / f"{number:05}_cam.npz", camera_pose=pose, camera_intrinsics=matrix)
+
+
+def write_seven_scenes(plain: Path, out: Path) -> Path:
+    poses = np.loadtxt(plain / "poses.txt").reshape(-1, 4, 4)
+    for number, pose in enumerate(poses):
+        name = f"frame-{number:06}"
+        Image.open(plain / f"images/{number:05}.png").save(out / f"{name}.color.png")
+        Image.open(plain / f"depth/{number:05}.png").save(out / f"{name}.depth.png")
+        np.savetxt(out / f"{name}.pose.txt", pose)
+    return out
+
+
+@pytest.mark.parametrize("layout", ["TUM RGB-D", "ScanNet", "CUT3R", "CUT3R, flat"])
+def test_a_clip_is_read_back_from_every_layout(plain: Path, layout: str, tmp_path: Path) -> None:
+    (expected,) = find_sequences(plain)
+    (found,) = find_sequences(relaid(plain, layout, tmp_path / "set" / "sequence"))
+    assert len(found.pictures) == FRAMES
+    assert np.allclose(found.world_from_cam, expected.world_from_cam, atol=1e-5)
+    for ours, theirs in zip(found.depths, expected.depths, strict=True):
+        difference = np.abs(found.read_depth(ours) - expected.read_depth(theirs))
+        near = expected.read_depth(theirs) < 13  # as far as TUM's integers reach
+        assert difference[near].max() < 1.1e-3
+    if layout != "TUM RGB-D":  # whose cameras are known by their names
+        assert np.allclose(found.intrinsics, expected.intrinsics)
+
+
+def test_seven_scenes_and_tum_know_their_cameras(plain: Path, tmp_path: Path) -> None:
+    (found,) = find_sequences(write_seven_scenes(plain, tmp_path))
+    assert found.intrinsics.tolist() == [[525, 0, 320], [0, 525, 240], [0, 0, 1]]
+    (tum,) = find_sequences(relaid(plain, "TUM RGB-D", tmp_path / "x_freiburg2_desk"))
+    assert tum.intrinsics[0].tolist() == [520.9, 0, 325.1]
+
+
+@pytest.mark.parametrize(
+    ("layout", "missing"),
+    [
+        ("TUM RGB-D", "depth.txt"),
+        ("ScanNet", "intrinsic/intrinsic_color.txt"),
+        ("ScanNet", "depth/2.png"),
+        ("CUT3R", "cam/00001.npz"),
+    ],
+)
+def test_what_is_missing_is_named(plain: Path, layout: str, missing: str, tmp_path: Path) -> None:
+    folder = relaid(plain, layout, tmp_path / "sequence")
+    (folder / missing).unlink()
+    name = Path(missing).name if missing.endswith("txt") else "one of each is needed"
+    with pytest.raises(ValueError, match=name):
+        list(find_sequences(folder))
+
+
+def test_a_recorded_clip_is_exact(plain: Path) -> None:
+    """Depth lifted by one camera is where another one sees it, cut to a shape or not."""
+    sequences = list(find_sequences(plain))
+    for size in (SIZE, (56, 56), (42, 84)):
+        clip = recorded(sequences, (Shape(2, 3, size),), 0, CPU)(0, 0)
+        assert clip.images.shape == (2, 3, 3, *size) and clip.good.all()
+        targets = targets_of(clip)
+        rows, columns = torch.meshgrid(*(torch.arange(side) for side in size), indexing="ij")
+        pixels = torch.stack([columns, rows], dim=-1).flatten(0, 1).expand(2, 1, -1, 2)
+        followed = follow(targets, pixels)
+        inside = (followed.places >= 0).all(-1) & (
+            followed.places < torch.tensor([size[1], size[0]])
+        ).all(-1)
+        known = targets.valid[:, :1].flatten(2)[..., None]
+        assert followed.seen.sum() > 0.7 * (inside & known).sum()  # the rest is hidden
+    same = recorded(sequences, (Shape(1, FRAMES, SIZE),), 0, CPU)(0, 0)
+    depth = torch.from_numpy(np.stack([depth_of(plain, n) for n in range(FRAMES)]))
+    assert torch.allclose(same.depth[0], depth, atol=1e-6)
+
+
+def test_a_part_is_about_the_principal_point() -> None:
+    matrix = np.array([[500, 0, 310.0], [0, 500, 250.0], [0, 0, 1]])
+    left, top, right, bottom = centred_box((640, 480), matrix, (112, 168))
+    assert left >= 0 and top >= 0 and right <= 640 and bottom <= 480
+    scale = (right - left) / 168
+    assert (bottom - top) / 112 == pytest.approx(scale)
+    assert left + (168 / 2 + 0.5) * scale == pytest.approx(310.5)
+    assert top + (112 / 2 + 0.5) * scale == pytest.approx(250.5)
+
+
+def test_sources_are_mixed_as_often_as_they_weigh(plain: Path) -> None:
+    shapes = (Shape(1, 2, SIZE),)
+    ours = recorded(list(find_sequences(plain)), shapes, 0, CPU)
+    never = rendered(shapes, 0, CPU)
+    both = mixed([(3.0, ours), (1.0, lambda step, part: never(0, 0))], seed=1)
+    told = [bool(torch.equal(both(n, 0).depth, never(0, 0).depth)) for n in range(40)]
+    assert 3 <= sum(told) <= 18
+    assert torch.equal(both(7, 1).images, both(7, 1).images)  # the same step, the same clips
+
+
+def test_too_short_a_sequence_is_refused(plain: Path) -> None:
+    with pytest.raises(ValueError, match="no sequence of 9 frames"):
+        recorded(list(find_sequences(plain)), (Shape(1, 9, SIZE),), 0, CPU)
+    assert set(LAYOUTS) >= {"TUM RGB-D", "ScanNet", "7-Scenes", "CUT3R", "plain folder"}
