@@ -1,9 +1,11 @@
-"""Makes the gallery's clips and the office clip's ground truth from their sources.
+"""Makes the gallery's clips, and ground truth where there is some, from their sources.
 
-`python assets/make_clips.py SOURCE`, where SOURCE holds `office/` (images, depth, poses.txt,
-K.txt), `drive.mp4` and `alley.mov`. Video streams are copied, never re-encoded, without sound and
-without metadata (the originals carry a place and a phone's model); only the office's pictures
-are encoded. Sources and licences: LICENSES.md.
+`python assets/make_clips.py SOURCE`, where SOURCE holds `office/` and `room/` (images, depth,
+poses.txt, K.txt), `drive.mp4` and `alley.mov`. The room is rendered:
+`python -m svggt.train clip SOURCE/room --frames 60 --seed 1000000000048`, a seed that nothing
+trains on. Video streams are copied, never re-encoded, without sound and without metadata (the
+originals carry a place and a phone's model); only folders of pictures are encoded. Sources and
+licences: LICENSES.md.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 CLIPS = Path(__file__).parent / "clips"
-OFFICE_RATE = 10
+FOLDERS = ("office", "room")  # with truth
+RATE = 10  # of theirs
 TRUTH_EVERY = 8  # frames with depth; all have a pose
 
 
@@ -45,14 +48,14 @@ def encode(pictures: list[Path], target: Path, rate: int) -> None:
         container.mux(stream.encode())
 
 
-def write_truth(office: Path, target: Path) -> None:
+def write_truth(folder: Path, target: Path) -> None:
     """Poses of all frames, and every `TRUTH_EVERY`th depth map at half size, in millimetres."""
-    numbers = np.arange(0, len(list((office / "depth").iterdir())), TRUTH_EVERY)
-    depth = [np.asarray(Image.open(office / f"depth/{n:05}.png"))[::2, ::2] for n in numbers]
+    numbers = np.arange(0, len(list((folder / "depth").iterdir())), TRUTH_EVERY)
+    depth = [np.asarray(Image.open(folder / f"depth/{n:05}.png"))[::2, ::2] for n in numbers]
     np.savez_compressed(
         target,
-        world_from_cam=np.loadtxt(office / "poses.txt").reshape(-1, 4, 4),
-        intrinsics=np.loadtxt(office / "K.txt"),
+        world_from_cam=np.loadtxt(folder / "poses.txt").reshape(-1, 4, 4),
+        intrinsics=np.loadtxt(folder / "K.txt"),
         depth_mm=np.stack(depth).astype(np.uint16),
         depth_frames=numbers,
     )
@@ -70,12 +73,13 @@ def picture(clip: Path, number: int) -> None:
 def main(source: Path) -> None:
     """Makes all files from a folder with the sources."""
     CLIPS.mkdir(exist_ok=True)
-    encode(sorted((source / "office/images").iterdir()), CLIPS / "office.mp4", OFFICE_RATE)
+    for name in FOLDERS:
+        encode(sorted((source / name / "images").iterdir()), CLIPS / f"{name}.mp4", RATE)
+        write_truth(source / name, CLIPS / f"{name}_truth.npz")
     strip(source / "drive.mp4", CLIPS / "drive.mp4")
     strip(source / "alley.mov", CLIPS / "alley.mp4")
-    for name, number in (("office", 44), ("drive", 60), ("alley", 20)):
+    for name, number in (("office", 44), ("room", 36), ("drive", 60), ("alley", 20)):
         picture(CLIPS / f"{name}.mp4", number)
-    write_truth(source / "office", CLIPS / "office_truth.npz")
 
 
 if __name__ == "__main__":

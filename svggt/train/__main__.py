@@ -85,13 +85,15 @@ def study(asked: argparse.Namespace) -> None:
     from svggt.train import study as studying
     from svggt.train.report import plot_curves, read_log
 
-    names = asked.arms or list(studying.ARMS)
-    for name in names:
-        studying.run_arm(name, asked.out, asked.steps, asked.every)
-    logs = {name: read_log(studying.place_of(asked.out, name) / "log.csv") for name in names}
-    columns = ["rotation error", "translation error", "matched"]
-    plot_curves(logs, columns, asked.out / "study.png")
-    sys.stdout.write(studying.summary(logs) + f"\n{asked.out / 'study.png'}\n")
+    logs = {}
+    for name in asked.arms or studying.ARMS:
+        paths = [studying.log_of(asked.out, name, seed) for seed in range(asked.seeds)]
+        for seed, path in enumerate(paths):
+            studying.run_arm(name, asked.steps, asked.every, seed, path)
+        logs[name] = [read_log(path) for path in paths]
+    columns, picture = ["rotation error", "translation error"], asked.out / "study.png"
+    plot_curves({name: several[0] for name, several in logs.items()}, columns, picture)
+    sys.stdout.write(f"{studying.summary(logs)}\n{picture}\n")
 
 
 def experiment(asked: argparse.Namespace) -> None:
@@ -149,8 +151,9 @@ def _add_experiments(commands) -> None:
     asked = commands.add_parser("study", help="what makes pose learnt soonest, from scratch")
     asked.add_argument("out", type=Path, help="folder, gone on with if it is there")
     asked.add_argument("--arms", nargs="*", help="some of them; all if left out")
-    asked.add_argument("--steps", type=int, default=800)
-    asked.add_argument("--every", type=int, default=25, help="steps between two measurements")
+    asked.add_argument("--steps", type=int, default=200)
+    asked.add_argument("--every", type=int, default=5, help="steps between two measurements")
+    asked.add_argument("--seeds", type=int, default=2, help="of weights and clips")
     asked.set_defaults(run=study)
     about = {
         "ablation": "students with and without a teacher",

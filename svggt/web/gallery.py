@@ -40,4 +40,5 @@ EXAMPLES = (
     Example("office", "Office", 10.0, TruthFile(ASSETS / "clips" / "office_truth.npz", rate=10.0)),
     Example("drive", "Highway", 5.0),
     Example("alley", "Alley", 15.0),
+    Example("room", "Rendered", 10.0, TruthFile(ASSETS / "clips" / "room_truth.npz", rate=10.0)),
 )

@@ -22,6 +22,7 @@ from svggt.train.failure import WAYS_TO_FAIL, inherited, rolled
 from svggt.train.figures import Figures, figures_of
 from svggt.train.objective import draw_queries
 from svggt.train.report import read_log, write_report
+from svggt.train.study import run_arm, summary
 from tests.train.clips import plane, walk
 
 SIZE = (28, 42)
@@ -161,3 +162,13 @@ def test_bad_input_is_a_sentence(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and done.stderr.startswith("svggt: "), done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_pose_is_learnt(tmp_path: Path) -> None:
+    """Four fixed clips are overfitted from nothing: rotation error within 10 % of the motion."""
+    run_arm("recipe", steps=200, every=20, seed=0, path=tmp_path / "log.csv")
+    log = read_log(tmp_path / "log.csv")
+    assert log["rotation error"][0] > 0.5  # it did not know
+    assert log["rotation error"][-1] < 0.10 and log["translation error"][-1] < 0.2
+    assert "| recipe |" in summary({"recipe": [log]})

@@ -78,21 +78,6 @@ def test_every_parameter_has_one_optimiser(tiny) -> None:
     assert len({id(p) for p in groups}) == len(groups)
 
 
-@pytest.mark.slow
-def test_one_clip_is_learnt(tiny) -> None:
-    """The same clips over and over: every loss falls."""
-    fixed = CLIPS(0, 0)
-    made = Trainer(
-        copy.deepcopy(tiny.network).requires_grad_(True),
-        TrainOptions(lr=2e-3, warmup=10, causal=0.0, shuffled=0.0, matching_layers=(1,)),
-        lambda step, part: fixed,
-    )
-    told = [made.take_step() for _ in range(120)]
-    for name in ("camera", "depth", "points", "matching"):
-        first, last = (np.mean([t[name] for t in part]) for part in (told[:5], told[-5:]))
-        assert last < 0.8 * first, (name, first, last)
-
-
 def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
     """What leaves it loads as any weights do; the log has a line a step."""
     options, folder = TrainOptions(warmup=2), tmp_path / "run"

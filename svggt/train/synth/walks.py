@@ -15,6 +15,7 @@ STEPS = (0.03, 0.6)
 _REACH = 4.0  # metres from the middle that a camera goes in the open
 _KEEPS_OFF = 0.85  # of the way to a wall
 _LOOKS_AT = 0.65  # of clips look at a piece of furniture
+_TURNS = (0.02, 0.12)  # radians a frame of walking to and fro
 _TREMBLE = 0.1  # of a step
 _ROLL = 0.08  # radians
 
@@ -46,23 +47,29 @@ def make_walks(places: Places, frames: int, chance: Chance) -> Tensor:
 
 
 def _paths(start: Tensor, step: Tensor, frames: int, chance: Chance) -> Tensor:
-    """(B, S, 3): a way that bends, and a hand that trembles."""
+    """(B, S, 3): a way that bends and turns back before long, and a hand that trembles."""
     count = len(start)
-    when = torch.arange(frames, device=chance.device, dtype=start.dtype)[None, :, None]
     ahead, across = (
         F.normalize(chance.normal(count, 1, 3) * _flat(chance, 0.35), dim=-1) for _ in range(2)
     )
-    bend = torch.sin(chance.uniform(count, 1, 1, low=0.1, high=0.9) * when)
+    way = ahead * _to_and_fro(count, frames, _TURNS, chance)
+    bend = 1.5 * across * _to_and_fro(count, frames, (0.1, 0.9), chance)
     tremble = _TREMBLE * chance.normal(count, frames, 3)
-    return start[:, None] + step * (ahead * when + 1.5 * across * bend + tremble)
+    return start[:, None] + step * (way + 0.5 * bend + tremble)
 
 
 def _wander(step: Tensor, frames: int, count: int, chance: Chance) -> Tensor:
     """(B, S, 3) that the gaze moves by: half of the clips hold it."""
-    when = torch.arange(frames, device=chance.device, dtype=step.dtype)[None, :, None]
     drifts = chance.happens(count, 1, 1, share=0.5)
-    drift = 1.5 * chance.normal(count, 1, 3) * when
+    drift = 1.5 * chance.normal(count, 1, 3) * _to_and_fro(count, frames, (0.1, 0.4), chance)
     return step * (drift * drifts + 0.15 * chance.normal(count, frames, 3))
+
+
+def _to_and_fro(count: int, frames: int, rates: tuple[float, float], chance: Chance) -> Tensor:
+    """(B, S, 1) from 0 on, at first by 1 a frame; turns after a quarter of a period."""
+    when = torch.arange(frames, device=chance.device, dtype=torch.float32)[None, :, None]
+    rate = chance.uniform(count, 1, 1, low=rates[0], high=rates[1])
+    return torch.sin(rate * when) / rate
 
 
 def _looking(path: Tensor, gaze: Tensor, chance: Chance) -> Tensor:
