@@ -96,6 +96,16 @@ def study(asked: argparse.Namespace) -> None:
     sys.stdout.write(f"{studying.summary(logs)}\n{picture}\n")
 
 
+def probe(asked: argparse.Namespace) -> None:
+    """What tokens know."""
+    from svggt.train.probe import what_tokens_know
+
+    for layer, known in what_tokens_know(read_network(asked.weights, torch.device("cpu"))).items():
+        sys.stdout.write(
+            f"layer {layer}: place {known.place:.2f}, displacement {known.displacement:.2f}\n"
+        )
+
+
 def experiment(asked: argparse.Namespace) -> None:
     """Students that are taught differently."""
     if asked.name == "ablation":
@@ -155,6 +165,9 @@ def _add_experiments(commands) -> None:
     asked.add_argument("--every", type=int, default=5, help="steps between two measurements")
     asked.add_argument("--seeds", type=int, default=2, help="of weights and clips")
     asked.set_defaults(run=study)
+    asked = commands.add_parser("probe", help="what can be read from tokens linearly, R squared")
+    asked.add_argument("--weights", type=Path, default=_EMBEDDED)
+    asked.set_defaults(run=probe)
     about = {
         "ablation": "students with and without a teacher",
         "failure": "what students inherit of teachers that fail",

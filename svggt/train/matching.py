@@ -68,16 +68,11 @@ def landings_of(targets: Targets, patch: int) -> Landings:
         patch: its side in pixels.
     """
     batch, frames, height, width = targets.depth.shape
-    rows, columns = (
-        torch.arange(patch // 2, side, patch, device=targets.depth.device)
-        for side in (height, width)
-    )
-    centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).flatten(0, 1)
+    grid = height // patch, width // patch
+    centres = (places_of(grid) * patch + patch // 2).to(targets.depth.device)
     followed = follow(targets, centres.expand(batch, frames, -1, -1))
     others = ~torch.eye(frames, dtype=torch.bool, device=centres.device)[None, :, None]
-    return Landings(
-        followed.places / patch - 0.5, followed.seen & others, (len(rows), len(columns))
-    )
+    return Landings(followed.places / patch - 0.5, followed.seen & others, grid)
 
 
 def matching_loss(
@@ -126,13 +121,15 @@ def displacement_loss(said: Tensor, landings: Landings) -> Tensor:
         said: (B, S, P, 2) in patches.
         landings: of the same clips.
     """
-    rows, columns = landings.grid
-    own = torch.stack(
-        torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1
-    ).flatten(0, 1)
-    target = landings.places[:, :, :, 0] - own.to(said)  # (B, S, P, 2)
+    target = landings.places[:, :, :, 0] - places_of(landings.grid).to(said)  # (B, S, P, 2)
     weight = landings.seen[:, :, :, 0].to(said.dtype)
     return (smooth_l1(said - target).sum(-1) * weight).sum() / weight.sum().clamp_min(1)
+
+
+def places_of(grid: tuple[int, int]) -> Tensor:
+    """(P, 2) column and row of every patch."""
+    rows, columns = (torch.arange(side) for side in grid)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).flatten(0, 1)
 
 
 def _index(places: Tensor, rows: int, columns: int) -> Tensor:

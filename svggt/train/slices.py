@@ -94,11 +94,11 @@ def write_network(trainer: Trainer, path: Path) -> None:
     save_file(halves, path, metadata=facts)
 
 
-def write_pieces(path: Path) -> list[Path]:
+def write_pieces(path: Path, size: int = _PIECE) -> list[Path]:
     """Cuts a file for transport; `cat weights.safetensors.* > weights.safetensors` joins it."""
     pieces = []
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
+        while piece := file.read(size):
             pieces.append(path.with_name(f"{path.name}.{len(pieces):02}"))
             pieces[-1].write_bytes(piece)
     return pieces

@@ -21,6 +21,7 @@ from svggt.train.distil import Lesson, teacher_of
 from svggt.train.failure import WAYS_TO_FAIL, inherited, rolled
 from svggt.train.figures import Figures, figures_of
 from svggt.train.objective import draw_queries
+from svggt.train.probe import predicted
 from svggt.train.report import read_log, write_report
 from svggt.train.study import run_arm, summary
 from tests.train.clips import plane, walk
@@ -162,6 +163,13 @@ def test_bad_input_is_a_sentence(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and done.stderr.startswith("svggt: "), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_reader_reads_what_is_there() -> None:
+    tokens = torch.randn(400, 8)
+    there = tokens @ torch.randn(8, 2) + 0.01 * torch.randn(400, 2)
+    assert predicted(tokens, there) > 0.99
+    assert predicted(tokens, torch.randn(400, 2)) < 0.1
 
 
 @pytest.mark.slow

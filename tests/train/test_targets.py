@@ -10,7 +10,7 @@ import torch
 
 from svggt import geometry
 from svggt.train.batch import camera_points, rays, targets_of
-from svggt.train.matching import Watcher, landings_of, matching_loss
+from svggt.train.matching import Watcher, displacement_loss, landings_of, matching_loss, places_of
 from svggt.train.poses import (
     angle_between,
     compose,
@@ -131,6 +131,19 @@ def test_a_thing_that_moves_is_followed_as_if_the_camera_had_moved(order: tuple[
     assert torch.allclose(one.places, other.places, atol=1e-3)
     assert torch.equal(one.seen, other.seen) and one.seen.float().mean() > 0.7
     assert (one.places[0, 0, 0, 0] - one.places[0, 0, 0, 1]).norm() > 2
+
+
+def test_displacement_is_how_far_points_moved_since_the_first_frame() -> None:
+    """Who says it pays nothing; a frame off by a patch pays for that frame alone."""
+    landings = landings_of(targets_of(plane(walk(3), SIZE)), patch=14)
+    said = landings.places[:, :, :, 0] - places_of(landings.grid)
+    assert displacement_loss(said, landings).item() == pytest.approx(0, abs=1e-6)
+    said[:, 0] += 100  # the first frame is not asked
+    assert displacement_loss(said, landings).item() == pytest.approx(0, abs=1e-6)
+    seen = landings.seen[:, :, :, 0].sum((0, 2))
+    said[:, 1, :, 0] += 1.0
+    expected = 0.95 * seen[1] / seen.sum()
+    assert displacement_loss(said, landings).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_matching_is_least_where_queries_are_keys_of_the_right_patch() -> None:

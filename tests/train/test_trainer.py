@@ -18,7 +18,14 @@ from svggt.quantise import save_quantised
 from svggt.train.optim import Muon, make_optimisers, orthogonal
 from svggt.train.options import TrainOptions
 from svggt.train.sheet import write_clip
-from svggt.train.slices import Slice, facts_of, read_network, train_slice
+from svggt.train.slices import (
+    Slice,
+    facts_of,
+    read_network,
+    train_slice,
+    write_network,
+    write_pieces,
+)
 from svggt.train.source import Shape, rendered
 from svggt.train.trainer import Trainer
 from svggt.truth import PosedFolder
@@ -101,6 +108,36 @@ def test_a_rendered_clip_is_a_folder_that_is_read(tmp_path: Path) -> None:
     assert len(folder.pictures) == 2 and folder.truth.focal is not None
     depth = folder.depth(1)
     assert depth.shape == (126, 168) and 0.2 < np.median(depth[depth > 0]) < 60
+
+
+def test_weights_travel_in_pieces_and_the_optimiser_begins_anew(tiny, tmp_path: Path) -> None:
+    """Step and seed come along, so that no clip is seen twice; the rate warms up again."""
+    made = trainer(tiny.network)
+    made.step = 500
+    write_network(made, tmp_path / "weights.safetensors")
+    whole = (tmp_path / "weights.safetensors").read_bytes()
+    pieces = write_pieces(tmp_path / "weights.safetensors", size=len(whole) // 3)
+    assert len(pieces) == 4 and sorted(pieces) == pieces
+    (tmp_path / "joined").write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    facts = facts_of(tmp_path / "joined")
+    assert (facts.step, facts.seed) == (500, OPTIONS.seed)
+    asked: list[int] = []
+
+    def source(step: int, part: int):
+        asked.append(step)
+        return CLIPS(step, part)
+
+    gone_on = Trainer(
+        read_network(tmp_path / "joined", CPU),
+        TrainOptions(warmup=10, lr=1e-3, matching_layers=(1,)),
+        source,
+        facts.step,
+    )
+    before = copy.deepcopy(state(gone_on))
+    gone_on.take_step()
+    assert asked == [500]
+    moved = state(gone_on)["camera_head.trunk_norm.bias"] - before["camera_head.trunk_norm.bias"]
+    assert 0 < moved.abs().max() <= 1.01e-4  # a tenth of the rate
 
 
 @pytest.mark.slow
