@@ -85,12 +85,23 @@ def study(asked: argparse.Namespace) -> None:
     from svggt.train import study as studying
     from svggt.train.report import plot_curves, read_log
 
+    unknown = set(asked.arms or ()) - set(studying.ARMS)
+    if unknown:
+        names = ", ".join(studying.ARMS)
+        raise ValueError(f"there is no arm “{unknown.pop()}”: choose of {names}")
     logs = {}
     for name in asked.arms or studying.ARMS:
-        paths = [studying.log_of(asked.out, name, seed) for seed in range(asked.seeds)]
-        for seed, path in enumerate(paths):
-            studying.run_arm(name, asked.steps, asked.every, seed, path)
-        logs[name] = [read_log(path) for path in paths]
+        arm, logs[name] = studying.ARMS[name], []
+        for seed in range(asked.seeds):
+            path = studying.log_of(asked.out, name, seed)
+            if not path.is_file():
+                begun = (
+                    studying.going_on(asked.weights, arm, seed)
+                    if asked.weights
+                    else studying.by_heart(arm, seed)
+                )
+                studying.run_arm(begun, asked.steps, asked.every, seed, path)
+            logs[name].append(read_log(path))
     columns, picture = ["rotation error", "translation error"], asked.out / "study.png"
     plot_curves({name: several[0] for name, several in logs.items()}, columns, picture)
     sys.stdout.write(f"{studying.summary(logs)}\n{picture}\n")
@@ -158,9 +169,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_experiments(commands) -> None:
-    asked = commands.add_parser("study", help="what makes pose learnt soonest, from scratch")
+    asked = commands.add_parser("study", help="what makes pose learnt soonest")
     asked.add_argument("out", type=Path, help="folder, gone on with if it is there")
     asked.add_argument("--arms", nargs="*", help="some of them; all if left out")
+    asked.add_argument("--weights", type=Path, help="go on from these; by heart if left out")
     asked.add_argument("--steps", type=int, default=200)
     asked.add_argument("--every", type=int, default=5, help="steps between two measurements")
     asked.add_argument("--seeds", type=int, default=2, help="of weights and clips")

@@ -1,8 +1,9 @@
 """What makes rotation and translation error fall soonest, at a size that two cores can train.
 
-A small network learns four fixed clips by heart, from nothing: how soon pose leaves the identity
-says what a recipe makes easy, though not what it makes general. Every arm is the recipe with one
-thing taken away; all begin with the same weights, see the same clips and take the same steps.
+Every arm is the recipe with one thing taken away; all begin with the same weights, see the same
+clips and take the same steps. Two beginnings: a small network learns four fixed clips by heart,
+from nothing, which says what a recipe makes easy, though not what it makes general; or given
+weights go on with new clips at every step, and are measured on clips that they never see.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from svggt.train.batch import ClipBatch, targets_of
 from svggt.train.options import TrainOptions
 from svggt.train.poses import angle_between, rotation_of
 from svggt.train.report import Log
+from svggt.train.slices import read_network, write_network
+from svggt.train.source import HELD_OUT, Shape, rendered
 from svggt.train.synth.chance import Chance
 from svggt.train.synth.render import render_clips
-from svggt.train.trainer import Trainer
+from svggt.train.trainer import Source, Trainer
 
 SMALL = ModelConfig(
     img_size=56,
@@ -49,6 +52,8 @@ _CLIPS, _FRAMES = 4, 4
 _SIZE = (84, 112)  # rendered, so that thin things are there
 _HALF = 2  # and halved
 _DRAWN = 16  # clips, of which the first good ones are taken
+_GOING_ON = Shape(6, 2, (84, 112))  # of a step
+_MEASURED = Shape(48, 2, (84, 112))
 _LEFT = 0.25  # of a still camera's rotation error: pose is learnt
 
 
@@ -89,6 +94,7 @@ ARMS = {
     "AdamW alone": Arm(replace(RECIPE, muon=False)),
     "layer scale 0.01": Arm(RECIPE, layer_scale=0.01),
     "quiet positions": Arm(RECIPE, positions=0.0),
+    "prototype": Arm(replace(RECIPE, displacement=0.0, knee=0.1, relative=0.0, fine=False)),
 }
 
 
@@ -135,35 +141,63 @@ def fixed_clips(seed: int) -> ClipBatch:
     )
 
 
-def run_arm(name: str, steps: int, every: int, seed: int, path: Path) -> None:
-    """Trains one arm and writes its curve; one that is written already is left alone.
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """What an arm begins with.
+
+    Attributes:
+        network: that learns.
+        options: how.
+        source: of clips.
+        measured: clips that the error is measured on.
+    """
+
+    network: VGGT
+    options: TrainOptions
+    source: Source
+    measured: ClipBatch
+
+
+def by_heart(arm: Arm, seed: int) -> Beginning:
+    """A small network that knows nothing, and four clips."""
+    clips = fixed_clips(seed)
+    network = fresh_network(SMALL, arm.layer_scale, arm.positions, seed)
+    return Beginning(network, arm.options, lambda step, part: clips, clips)
+
+
+def going_on(weights: Path, arm: Arm, seed: int) -> Beginning:
+    """Weights that know something, and new pairs of frames at every step."""
+    device = torch.device("cpu")
+    options = replace(arm.options, lr=3e-4, dense=1.0, matching_layers=(1, 3))
+    return Beginning(
+        read_network(weights, device),
+        options,
+        rendered((_GOING_ON,), seed, device),
+        rendered((_MEASURED,), 0, device)(HELD_OUT // 1000, 0),
+    )
+
+
+def run_arm(begun: Beginning, steps: int, every: int, seed: int, path: Path) -> None:
+    """Trains one arm and writes its curve.
 
     Args:
-        name: of `ARMS`.
+        begun: what it begins with.
         steps: to take.
         every: so many steps the error is measured.
-        seed: of weights and clips.
+        seed: of what else is drawn.
         path: the CSV to write.
-
-    Raises:
-        ValueError: no such arm.
     """
-    if name not in ARMS:
-        raise ValueError(f"there is no arm “{name}”: choose of {', '.join(ARMS)}")
-    if path.is_file():
-        return
-    arm, clips = ARMS[name], fixed_clips(seed)
-    network = fresh_network(SMALL, arm.layer_scale, arm.positions, seed)
-    options = replace(arm.options, seed=seed, total=steps)
-    trainer = Trainer(network, options, lambda step, part: clips)
-    rows = []
+    options = replace(begun.options, seed=seed, total=steps)
+    trainer = Trainer(begun.network, options, begun.source)
+    rows = [(0, *pose_errors(begun.network, begun.measured))]
     while trainer.step < steps:
         for _ in range(every):
             trainer.take_step()
-        rows.append((trainer.step, *pose_errors(network, clips)))
+        rows.append((trainer.step, *pose_errors(begun.network, begun.measured)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("step", "rotation error", "translation error"), *rows])
+    write_network(trainer, path.with_suffix(".safetensors"))
 
 
 def log_of(folder: Path, name: str, seed: int) -> Path:
@@ -196,8 +230,8 @@ def summary(logs: dict[str, list[Log]]) -> str:
 @torch.no_grad()
 def pose_errors(network: VGGT, clips: ClipBatch) -> tuple[float, float]:
     """Rotation and translation error of all frames but the first, by a motionless camera's."""
-    true = targets_of(clips).pose_enc[:, 1:]
-    said = network(clips.images, causal=False, points=False).pose_enc[:, 1:]
+    true = targets_of(clips).pose_enc[clips.good, 1:]
+    said = network(clips.images, causal=False, points=False).pose_enc[clips.good, 1:]
     rotation, motion = rotation_of(said[..., 3:7]), rotation_of(true[..., 3:7])
     still = torch.eye(3).expand_as(motion)
     turned = angle_between(rotation, motion).mean() / angle_between(still, motion).mean()
