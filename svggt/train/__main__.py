@@ -12,54 +12,77 @@ from pathlib import Path
 
 import torch
 
+from svggt.train.batch import Source
 from svggt.train.machine import Machine
 from svggt.train.options import BESIDE_TRUTH, WAYS
 from svggt.train.real.clips import mixed, recorded
 from svggt.train.real.layouts import find_sequences
+from svggt.train.settings import remember
 from svggt.train.sheet import write_clip, write_sheet
 from svggt.train.slices import Slice, facts_of, read_network, train_slice, write_pieces
 from svggt.train.source import SHAPES, rendered, scaled
-from svggt.train.trainer import Source
 
 _EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded.safetensors"
 
 
 def train(asked: argparse.Namespace) -> None:
     """Goes on with a slice, or begins one."""
-    way = WAYS[asked.name]
-    teacher = asked.teacher or (asked.weights if way.taught else None)
+    way, machine = WAYS[asked.name], Machine()
+    weights = asked.weights or asked.teacher or _EMBEDDED
     taught = (way.taught or BESIDE_TRUTH) if asked.taught is None else asked.taught
-    seed = facts_of(asked.weights).seed if asked.seed is None else asked.seed
+    truth = way.truth if asked.truth is None else asked.truth
+    if way.taught and not asked.teacher:
+        raise ValueError("a student needs a teacher: --teacher WEIGHTS")
+    if not truth and not (asked.teacher and taught):
+        raise ValueError("nothing is to be learnt: raise --truth, or name a --teacher")
     options = replace(
         way,
-        seed=seed,
+        seed=facts_of(weights).seed if asked.seed is None else asked.seed,
         lr=asked.lr,
         total=asked.total,
-        truth=way.truth if asked.truth is None else asked.truth,
-        taught=taught if teacher else 0.0,
+        truth=truth,
+        taught=taught if asked.teacher else 0.0,
         accumulate=asked.accumulate,
         autocast=asked.bf16,
         checkpointing=asked.checkpointing,
         compiled=asked.compile,
     )
-    wanted = Slice(asked.weights, options, teacher, asked.scale, _data(asked, seed))
-    trainer = train_slice(asked.out, wanted, asked.minutes)
-    if asked.split and trainer.machine.rank == 0:
-        pieces = write_pieces(asked.out / "weights.safetensors")
-        sys.stdout.write(f"{len(pieces)} pieces: cat weights.safetensors.* > weights.safetensors\n")
-    sys.stdout.write(f"step {trainer.step}\n{asked.out}\n")
+    source = _data(asked, options.seed, machine.device)
+    if machine.rank == 0:
+        given = {"weights": weights, "teacher": asked.teacher, "data": asked.data}
+        kept = {name: str(value) for name, value in given.items()}
+        kept |= {"scale": asked.scale, "rendered": asked.rendered}
+        remember(asked.out, kept | vars(options))
+    trainer = train_slice(
+        asked.out, Slice(weights, options, source, asked.teacher), asked.minutes, machine
+    )
+    if asked.split and machine.rank == 0:
+        write_pieces(asked.out / "weights.safetensors")
+        sys.stdout.write("cat weights.safetensors.* > weights.safetensors joins the pieces\n")
+    if machine.rank == 0:
+        sys.stdout.write(f"step {trainer.step}\n{asked.out}\n")
 
 
-def _data(asked: argparse.Namespace, seed: int) -> Source | None:
-    """Recorded sequences beside rendered clips, by weight; None: rendered clips alone."""
-    if not asked.data:
-        return None
-    device, shapes = Machine().device, scaled(SHAPES, asked.scale)
-    sources = [(asked.rendered, rendered(shapes, seed, device))] if asked.rendered else []
-    for folder, weight in asked.data:
+def _data(asked: argparse.Namespace, seed: int, device: torch.device) -> Source:
+    """Rendered clips, and recorded sequences beside them, by weight."""
+    shapes = scaled(SHAPES, asked.scale)
+    sources = [(asked.rendered, rendered(shapes, seed, device))]
+    for folder, weight in asked.data or ():
         sequences = list(find_sequences(Path(folder)))
-        sources.append((float(weight), recorded(sequences, shapes, seed, device)))
-    return mixed(sources, seed)
+        sources.append((_weight(weight), recorded(sequences, shapes, seed, device)))
+    if not sum(weight for weight, _ in sources) > 0:
+        raise ValueError("no clips: raise --rendered or a weight of --data above 0")
+    return mixed(sources, seed) if asked.data else sources[0][1]
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not weight >= 0:
+        raise ValueError(f"“{text}” is no weight: --data FOLDER NUMBER, 0 or more")
+    return weight
 
 
 def sheet(asked: argparse.Namespace) -> None:
@@ -83,12 +106,20 @@ def report(asked: argparse.Namespace) -> None:
 def study(asked: argparse.Namespace) -> None:
     """What makes pose learnt soonest."""
     from svggt.train import study as studying
-    from svggt.train.report import plot_curves, read_log
+    from svggt.train.logs import read_log
+    from svggt.train.report import plot_curves
 
     unknown = set(asked.arms or ()) - set(studying.ARMS)
     if unknown:
         names = ", ".join(studying.ARMS)
         raise ValueError(f"there is no arm “{unknown.pop()}”: choose of {names}")
+    if asked.weights:
+        unknown = {arm for arm in asked.arms or () if arm in studying.OF_BEGINNINGS}
+        if unknown or not asked.arms:
+            names = ", ".join(set(studying.ARMS) - studying.OF_BEGINNINGS)
+            raise ValueError(f"weights have begun already: name --arms of {names}")
+    kept = {"weights": str(asked.weights), "steps": asked.steps, "every": asked.every}
+    remember(asked.out, kept)
     logs = {}
     for name in asked.arms or studying.ARMS:
         arm, logs[name] = studying.ARMS[name], []
@@ -123,8 +154,13 @@ def experiment(asked: argparse.Namespace) -> None:
         from svggt.train.ablation import run_ablation as carry_out
     else:
         from svggt.train.failure import run_failure as carry_out
-    network = read_network(asked.weights, torch.device("cpu"))
-    sys.stdout.write(carry_out(network, asked.steps, asked.seeds, asked.out) + "\n")
+    from svggt.train.report import plot_results
+
+    remember(asked.out, {"weights": str(asked.weights), "steps": asked.steps})
+    network = read_network(asked.weights, Machine().device)
+    outcome = carry_out(network, asked.steps, asked.seeds, asked.out)
+    plot_results(outcome.results, outcome.begun, asked.out / "results.png")
+    sys.stdout.write(f"{outcome.text}\n{asked.out / 'results.png'}\n")
 
 
 def compare(asked: argparse.Namespace) -> None:
@@ -202,13 +238,13 @@ def _add_ways(commands) -> None:
     for name, words in about.items():
         way = commands.add_parser(name, help=words)
         way.add_argument("out", type=Path, help="folder of the slice, gone on with if it is there")
-        way.add_argument("--weights", type=Path, default=_EMBEDDED, help="to begin from")
-        way.add_argument("--teacher", type=Path, help="weights that teach; student: its own")
+        way.add_argument("--weights", type=Path, help="to begin from; the teacher's if left out")
+        way.add_argument("--teacher", type=Path, help="weights that teach; a student needs them")
         way.add_argument("--taught", type=float, help="weight of what it says")
         way.add_argument("--truth", type=float, help="weight of the truth; student: 0, else 1")
         way.add_argument("--minutes", type=float, default=9.0, help="of this slice")
         way.add_argument("--lr", type=float, default=3e-4, help="at its highest")
-        way.add_argument("--total", type=int, help="steps until it has fallen to nothing")
+        way.add_argument("--total", type=int, help="steps until it has fallen to a fiftieth")
         way.add_argument("--seed", type=int, help="of the clips; the weights' own if left out")
         way.add_argument(
             "--data",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import ttest_rel
 
 from svggt.model.network import VGGT
 from svggt.train.distil import teacher_of
@@ -14,30 +15,26 @@ from svggt.train.figures import NAMES
 from svggt.train.options import BESIDE_TRUTH
 from svggt.train.students import (
     STUDENT,
+    Outcome,
     Results,
     Student,
     begun_at,
-    plot_results,
     table,
     teach_all,
 )
 
-_SURE = 2.0  # standard errors of a difference from which it counts
+_SURE = 0.05  # chance of a difference that is none, below which it counts
 
 
-def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> str:
-    """Teaches, plots, and says what came of it.
+def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> Outcome:
+    """Teaches, and says what came of it: a table, and a sentence a figure.
 
     Args:
         network: teacher and beginning of every student.
         steps: of each student.
         seeds: of each way.
-        folder: for results.csv and results.png.
-
-    Returns:
-        A table in Markdown, and a sentence a figure.
+        folder: for results.csv.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     teacher = teacher_of(copy.deepcopy(network))
     students = [
         Student("truth alone", replace(STUDENT, truth=1.0, taught=0.0)),
@@ -46,7 +43,6 @@ def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> str:
     ]
     results = teach_all(students, network, steps, seeds, folder / "results.csv")
     begun = begun_at(network)
-    plot_results(results, begun, folder / "results.png")
     rows = {"before": lambda figure: f"{getattr(begun, figure):.3f}"}
     for student in students:
         rows[student.name] = _cells(results, student.name)
@@ -55,21 +51,21 @@ def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> str:
         for way in ("teacher alone", "both")
         for figure in NAMES
     ]
-    return "\n".join([table(rows), "", *verdicts])
+    return Outcome(results, begun, "\n".join([table(rows), "", *verdicts]))
 
 
 def verdict(results: Results, way: str, figure: str, other: str = "truth alone") -> str:
-    """Better, worse or inconclusive: the mean difference of paired seeds by its standard error."""
+    """Better, worse or inconclusive: a paired t-test over seeds."""
     seeds = sorted({seed for name, seed in results if name == way})
-    differences = [
-        getattr(results[way, seed], figure) - getattr(results[other, seed], figure)
-        for seed in seeds
-    ]
-    mean = float(np.mean(differences))
-    error = float(np.std(differences, ddof=1) / len(seeds) ** 0.5) if len(seeds) > 1 else np.inf
-    if abs(mean) <= _SURE * error:
-        return f"inconclusive ({mean:+.3f}, standard error {error:.3f})"
-    return f"{'better' if mean < 0 else 'worse'} ({mean:+.3f}, standard error {error:.3f})"
+    ours, theirs = (
+        [getattr(results[name, seed], figure) for seed in seeds] for name in (way, other)
+    )
+    mean = float(np.mean(ours) - np.mean(theirs))
+    if len(seeds) < 2:
+        return f"inconclusive ({mean:+.3f}, one seed)"
+    chance = float(ttest_rel(ours, theirs).pvalue)
+    word = "inconclusive" if not chance < _SURE else "better" if mean < 0 else "worse"
+    return f"{word} ({mean:+.3f}, p = {chance:.2f})"
 
 
 def _cells(results: Results, name: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -37,12 +38,23 @@ class ClipBatch:
         """(B, S, H, W) of what moves by itself."""
         return (self.motion != 0).any(-1)
 
+    def only_good(self) -> ClipBatch:
+        """Clips that are worth learning from; all where none is."""
+        if self.good.all() or not self.good.any():
+            return self
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return ClipBatch(**{n: x if n == "when" else x[self.good] for n, x in named.items()})
+
     def reordered(self, order: Tensor) -> ClipBatch:
         """The same frames in another order (S,); the first one is the world then."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("images", "depth", "world_from_cam", "motion"):
             named[name] = named[name][:, order]
         return ClipBatch(**named | {"when": self.when[order]})
+
+
+Source = Callable[[int, int], ClipBatch]
+"""The clips of a step, by its number, and by that of the part of it that is asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,11 @@ from svggt.eval.cameras import CameraFigures, folder_frames, head_figures
 from svggt.eval.smoke import office_frames, office_truth
 from svggt.frames import Frame
 from svggt.train.sheet import write_clip
-from svggt.train.source import HELD_OUT
 from svggt.truth import PosedFolder, Truth
 
 _BETTER = 0.98  # geometric mean of the figures' ratios, from which weights are replaced
 _WORSE = 1.10  # of any figure: then they are not
-_RENDERED = (0, 1)  # held-out clips, by seed
+_RENDERED = (10**12, 10**12 + 1000)  # seeds of clips that are no training's
 _FRAMES = 120
 _SIZE = (168, 224)
 
@@ -60,11 +59,10 @@ Table = dict[str, CameraFigures]
 def held_out_clips(folders: list[Path], width: int) -> Iterator[Clip]:
     """The office, rendered clips that nothing trains on, and folders with poses."""
     yield Clip("office", office_frames(width), office_truth())
-    for seed in _RENDERED:
+    for number, seed in enumerate(_RENDERED):
         with tempfile.TemporaryDirectory() as folder:
-            first = HELD_OUT + 1000 * seed
-            write_clip(Path(folder), _FRAMES, first, torch.device("cpu"), _SIZE)
-            yield _of_folder(f"rendered {seed}", Path(folder), width)
+            write_clip(Path(folder), _FRAMES, seed, torch.device("cpu"), _SIZE)
+            yield _of_folder(f"rendered {number}", Path(folder), width)
     for folder in folders:
         yield _of_folder(folder.name, folder, width)
 

@@ -102,22 +102,23 @@ def distillation_loss(said: NetworkOutput, lesson: Lesson, counts: Tensor) -> di
 def taught_tracks(said: Tracks, lesson: Tracks) -> Tensor:
     """The last part of equation 7: every pass of the tracker, the later ones counting more."""
     seen = lesson.visibility > _SURE
-    return TRACK * tracks_loss(said, lesson.iterations[-1], seen)
+    return TRACK * tracks_loss(said, lesson.iterations[-1], seen, lesson.confidence)
 
 
-def tracks_loss(said: Tracks, places: Tensor, seen: Tensor) -> Tensor:
+def tracks_loss(said: Tracks, places: Tensor, seen: Tensor, sure: Tensor | None = None) -> Tensor:
     """Of all passes of a tracker.
 
     Args:
         said: of N points.
         places: (B, S, N, 2) pixels where they are.
         seen: (B, S, N).
+        sure: (B, S, N) a teacher's confidence.
     """
     last = len(said.iterations) - 1
     weights = [_TRACK_DECAY ** (last - number) for number in range(last + 1)]
     losses = torch.stack(
         [
-            track_loss(each, said.visibility, said.confidence, places, seen)
+            track_loss(each, said.visibility, said.confidence, places, seen, sure)
             for each in said.iterations
         ]
     )

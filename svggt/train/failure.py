@@ -19,10 +19,10 @@ from svggt.train.options import WAYS
 from svggt.train.poses import quaternion_of, rotation_of
 from svggt.train.students import (
     STUDENT,
+    Outcome,
     Student,
     begun_at,
-    held_out,
-    plot_results,
+    evaluated,
     table,
     teach_all,
 )
@@ -103,28 +103,26 @@ def rolled(pose_enc: Tensor) -> Tensor:
     return torch.cat([turn * pose_enc[..., :3], quaternion_of(rotation), pose_enc[..., 7:]], dim=-1)
 
 
-def run_failure(network: VGGT, steps: int, seeds: int, folder: Path) -> str:
-    """Teaches by failing teachers, plots, and says how much of a failure is inherited.
+def run_failure(network: VGGT, steps: int, seeds: int, folder: Path) -> Outcome:
+    """Teaches by failing teachers, and says how much of a failure is inherited.
 
     Args:
         network: teacher and beginning of every student.
         steps: of each student.
         seeds: of each way.
-        folder: for results.csv and results.png.
+        folder: for results.csv.
 
     Returns:
-        Two tables in Markdown: what teachers say, and what their students say in the end.
+        With two tables: what teachers say, and what their students say in the end.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     teachers = {name: fail(network) for name, fail in WAYS_TO_FAIL.items()}
     students = [Student(name, STUDENT, teacher) for name, teacher in teachers.items()]
     results = teach_all(students, network, steps, seeds, folder / "results.csv")
-    plot_results(results, begun_at(network), folder / "results.png")
     said = {name: _said_by(teacher) for name, teacher in teachers.items()}
     learnt = {
         name: mean_of([r for (who, _), r in results.items() if who == name]) for name in teachers
     }
-    return "\n".join(
+    text = "\n".join(
         [
             "What the teacher says:",
             table({name: _of(figures) for name, figures in said.items()}),
@@ -133,6 +131,7 @@ def run_failure(network: VGGT, steps: int, seeds: int, folder: Path) -> str:
             table({name: inherited(said, learnt, name) for name in teachers}),
         ]
     )
+    return Outcome(results, begun_at(network), text)
 
 
 def inherited(
@@ -161,7 +160,7 @@ def _seeing(network: VGGT, change: Callable[[Tensor], Tensor]) -> Teacher:
 
 
 def _said_by(teacher: Teacher) -> Figures:
-    return mean_of([figures_of(teacher(b, draw_queries(b)), b) for b in held_out()])
+    return mean_of([figures_of(teacher(b, draw_queries(b)), b) for b in evaluated()])
 
 
 def _of(figures: Figures) -> Callable[[str], str]:

@@ -23,6 +23,7 @@ KNEE = 0.1
 _PASS_DECAY = 0.6  # of every pass of the camera head before the last one
 _WORST = 8.0  # units of error that one pixel counts at most
 _STEEPEST = 2.0  # units of a gradient's error, likewise
+_FOUND = 8.0  # pixels from where it is that a followed point counts as found
 _FIELD_OF_VIEW = 0.5  # weight beside translation and quaternion
 
 
@@ -151,9 +152,17 @@ def aligned(said: Tensor, true: Tensor, valid: Tensor) -> Tensor:
 
 
 def track_loss(
-    said: Tensor, visibility: Tensor, confidence: Tensor, true: Tensor, seen: Tensor
+    said: Tensor,
+    visibility: Tensor,
+    confidence: Tensor,
+    true: Tensor,
+    seen: Tensor,
+    sure: Tensor | None = None,
 ) -> Tensor:
-    """Of followed points: position weighted by confidence where they are seen, and visibility.
+    """Of followed points: position where they are seen, visibility, and confidence.
+
+    Position is weighted by what a teacher is sure of; without one, confidence should say whether
+    a point was found.
 
     Args:
         said: (B, S, N, 2) pixels.
@@ -161,11 +170,14 @@ def track_loss(
         confidence: (B, S, N) in [0, 1].
         true: like `said`.
         seen: (B, S, N), 1 where a point is visible.
+        sure: (B, S, N) a teacher's confidence; None: all count alike.
     """
     weight = seen.to(said.dtype)
     distance = (said - true).abs().mean(-1)
-    position = _mean(confidence * distance, weight)
-    return position + F.binary_cross_entropy(visibility, weight)
+    found = (distance.detach() < _FOUND).to(said.dtype) if sure is None else sure
+    position = _mean(distance, weight if sure is None else weight * sure)
+    claims = _mean(F.binary_cross_entropy(confidence, found, reduction="none"), weight)
+    return position + claims + F.binary_cross_entropy(visibility, weight)
 
 
 def _normals(points: Tensor) -> Tensor:

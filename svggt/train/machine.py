@@ -46,6 +46,14 @@ class Machine:
         """Gradients that are added up here first: the step's last batch shares them."""
         return nullcontext() if self._accelerator is None else self._accelerator.no_sync(module)
 
+    def agrees(self, says: bool) -> bool:
+        """What the first process says: all must take the same steps."""
+        if self._accelerator is None:
+            return says
+        word = torch.tensor(int(says), device=self.device)
+        torch.distributed.broadcast(word, src=0)
+        return bool(word)
+
 
 def _accelerator():
     # Here, since a machine with one GPU needs no accelerate.

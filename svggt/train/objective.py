@@ -72,17 +72,11 @@ class Objective(nn.Module):
             losses |= {name: options.taught * loss for name, loss in parts.items()}
         if network.track_head is not None:
             losses |= self._of_tracks(said, targets, queries, lesson)
-        landings = landings_of(targets, network.config.patch_size)
-        if len(self.readers):
-            losses["displacement"] = self._displacement(said, landings)
-        if watcher.seen:
-            pairs = [
-                matching_loss(*watcher.seen[layer], landings, options.fine)
-                for layer in watcher.layers
-            ]
-            mean = torch.stack([loss for loss, _ in pairs]).mean()
-            losses["matching"] = options.truth * options.matching * mean
-            told["matched"] = torch.stack([found for _, found in pairs]).mean().item()
+        if watcher.seen or len(self.readers):
+            landings = landings_of(targets, network.config.patch_size)
+            parts, found = self._matches(said, landings, watcher)
+            losses |= parts
+            told |= found
         return losses, told
 
     def _cameras(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
@@ -102,13 +96,29 @@ class Objective(nn.Module):
         weight = self._options.truth * self._options.dense
         return {"depth": weight * depth, "points": weight * points}
 
-    def _displacement(self, said: NetworkOutput, landings: Landings) -> Tensor:
+    def _matches(
+        self, said: NetworkOutput, landings: Landings, watcher: Watcher
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """What queries find, and what patches say of their displacement."""
+        options, losses, told = self._options, {}, {}
         first = self.network.config.num_special_tokens
-        losses = [
-            displacement_loss(reader(said.tokens[int(layer)][:, :, first:].float()), landings)
-            for layer, reader in self.readers.items()
-        ]
-        return self._options.truth * self._options.displacement * torch.stack(losses).mean()
+        if len(self.readers):
+            said_of = [
+                displacement_loss(reader(said.tokens[int(layer)][:, :, first:].float()), landings)
+                for layer, reader in self.readers.items()
+            ]
+            losses["displacement"] = (
+                options.truth * options.displacement * torch.stack(said_of).mean()
+            )
+        if watcher.seen:
+            pairs = [
+                matching_loss(*watcher.seen[layer], landings, options.fine)
+                for layer in watcher.layers
+            ]
+            mean = torch.stack([loss for loss, _ in pairs]).mean()
+            losses["matching"] = options.truth * options.matching * mean
+            told["matched"] = torch.stack([share for _, share in pairs]).mean().item()
+        return losses, told
 
     def _of_tracks(
         self, said: NetworkOutput, targets: Targets, queries: Tensor, lesson: Lesson | None

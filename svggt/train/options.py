@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from svggt.train.losses import KNEE
-
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -15,7 +13,8 @@ class TrainOptions:
         seed: of clips and order.
         lr: at its highest.
         warmup: steps until then, counted from where the optimiser began.
-        total: steps until it has fallen to nothing; None: it stays.
+        total: steps until it has fallen to a fiftieth, those that weights bring counted; None: it
+            stays.
         causal: share of steps in which a frame sees only itself and earlier ones.
         shuffled: share of steps whose clips come in any order.
         truth: weight of all losses against the truth.
@@ -47,12 +46,12 @@ class TrainOptions:
     truth: float = 1.0
     camera: float = 5.0
     relative: float = 1.0
-    knee: float = KNEE
+    knee: float = 0.01
     dense: float = 1.0
     tracks: float = 0.05
     matching: float = 1.0
     matching_layers: tuple[int, ...] = (1, 3)
-    displacement: float = 0.0
+    displacement: float = 1.0
     fine: bool = True
     taught: float = 0.0
     frozen: bool = False

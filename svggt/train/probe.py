@@ -14,7 +14,7 @@ from torch import Tensor
 from svggt.model.network import VGGT
 from svggt.train.batch import targets_of
 from svggt.train.matching import landings_of, places_of
-from svggt.train.source import HELD_OUT, Shape, rendered
+from svggt.train.source import Shape, held_out
 
 _SHAPE = Shape(30, 2, (84, 112))
 _BATCHES = 8
@@ -38,11 +38,9 @@ class Known:
 @torch.no_grad()
 def what_tokens_know(network: VGGT) -> dict[int, Known]:
     """Of every layer that the heads read, on pairs of frames that nothing was trained on."""
-    clips = rendered((_SHAPE,), 0, torch.device("cpu"))
     tokens: dict[int, list[Tensor]] = {layer: [] for layer in network.config.dpt_layers}
     places, displacements = [], []
-    for number in range(_BATCHES):
-        batch = clips(HELD_OUT // 1000 + number, 0)
+    for batch in held_out(_SHAPE, _BATCHES, torch.device("cpu")):
         landings = landings_of(targets_of(batch), network.config.patch_size)
         own = places_of(landings.grid).to(batch.depth)
         known = landings.seen[:, 1, :, 0] & batch.good[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,29 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-Log = dict[str, NDArray[np.float64]]
-"""Column to its values, a step each."""
+from svggt.train.figures import NAMES, Figures
+from svggt.train.logs import Log, read_log
+from svggt.train.students import Results
 
 _SMOOTH = 40  # points that a curve is left with at least
 _PANELS = 3  # in a row
-
-
-def read_log(path: Path) -> Log:
-    """A log.csv of a slice.
-
-    Raises:
-        ValueError: there is none, or it has no step yet.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} is not there: name a folder that training has written to")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError(f"{path} has no step yet: train for a while first")
-    log = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-    if "rotation" in log:
-        log["rotation / motion"] = log["rotation"] / np.maximum(log["motion"], 1e-3)
-    return log
 
 
 def write_report(folders: list[Path], out: Path) -> None:
@@ -77,3 +59,20 @@ def _curve(panel: Axes, steps: NDArray, values: NDArray, label: str) -> None:
     at = steps[:whole].reshape(-1, size).mean(axis=1)
     (line,) = panel.plot(at, middle, label=label)
     panel.fill_between(at, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+
+
+def plot_results(results: Results, begun: Figures, out: Path) -> None:
+    """A panel a figure: every seed a dot, the weights that all began from a line."""
+    names = list(dict.fromkeys(name for name, _ in results))
+    plot = Figure(figsize=(3.2 * len(NAMES), 1.2 + 0.35 * len(names)), layout="constrained")
+    for figure, panel in zip(NAMES, plot.subplots(1, len(NAMES), sharey=True), strict=True):
+        for place, name in enumerate(names):
+            values = [getattr(r, figure) for (who, _), r in results.items() if who == name]
+            panel.plot(values, [place] * len(values), "o", alpha=0.6)
+            panel.plot(np.mean(values), place, "k|", markersize=14)
+        panel.axvline(getattr(begun, figure), color="grey", linewidth=1, linestyle="--")
+        panel.set_title(figure)
+        panel.grid(alpha=0.3)
+    plot.axes[0].set_yticks(range(len(names)), names)
+    plot.axes[0].invert_yaxis()
+    plot.savefig(out, dpi=110)

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from svggt.model.config import ModelConfig
 from svggt.model.network import VGGT
 from svggt.quantise import SCALE, dequantise
+from svggt.train.batch import Source
 from svggt.train.distil import teacher_of
 from svggt.train.machine import Machine
 from svggt.train.options import TrainOptions
-from svggt.train.source import SHAPES, rendered, scaled
-from svggt.train.trainer import Source, Trainer
+from svggt.train.trainer import Trainer
 
 _PIECE = 15 * 2**20  # bytes
 
@@ -53,8 +53,11 @@ def facts_of(path: Path) -> Facts:
     """
     if not path.is_file():
         raise ValueError(f"{path} is not there: name a .safetensors file of this project's")
-    with safe_open(path, framework="pt") as file:
-        facts = file.metadata() or {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is damaged or no .safetensors file: {error}") from None
     if "config" not in facts:
         raise ValueError(f"{path.name} does not carry its sizes: take a file of this project's")
     config = ModelConfig.from_json(facts["config"])
@@ -79,7 +82,10 @@ def read_network(path: Path, device: torch.device) -> VGGT:
             for name in names
             if not name.endswith(SCALE)
         }
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise ValueError(f"{path.name} lacks tensors of its own sizes: take a whole file") from None
     return network.to(device)
 
 
@@ -96,48 +102,52 @@ def write_network(trainer: Trainer, path: Path) -> None:
 
 def write_pieces(path: Path, size: int = _PIECE) -> list[Path]:
     """Cuts a file for transport; `cat weights.safetensors.* > weights.safetensors` joins it."""
+    for old in path.parent.glob(f"{path.name}.[0-9]*"):
+        old.unlink()
     pieces = []
     with path.open("rb") as file:
         while piece := file.read(size):
-            pieces.append(path.with_name(f"{path.name}.{len(pieces):02}"))
+            pieces.append(path.with_name(f"{path.name}.{len(pieces):04}"))
             pieces[-1].write_bytes(piece)
     return pieces
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What a slice of training begins with.
+    """What a slice of training is.
 
     Attributes:
-        weights: to begin from; not read where the folder holds a slice.
-        options: as of the slice's beginning.
+        weights: to begin from.
+        options: how.
+        source: of clips.
         teacher: weights that teach; None: the truth alone.
-        scale: times as many clips in a step.
-        source: of clips; rendered ones of `SHAPES` if left out.
     """
 
     weights: Path
     options: TrainOptions
+    source: Source
     teacher: Path | None = None
-    scale: int = 1
-    source: Source | None = None
 
 
-def train_slice(folder: Path, wanted: Slice, minutes: float) -> Trainer:
+def train_slice(
+    folder: Path, wanted: Slice, minutes: float, machine: Machine | None = None
+) -> Trainer:
     """Goes on with the slice of a folder, or begins one.
 
     Args:
         folder: of the slice.
-        wanted: what it is.
+        wanted: what it is, as when it began.
         minutes: at most, but for the step in hand.
+        machine: that carries it.
     """
-    machine, options = Machine(), wanted.options
-    device = machine.device
+    machine = machine or Machine()
     folder.mkdir(parents=True, exist_ok=True)
-    network, step = read_network(wanted.weights, device), facts_of(wanted.weights).step
-    teacher = teacher_of(read_network(wanted.teacher, device)) if wanted.teacher else None
-    source = wanted.source or rendered(scaled(SHAPES, wanted.scale), options.seed, device)
-    trainer = Trainer(network, options, source, step, teacher, machine)
+    network = read_network(wanted.weights, machine.device)
+    teacher = None
+    if wanted.teacher is not None:
+        teacher = teacher_of(read_network(wanted.teacher, machine.device))
+    step = facts_of(wanted.weights).step
+    trainer = Trainer(network, wanted.options, wanted.source, step, teacher, machine)
     kept = folder / "slice.pt"
     if kept.is_file():
         trainer.load(kept)

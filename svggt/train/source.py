@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
-from svggt.train.batch import ClipBatch
+from svggt.train.batch import ClipBatch, Source
 from svggt.train.synth.chance import Chance
 from svggt.train.synth.render import render_clips
-from svggt.train.trainer import Source
-
-_PARTS = 1000  # of a step, at most: the numbers of its seeds
-_STEPS = 10**9 // _PARTS
-HELD_OUT = 10**12
-"""Clips that nothing trains on are of this seed and later ones."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,8 @@ SHAPES = (
 )
 """Of a step on a CPU; a GPU takes `--scale` times as many clips."""
 
+_LEARNT, _HELD_OUT = 0, 1  # first words of their seeds
+
 
 def scaled(shapes: tuple[Shape, ...], times: int) -> tuple[Shape, ...]:
     """The same, with so many times as many clips."""
@@ -51,8 +48,17 @@ def rendered(shapes: tuple[Shape, ...], seed: int, device: torch.device) -> Sour
     """Clips rendered on the fly, of one of the shapes in turn."""
 
     def clips(step: int, part: int) -> ClipBatch:
-        shape = shapes[step % len(shapes)]
-        chance = Chance((seed * _STEPS + step) * _PARTS + part, device)
-        return render_clips(shape.clips, shape.frames, shape.size, chance)
+        return _render(shapes[step % len(shapes)], device, _LEARNT, seed, step, part)
 
     return clips
+
+
+def held_out(shape: Shape, count: int, device: torch.device) -> list[ClipBatch]:
+    """Batches that nothing trains on, whatever its seed."""
+    return [_render(shape, device, _HELD_OUT, number) for number in range(count)]
+
+
+def _render(shape: Shape, device: torch.device, *words: int) -> ClipBatch:
+    # Hashed: torch's generator on a CPU looks at 32 bits of its seed alone.
+    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+    return render_clips(shape.clips, shape.frames, shape.size, Chance(seed, device))

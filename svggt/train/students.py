@@ -12,16 +12,13 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from matplotlib.figure import Figure as Plot
-
 from svggt.model.network import VGGT
 from svggt.train.batch import ClipBatch
 from svggt.train.distil import Teacher
 from svggt.train.figures import NAMES, Figures, network_figures
+from svggt.train.machine import Machine
 from svggt.train.options import WAYS, TrainOptions
-from svggt.train.source import HELD_OUT, Shape, rendered
+from svggt.train.source import Shape, held_out, rendered
 from svggt.train.trainer import Trainer
 
 SHAPE = Shape(2, 4, (84, 112))
@@ -48,14 +45,23 @@ class Student:
     teacher: Teacher | None = None
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Of an experiment.
+
+    Attributes:
+        results: of every student and seed.
+        begun: what all began with.
+        text: what came of it, in Markdown.
+    """
+
+    results: Results
+    begun: Figures
+    text: str
+
+
 Results = dict[tuple[str, int], Figures]
 """(name, seed) to what came of it."""
-
-
-def held_out() -> list[ClipBatch]:
-    """Clips that nobody is taught on, longer than those that are."""
-    clips = rendered((_EVALUATED,), 0, torch.device("cpu"))
-    return [clips(HELD_OUT // 1000 + number, 0) for number in range(_HELD)]
 
 
 def teach_all(students: list[Student], network: VGGT, steps: int, seeds: int, out: Path) -> Results:
@@ -68,7 +74,7 @@ def teach_all(students: list[Student], network: VGGT, steps: int, seeds: int, ou
         seeds: of clips and order, 0 and up.
         out: the CSV to write.
     """
-    results, held = read_results(out), held_out()
+    results, held = read_results(out), evaluated()
     for seed in range(seeds):
         for student in students:
             if (student.name, seed) not in results:
@@ -89,26 +95,14 @@ def read_results(path: Path) -> Results:
         }
 
 
-def plot_results(results: Results, begun: Figures, out: Path) -> None:
-    """A panel a figure: every seed a dot, the weights that all began from a line."""
-    names = list(dict.fromkeys(name for name, _ in results))
-    plot = Plot(figsize=(3.2 * len(NAMES), 1.2 + 0.35 * len(names)), layout="constrained")
-    for figure, panel in zip(NAMES, plot.subplots(1, len(NAMES), sharey=True), strict=True):
-        for place, name in enumerate(names):
-            values = [getattr(r, figure) for (who, _), r in results.items() if who == name]
-            panel.plot(values, [place] * len(values), "o", alpha=0.6)
-            panel.plot(np.mean(values), place, "k|", markersize=14)
-        panel.axvline(getattr(begun, figure), color="grey", linewidth=1, linestyle="--")
-        panel.set_title(figure)
-        panel.grid(alpha=0.3)
-    plot.axes[0].set_yticks(range(len(names)), names)
-    plot.axes[0].invert_yaxis()
-    plot.savefig(out, dpi=110)
+def evaluated() -> list[ClipBatch]:
+    """Clips that nobody is taught on, longer than those that are."""
+    return held_out(_EVALUATED, _HELD, Machine().device)
 
 
 def begun_at(network: VGGT) -> Figures:
     """What all begin with."""
-    return network_figures(network, held_out(), causal=True)
+    return network_figures(network, evaluated(), causal=True)
 
 
 def table(rows: dict[str, Callable[[str], str]]) -> str:
@@ -124,7 +118,7 @@ def _taught(
 ) -> Figures:
     learner = copy.deepcopy(network)
     options = replace(student.options, seed=seed, total=steps)
-    source = rendered((SHAPE,), seed, torch.device("cpu"))
+    source = rendered((SHAPE,), seed, Machine().device)
     trainer = Trainer(learner, options, source, teacher=student.teacher)
     for _ in range(steps):
         trainer.take_step()

@@ -21,15 +21,15 @@ from svggt.model.config import ModelConfig
 from svggt.model.layers import LayerScale
 from svggt.model.network import VGGT
 from svggt.model.rope import sinusoids
-from svggt.train.batch import ClipBatch, targets_of
+from svggt.train.batch import ClipBatch, Source, targets_of
+from svggt.train.logs import Log
 from svggt.train.options import TrainOptions
 from svggt.train.poses import angle_between, rotation_of
-from svggt.train.report import Log
 from svggt.train.slices import read_network, write_network
-from svggt.train.source import HELD_OUT, Shape, rendered
+from svggt.train.source import Shape, held_out, rendered
 from svggt.train.synth.chance import Chance
 from svggt.train.synth.render import render_clips
-from svggt.train.trainer import Source, Trainer
+from svggt.train.trainer import Trainer
 
 SMALL = ModelConfig(
     img_size=56,
@@ -96,6 +96,10 @@ ARMS = {
     "quiet positions": Arm(RECIPE, positions=0.0),
     "prototype": Arm(replace(RECIPE, displacement=0.0, knee=0.1, relative=0.0, fine=False)),
 }
+
+
+OF_BEGINNINGS = {"layer scale 0.01", "quiet positions"}
+"""Arms that say how a network begins: weights that are given have begun already."""
 
 
 def fresh_network(config: ModelConfig, layer_scale: float, positions: float, seed: int) -> VGGT:
@@ -173,7 +177,7 @@ def going_on(weights: Path, arm: Arm, seed: int) -> Beginning:
         read_network(weights, device),
         options,
         rendered((_GOING_ON,), seed, device),
-        rendered((_MEASURED,), 0, device)(HELD_OUT // 1000, 0),
+        held_out(_MEASURED, 1, device)[0],
     )
 
 
@@ -233,7 +237,7 @@ def pose_errors(network: VGGT, clips: ClipBatch) -> tuple[float, float]:
     true = targets_of(clips).pose_enc[clips.good, 1:]
     said = network(clips.images, causal=False, points=False).pose_enc[clips.good, 1:]
     rotation, motion = rotation_of(said[..., 3:7]), rotation_of(true[..., 3:7])
-    still = torch.eye(3).expand_as(motion)
+    still = torch.eye(3).to(motion).expand_as(motion)
     turned = angle_between(rotation, motion).mean() / angle_between(still, motion).mean()
     off = (said[..., :3] - true[..., :3]).norm(dim=-1).mean() / true[..., :3].norm(dim=-1).mean()
     return turned.item(), off.item()

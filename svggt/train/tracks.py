@@ -18,7 +18,7 @@ class Followed:
     """Points, by frame and by number, in all T frames of their clips.
 
     Attributes:
-        places: (B, S, N, T, 2) pixels (x, y) in the middle of what they cover.
+        places: (B, S, N, T, 2) pixels (x, y), whole in their middles.
         seen: (B, S, N, T) in the picture, known, and before all else.
     """
 
@@ -49,9 +49,11 @@ def follow(targets: Targets, pixels: Tensor) -> Followed:
     seen_from = seen_from + targets.pose_enc[:, None, None, :, :3]
     places = _projected(seen_from, targets.pose_enc[:, 0, 7:9], (height, width))
     x, y = places.unbind(-1)
-    inside = (seen_from[..., 2] > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    column, row = x.nan_to_num().clamp(0, width - 1), y.nan_to_num().clamp(0, height - 1)
-    landed = (row.long() * width + column.long()).permute(0, 3, 1, 2).flatten(2)  # (B, T, S N)
+    column, row = x.nan_to_num().round(), y.nan_to_num().round()  # a pixel's number is its middle
+    inside = (seen_from[..., 2] > 0) & (column >= 0) & (column < width) & (row >= 0)
+    inside &= row < height
+    column, row = column.clamp(0, width - 1).long(), row.clamp(0, height - 1).long()
+    landed = (row * width + column).permute(0, 3, 1, 2).flatten(2)  # (B, T, S N)
     there = targets.depth.flatten(2).gather(2, landed)
     there = there.unflatten(2, (asked, -1)).permute(0, 2, 3, 1)
     open_to = (there - seen_from[..., 2]).abs() < _HIDDEN * seen_from[..., 2]

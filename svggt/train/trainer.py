@@ -15,15 +15,12 @@ from torch import Tensor
 
 from svggt.files import whole
 from svggt.model.network import VGGT
-from svggt.train.batch import ClipBatch
+from svggt.train.batch import Source
 from svggt.train.distil import Teacher
 from svggt.train.machine import Machine, prepare
 from svggt.train.objective import Objective, draw_queries
 from svggt.train.optim import make_optimisers
 from svggt.train.options import TrainOptions
-
-Source = Callable[[int, int], ClipBatch]
-"""The clips of a step, by its number, and by that of the part of it that is asked for."""
 
 _CLIPPED = 1.0  # norm of gradients
 _STRIDE = 100_003  # between the seeds of two steps
@@ -51,6 +48,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         prepare(self.network, self.options, self.machine.device)
+        torch.manual_seed(self.options.seed)
         self._objective = Objective(self.network, self.options).to(self.machine.device)
         self._shared = self.machine.shared(self._objective)
         self._optimisers = make_optimisers(self._objective, self.options.lr, self.options.muon)
@@ -67,7 +65,7 @@ class Trainer:
         ends = time.monotonic() + 60 * minutes
         self.network.train()
         on_step(self.take_step())  # a slice has one at least
-        while time.monotonic() < ends:
+        while self.machine.agrees(time.monotonic() < ends):
             on_step(self.take_step())
 
     def take_step(self) -> dict[str, float]:
@@ -104,9 +102,11 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Goes on where `save` was."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         self._objective.load_state_dict(state["objective"])
-        self._averaged, self.step, self._began = state["averaged"], state["step"], state["began"]
+        for name, value in state["averaged"].items():
+            self._averaged[name].copy_(value)
+        self.step, self._began = state["step"], state["began"]
         for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
 
@@ -114,7 +114,7 @@ class Trainer:
         """Of this process's part of the step; returns losses and figures."""
         options, machine = self.options, self.machine
         torch.manual_seed(options.seed + _STRIDE * self.step)  # alike in all parts of a step
-        batch = self.source(self.step, part * machine.count + machine.rank)
+        batch = self.source(self.step, part * machine.count + machine.rank).only_good()
         if torch.rand(()) < options.shuffled:
             batch = batch.reordered(torch.randperm(batch.depth.shape[1]).to(batch.depth.device))
         causal = bool(torch.rand(()) < options.causal)

@@ -20,9 +20,11 @@ from svggt.train.compare import judge, markdown
 from svggt.train.distil import Lesson, teacher_of
 from svggt.train.failure import WAYS_TO_FAIL, inherited, rolled
 from svggt.train.figures import Figures, figures_of
+from svggt.train.logs import read_log
 from svggt.train.objective import draw_queries
 from svggt.train.probe import predicted
-from svggt.train.report import read_log, write_report
+from svggt.train.report import write_report
+from svggt.train.settings import remember
 from svggt.train.study import ARMS, by_heart, run_arm, summary
 from tests.train.clips import plane, walk
 
@@ -109,7 +111,7 @@ def test_a_difference_counts_where_seeds_agree() -> None:
     assert verdict(results, "both", "absrel").startswith("better (-0.190")
     assert verdict(results, "teacher alone", "absrel").startswith("inconclusive")
     del results["both", 1], results["both", 2]
-    assert verdict(results, "both", "absrel").startswith("inconclusive")
+    assert verdict(results, "both", "absrel") == "inconclusive (-0.200, one seed)"
 
 
 def test_what_is_inherited_is_a_share_of_what_the_teacher_lost() -> None:
@@ -157,12 +159,23 @@ def test_bad_input_is_a_sentence(tmp_path: Path) -> None:
         ["report", str(tmp_path / "nowhere")],
         ["mixed", str(tmp_path / "out"), "--weights", str(tmp_path / "nowhere.safetensors")],
         ["mixed", str(tmp_path / "out"), "--data", str(tmp_path), "1"],
+        ["mixed", str(tmp_path / "out"), "--truth", "0"],
+        ["mixed", str(tmp_path / "out"), "--rendered", "0"],
+        ["student", str(tmp_path / "out")],
+        ["mixed", str(tmp_path / "out"), "--weights", str(Path(__file__))],
         ["study", str(tmp_path), "--arms", "nonsense"],
     ):
         command = [sys.executable, "-m", "svggt.train", *asked]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and done.stderr.startswith("svggt: "), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_folder_is_gone_on_with_as_it_was_begun(tmp_path: Path) -> None:
+    remember(tmp_path / "run", {"lr": 1e-3, "layers": (1, 3)})
+    remember(tmp_path / "run", {"lr": 1e-3, "layers": (1, 3)})
+    with pytest.raises(ValueError, match=r"lr was 0\.001, is 0\.1"):
+        remember(tmp_path / "run", {"lr": 0.1, "layers": (1, 3)})
 
 
 def test_a_reader_reads_what_is_there() -> None:

@@ -111,4 +111,18 @@ def test_tracks_cost_where_they_are_seen() -> None:
     assert track_loss(said, seen, sure, true, seen).item() == pytest.approx(0, abs=1e-5)
     said[:, 0] = 2.0
     assert track_loss(said, seen, sure, true, seen).item() == pytest.approx(2, abs=1e-5)
-    assert track_loss(said, seen, 0.5 * sure, true, seen).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_confidence_learns_whether_a_point_was_found() -> None:
+    """It rises where the error is small and falls where it is large; a teacher's is copied."""
+    seen, true = torch.ones(1, 2, 4), torch.zeros(1, 2, 4, 2)
+    for off, rises in ((2.0, True), (30.0, False)):
+        confidence = torch.full((1, 2, 4), 0.5, requires_grad=True)
+        track_loss(true + off, seen, confidence, true, seen).backward()
+        assert (confidence.grad < 0).all() == rises
+    confidence = torch.full((1, 2, 4), 0.5, requires_grad=True)
+    loss = track_loss(true + 2, seen, confidence, true, seen, sure=torch.full((1, 2, 4), 0.2))
+    loss.backward()
+    assert (confidence.grad > 0).all()
+    told = 2 + math.log(2)  # of the error's mean, whatever the weight is; and of confidence
+    assert loss.item() == pytest.approx(told, abs=1e-4)

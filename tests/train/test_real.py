@@ -14,7 +14,7 @@ from svggt.train.batch import targets_of
 from svggt.train.real.clips import centred_box, mixed, recorded
 from svggt.train.real.layouts import LAYOUTS, find_sequences
 from svggt.train.sheet import write_clip
-from svggt.train.source import Shape, rendered
+from svggt.train.source import SHAPES, Shape, rendered
 from svggt.train.tracks import follow
 
 CPU = torch.device("cpu")
@@ -93,6 +93,7 @@ def write_cut3r_flat(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarr
 
 
 def write_seven_scenes(plain: Path, out: Path) -> Path:
+    out.mkdir()
     poses = np.loadtxt(plain / "poses.txt").reshape(-1, 4, 4)
     for number, pose in enumerate(poses):
         name = f"frame-{number:06}"
@@ -117,10 +118,34 @@ def test_a_clip_is_read_back_from_every_layout(plain: Path, layout: str, tmp_pat
 
 
 def test_seven_scenes_and_tum_know_their_cameras(plain: Path, tmp_path: Path) -> None:
-    (found,) = find_sequences(write_seven_scenes(plain, tmp_path))
-    assert found.intrinsics.tolist() == [[525, 0, 320], [0, 525, 240], [0, 0, 1]]
+    (found,) = find_sequences(write_seven_scenes(plain, tmp_path / "seven"))
+    assert np.allclose(found.intrinsics[0], [525 / 640 * SIZE[1], 0, SIZE[1] / 2])
     (tum,) = find_sequences(relaid(plain, "TUM RGB-D", tmp_path / "x_freiburg2_desk"))
     assert tum.intrinsics[0].tolist() == [520.9, 0, 325.1]
+
+
+def test_depth_of_seven_scenes_is_brought_to_the_colour_camera(plain: Path, tmp_path: Path) -> None:
+    """A ray of the colour camera meets the depth that its twin in the depth camera has."""
+    (found,) = find_sequences(write_seven_scenes(plain, tmp_path / "seven"))
+    ramp = np.arange(SIZE[1], dtype=np.uint16) + 1000
+    Image.fromarray(np.tile(ramp, (SIZE[0], 1))).save(found.depths[0])
+    depth = found.read_depth(found.depths[0])
+    middle = SIZE[1] // 2
+    assert depth[30, middle] == pytest.approx(1 + middle / 1000)
+    assert depth[30, middle + 20] == pytest.approx(1 + (middle + 20 * 585 / 525) / 1000, abs=6e-4)
+    assert depth[30, 0] == 0  # the depth camera does not see so far out
+
+
+@pytest.mark.parametrize(
+    "matrix", [(525, 525, 320, 240), (525, 525, 319.5, 239.5), (517.3, 516.5, 318.6, 255.3)]
+)
+def test_every_shape_is_cut_from_every_camera(matrix: tuple[float, ...]) -> None:
+    fx, fy, cx, cy = matrix
+    picture = Image.new("RGB", (640, 480))
+    for shape in SHAPES:
+        box = centred_box((640, 480), np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), shape.size)
+        picture.resize((shape.size[1], shape.size[0]), box=box)
+        assert box[2] - box[0] > 400 or box[3] - box[1] > 400
 
 
 @pytest.mark.parametrize(
@@ -155,6 +180,7 @@ def test_a_recorded_clip_is_exact(plain: Path) -> None:
         ).all(-1)
         known = targets.valid[:, :1].flatten(2)[..., None]
         assert followed.seen.sum() > 0.7 * (inside & known).sum()  # the rest is hidden
+        assert torch.equal(followed.seen[..., 0], known[..., 0])  # each where it is itself
     same = recorded(sequences, (Shape(1, FRAMES, SIZE),), 0, CPU)(0, 0)
     depth = torch.from_numpy(np.stack([depth_of(plain, n) for n in range(FRAMES)]))
     assert torch.allclose(same.depth[0], depth, atol=1e-6)
@@ -178,6 +204,24 @@ def test_sources_are_mixed_as_often_as_they_weigh(plain: Path) -> None:
     told = [bool(torch.equal(both(n, 0).depth, never(0, 0).depth)) for n in range(40)]
     assert 3 <= sum(told) <= 18
     assert torch.equal(both(7, 1).images, both(7, 1).images)  # the same step, the same clips
+
+
+def test_what_cannot_be_used_is_refused(plain: Path, tmp_path: Path) -> None:
+    flat = relaid(plain, "CUT3R, flat", tmp_path / "flat")
+    Image.new("I;16", (4, 4)).save(flat / "00000_depth.png")
+    with pytest.raises(ValueError, match="unknown unit"):
+        list(find_sequences(flat))
+    zoomed = relaid(plain, "CUT3R", tmp_path / "zoomed")
+    with np.load(zoomed / "cam/00001.npz") as file:
+        pose, matrix = file["pose"], file["intrinsics"]
+    np.savez(zoomed / "cam/00001.npz", pose=pose, intrinsics=matrix * 1.2)
+    with pytest.raises(ValueError, match="focal length that changes"):
+        list(find_sequences(zoomed))
+    lost = relaid(plain, "ScanNet", tmp_path / "lost")
+    for path in (lost / "pose").iterdir():
+        np.savetxt(path, np.full((4, 4), -np.inf))
+    with pytest.raises(ValueError, match="no frame with a known pose"):
+        list(find_sequences(lost))
 
 
 def test_too_short_a_sequence_is_refused(plain: Path) -> None:

@@ -9,10 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from svggt.train.batch import ClipBatch
+from svggt.train.batch import ClipBatch, Source
 from svggt.train.real.sequence import Array, Sequence
 from svggt.train.source import Shape
-from svggt.train.trainer import Source
 
 _LEAPS = (1, 8)  # frames between two of a clip
 _KNOWN = 0.2  # of a clip's depth: with less it is not good
@@ -109,8 +108,8 @@ def centred_box(size: tuple[int, int], intrinsics: Array, wanted: tuple[int, int
     pixels = np.array([wanted[1], wanted[0]])
     before, after = pixels / 2 + 0.5, pixels / 2 - 0.5  # of the middle
     scale = min((middle / before).min(), ((np.array(size) - middle) / after).min())
-    left, top = middle - scale * before
-    right, bottom = middle + scale * after
+    left, top = np.maximum(middle - scale * before, 0)  # but for rounding it is at least 0
+    right, bottom = np.minimum(middle + scale * after, size)
     return float(left), float(top), float(right), float(bottom)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from svggt.train.real.sequence import Array, Sequence, files, integers, read_array
@@ -24,20 +26,23 @@ _TUM_CAMERAS = {
     "3": (535.4, 539.2, 320.1, 247.6),
 }  # of the three devices, as their authors calibrated them
 _TUM_DEFAULT = (525.0, 525.0, 319.5, 239.5)
+_DEPTH_FOCAL, _COLOUR_FOCAL = 585.0, 525.0  # of 7-Scenes
+_CAMERA_KEYS = (("pose", "intrinsics"), ("camera_pose", "camera_intrinsics"))
 _PICTURES = ("*.png", "*.jpg", "*.jpeg")
 
 
 def find_sequences(root: Path) -> Iterator[Sequence]:
-    """All sequences in a folder and below.
+    """All sequences in a folder and below; none is looked for within another.
 
     Raises:
-        ValueError: a file that belongs to a sequence is missing; it is named.
+        ValueError: a sequence lacks something, or says what cannot be used.
     """
-    for folder in (root, *sorted(path for path in root.rglob("*") if path.is_dir())):
-        for opener in LAYOUTS.values():
-            if (sequence := opener(folder)) is not None:
-                yield sequence
-                break
+    for opener in LAYOUTS.values():
+        if (sequence := opener(root)) is not None:
+            yield sequence
+            return
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        yield from find_sequences(folder)
 
 
 def open_tum(folder: Path) -> Sequence | None:
@@ -51,10 +56,7 @@ def open_tum(folder: Path) -> Sequence | None:
         _stamped(folder / name) for name in ("rgb.txt", "depth.txt")
     )
     truth = np.loadtxt(folder / "groundtruth.txt", ndmin=2)
-    depth_at, truth_at = (
-        np.abs(picture_times[:, None] - times[None]).argmin(axis=1)
-        for times in (depth_times, truth[:, 0])
-    )
+    depth_at, truth_at = (_nearest(picture_times, times) for times in (depth_times, truth[:, 0]))
     near = np.abs(depth_times[depth_at] - picture_times) < _TUM_APART
     near &= np.abs(truth[truth_at, 0] - picture_times) < _TUM_APART
     kept = np.flatnonzero(near)
@@ -64,7 +66,7 @@ def open_tum(folder: Path) -> Sequence | None:
         [folder / pictures[n] for n in kept],
         [folder / depths[depth_at[n]] for n in kept],
         integers(_TUM_PER_METRE),
-        np.stack([_rigid(truth[truth_at[n], 1:]) for n in kept]) if len(kept) else np.empty(0),
+        _stacked([_rigid(truth[truth_at[n], 1:]) for n in kept], folder),
         _matrix(*camera),
     )
 
@@ -88,7 +90,7 @@ def open_scannet(folder: Path) -> Sequence | None:
         pictures,
         depths,
         integers(1000.0),
-        np.stack([poses[n] for n in known]),
+        _stacked([poses[n] for n in known], folder),
         np.loadtxt(intrinsics)[:3, :3],
     )
 
@@ -97,30 +99,34 @@ def open_cut3r(folder: Path) -> Sequence | None:
     """As CUT3R prepares most sets: `rgb/` or `color/`, `depth/`, `cam/` (pose, intrinsics)."""
     if not (folder / "cam").is_dir():
         return None
-    cameras = [np.load(path) for path in files(folder / "cam", "*.npz")]
     colors = folder / "rgb" if (folder / "rgb").is_dir() else folder / "color"
     arrays = files(folder / "depth", "*.npy")
+    poses, intrinsics = _cameras(files(folder / "cam", "*.npz"), folder)
     return Sequence(
         files(colors, *_PICTURES),
         arrays or files(folder / "depth", "*.png"),
         read_array if arrays else integers(1000.0),
-        np.stack([camera["pose"][:3] for camera in cameras]),
-        cameras[0]["intrinsics"],
+        poses,
+        intrinsics,
     )
 
 
 def open_cut3r_flat(folder: Path) -> Sequence | None:
-    """As CUT3R prepares TartanAir: `*_rgb.png`, `*_depth.npy`, `*_cam.npz` in one folder."""
+    """As CUT3R prepares TartanAir and others: `*_rgb`, `*_depth.npy`, `*_cam.npz` in one folder."""
     paths = files(folder, "*_cam.npz")
     if not paths:
         return None
-    cameras = [np.load(path) for path in paths]
+    if any(folder.glob("*_depth.png")):
+        raise ValueError(
+            f"{folder} has depth as pictures of an unknown unit: .npy in metres, please"
+        )
+    poses, intrinsics = _cameras(paths, folder)
     return Sequence(
         files(folder, "*_rgb.png", "*_rgb.jpg"),
         files(folder, "*_depth.npy"),
         read_array,
-        np.stack([camera["camera_pose"][:3] for camera in cameras]),
-        cameras[0]["camera_intrinsics"],
+        poses,
+        intrinsics,
     )
 
 
@@ -135,10 +141,14 @@ def open_plain(folder: Path) -> Sequence | None:
 
 
 def open_seven_scenes(folder: Path) -> Sequence | None:
-    """`frame-*.color.png`, `.depth.png`, `.pose.txt`."""
+    """`frame-*.color.png`, `.depth.png`, `.pose.txt`; depth is brought to the colour camera."""
     if not any(folder.glob("frame-*.pose.txt")):
         return None
-    return _posed(PosedFolder.open(folder, 1), SEVEN_SCENES * np.array([[640], [480], [1]]))
+    posed = PosedFolder.open(folder, 1)
+    with Image.open(posed.pictures[0]) as picture:
+        size = np.array([[picture.width], [picture.height], [1]])
+    sequence = _posed(posed, SEVEN_SCENES * size)
+    return replace(sequence, read_depth=_read_seven_scenes)
 
 
 LAYOUTS: dict[str, Callable[[Path], Sequence | None]] = {
@@ -155,6 +165,47 @@ def _posed(folder: PosedFolder, intrinsics: Array) -> Sequence:
     return Sequence(
         folder.pictures, folder.depths, integers(1000.0), folder.world_from_cam, intrinsics
     )
+
+
+def _read_seven_scenes(path: Path) -> Array:
+    """The depth camera has a longer focal length than the colour camera, and the same middle."""
+    depth = integers(1000.0)(path)
+    longer = _DEPTH_FOCAL / _COLOUR_FOCAL
+    places = []
+    for side in depth.shape:
+        middle = side / 2
+        places.append(np.rint(longer * (np.arange(side) - middle) + middle).astype(int))
+    rows, columns = (np.clip(at, 0, n - 1) for at, n in zip(places, depth.shape, strict=True))
+    inside = [at == clipped for at, clipped in zip(places, (rows, columns), strict=True)]
+    return np.where(inside[0][:, None] & inside[1], depth[rows[:, None], columns], 0)
+
+
+def _cameras(paths: list[Path], folder: Path) -> tuple[Array, Array]:
+    """Poses (N, 3, 4) and the intrinsics that all share."""
+    poses, matrices = [], []
+    for path in paths:
+        with np.load(path, allow_pickle=False) as file:
+            names = [name for name in _CAMERA_KEYS if set(name) <= set(file.files)]
+            if not names:
+                raise ValueError(f"{path} has {', '.join(file.files)}: pose and intrinsics, please")
+            poses.append(file[names[0][0]][:3])
+            matrices.append(file[names[0][1]])
+    stacked = _stacked(poses, folder)
+    if not np.allclose(matrices, matrices[0], rtol=1e-3):
+        raise ValueError(f"{folder} has a focal length that changes: one a sequence, please")
+    return stacked, matrices[0]
+
+
+def _stacked(poses: list[Array], folder: Path) -> Array:
+    if not poses:
+        raise ValueError(f"{folder} has no frame with a known pose")
+    return np.stack(poses)
+
+
+def _nearest(asked: Array, times: Array) -> Array:
+    """Number of the nearest of rising times, (N,)."""
+    after = np.searchsorted(times, asked).clip(1, len(times) - 1)
+    return after - (asked - times[after - 1] < times[after] - asked)
 
 
 def _stamped(path: Path) -> tuple[Array, list[str]]:
