@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from svggt.train.figures import NAMES, Figures
 from svggt.train.logs import Log, read_log
 from svggt.train.students import Results
+
+Colour = NDArray[np.float64]
 
 _SMOOTH = 40  # points that a curve is left with at least
 _PANELS = 3  # in a row
@@ -33,32 +37,37 @@ def plot_curves(logs: dict[str, Log], names: list[str], out: Path) -> None:
         names: of columns, a panel each.
         out: the PNG to write.
     """
-    rows = -(-len(names) // _PANELS)
-    figure = Figure(figsize=(4 * _PANELS, 3 * rows), layout="constrained")
-    axes = figure.subplots(rows, _PANELS, squeeze=False).flat
+    columns = min(_PANELS, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    colours = dict(zip(logs, colormaps["tab20"](range(20)), strict=False))
     for name, panel in zip(names, axes, strict=False):
         for label, log in logs.items():
             if name in log:
-                _curve(panel, log["step"], log[name], label)
+                _curve(panel, log["step"], log[name], colours[label])
+        if all((log[name] > 0).all() for log in logs.values() if name in log):
+            panel.set_yscale("log")
         panel.set_title(name, fontsize=10)
         panel.set_xlabel("step", fontsize=8)
         panel.grid(alpha=0.3)
-    for panel in list(axes)[len(names) :]:
+    for panel in axes[len(names) :]:
         panel.remove()
     if len(logs) > 1:
-        figure.axes[0].legend(fontsize=8)
+        lines = [Line2D([], [], color=colour, label=label) for label, colour in colours.items()]
+        figure.legend(handles=lines, loc="outside upper center", ncols=2 * columns, fontsize=8)
     figure.savefig(out, dpi=110)
 
 
-def _curve(panel: Axes, steps: NDArray, values: NDArray, label: str) -> None:
+def _curve(panel: Axes, steps: NDArray, values: NDArray, colour: Colour) -> None:
     size = max(1, len(values) // _SMOOTH)
     whole = len(values) // size * size
     middle, low, high = (
         reduce(values[:whole].reshape(-1, size), axis=1) for reduce in (np.median, np.min, np.max)
     )
     at = steps[:whole].reshape(-1, size).mean(axis=1)
-    (line,) = panel.plot(at, middle, label=label)
-    panel.fill_between(at, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+    panel.plot(at, middle, color=colour)
+    panel.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
 def plot_results(results: Results, begun: Figures, out: Path) -> None:

@@ -140,15 +140,17 @@ def test_weights_are_replaced_where_they_are_better_and_nowhere_much_worse() -> 
 def test_a_report_is_a_picture_of_its_logs(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        rows = [f"{n},{1 / (n + 1)},{5},{8}" for n in range(100)]
-        text = "\n".join(["step,loss,rotation,motion", *rows])
+        rows = [f"{n},{1 / (n + 1)},{-n},{n},{5},{8}" for n in range(100)]
+        text = "\n".join(["step,loss,depth,matched,rotation,motion", *rows])
         (tmp_path / name / "log.csv").write_text(text + "\n")
     log = read_log(tmp_path / "one" / "log.csv")
     assert np.allclose(log["rotation / motion"], 5 / 8) and len(log["step"]) == 100
     write_report([tmp_path / "one", tmp_path / "two"], tmp_path / "report.png")
     with Image.open(tmp_path / "report.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    assert pixels.shape[1] > 1000 and (pixels.std(axis=2) > 30).sum() > 500  # coloured curves
+    assert pixels.shape[1] > 1000 and (pixels.std(axis=2) > 15).sum() > 500  # coloured curves
+    height, width = pixels.shape[:2]
+    assert (pixels[2 * height // 3 :, width // 2 :] == 255).all()  # four panels, no empty ones
     with pytest.raises(ValueError, match="train for a while"):
         (tmp_path / "one" / "log.csv").write_text("step,loss\n")
         read_log(tmp_path / "one" / "log.csv")
