@@ -44,7 +44,10 @@ def shifted(network: VGGT) -> Teacher:
 
 def adversarial(network: VGGT) -> Teacher:
     """Sees pictures that are changed a little so that its errors grow most (one signed step)."""
-    teach, asked = teacher_of(copy.deepcopy(network)), replace(WAYS["teacher"], matching=0.0)
+    teach, asked = (
+        teacher_of(copy.deepcopy(network)),
+        replace(WAYS["teacher"], matching=0.0, displacement=0.0),
+    )
     objective = Objective(copy.deepcopy(network).requires_grad_(False), asked)
 
     def taught(batch: ClipBatch, queries: Tensor) -> Lesson:

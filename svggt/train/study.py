@@ -23,6 +23,7 @@ from svggt.model.network import VGGT
 from svggt.model.rope import sinusoids
 from svggt.train.batch import ClipBatch, Source, targets_of
 from svggt.train.logs import Log
+from svggt.train.machine import Machine
 from svggt.train.options import TrainOptions
 from svggt.train.poses import angle_between, rotation_of
 from svggt.train.slices import read_network, write_network
@@ -129,9 +130,9 @@ def fresh_network(config: ModelConfig, layer_scale: float, positions: float, see
     return network
 
 
-def fixed_clips(seed: int) -> ClipBatch:
+def fixed_clips(seed: int, device: torch.device) -> ClipBatch:
     """Four good clips of four frames."""
-    drawn = render_clips(_DRAWN, _FRAMES, _SIZE, Chance(seed, torch.device("cpu")))
+    drawn = render_clips(_DRAWN, _FRAMES, _SIZE, Chance(seed, device))
     kept = drawn.good.nonzero()[:_CLIPS, 0]
     small = F.avg_pool2d(drawn.images[kept].flatten(0, 1), _HALF)
     return replace(
@@ -164,14 +165,15 @@ class Beginning:
 
 def by_heart(arm: Arm, seed: int) -> Beginning:
     """A small network that knows nothing, and four clips."""
-    clips = fixed_clips(seed)
-    network = fresh_network(SMALL, arm.layer_scale, arm.positions, seed)
+    device = Machine().device
+    clips = fixed_clips(seed, device)
+    network = fresh_network(SMALL, arm.layer_scale, arm.positions, seed).to(device)
     return Beginning(network, arm.options, lambda step, part: clips, clips)
 
 
 def going_on(weights: Path, arm: Arm, seed: int) -> Beginning:
     """Weights that know something, and new pairs of frames at every step."""
-    device = torch.device("cpu")
+    device = Machine().device
     options = replace(arm.options, lr=3e-4, dense=1.0, matching_layers=(1, 3))
     return Beginning(
         read_network(weights, device),
