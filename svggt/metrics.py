@@ -39,9 +39,19 @@ def chamfer(one: Array, other: Array) -> float:
         one: (N, 3).
         other: (M, 3), in the same coordinates.
     """
+    return sum(nearest_distances(one, other)) / 2
+
+
+def nearest_distances(one: Array, other: Array) -> tuple[float, float]:
+    """Mean distance of each cloud's points to the other's nearest: accuracy and completeness.
+
+    Args:
+        one: (N, 3).
+        other: (M, 3), in the same coordinates.
+    """
     there, _ = KDTree(other).query(one, workers=-1)
     back, _ = KDTree(one).query(other, workers=-1)
-    return float((there.mean() + back.mean()) / 2)
+    return float(there.mean()), float(back.mean())
 
 
 def rotation_errors(predicted: Array, true: Array) -> Array:

@@ -19,6 +19,8 @@ from svggt.train.students import (
     Results,
     Student,
     begun_at,
+    cell_of,
+    figures_by,
     table,
     teach_all,
 )
@@ -43,7 +45,7 @@ def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> Outcome
     ]
     results = teach_all(students, network, steps, seeds, folder / "results.csv")
     begun = begun_at(network)
-    rows = {"before": lambda figure: f"{getattr(begun, figure):.3f}"}
+    rows = {"before": cell_of(begun)}
     for student in students:
         rows[student.name] = _cells(results, student.name)
     verdicts = [
@@ -70,7 +72,7 @@ def verdict(results: Results, way: str, figure: str, other: str = "truth alone")
 
 def _cells(results: Results, name: str):
     def cell(figure: str) -> str:
-        values = [getattr(r, figure) for (who, _), r in results.items() if who == name]
+        values = [getattr(each, figure) for each in figures_by(results, name)]
         return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
 
     return cell

@@ -22,7 +22,9 @@ from svggt.train.students import (
     Outcome,
     Student,
     begun_at,
+    cell_of,
     evaluated,
+    figures_by,
     table,
     teach_all,
 )
@@ -44,10 +46,8 @@ def shifted(network: VGGT) -> Teacher:
 
 def adversarial(network: VGGT) -> Teacher:
     """Sees pictures that are changed a little so that its errors grow most (one signed step)."""
-    teach, asked = (
-        teacher_of(copy.deepcopy(network)),
-        replace(WAYS["teacher"], matching=0.0, displacement=0.0),
-    )
+    teach = teacher_of(copy.deepcopy(network))
+    asked = replace(WAYS["teacher"], matching=0.0, displacement=0.0)
     objective = Objective(copy.deepcopy(network).requires_grad_(False), asked)
 
     def taught(batch: ClipBatch, queries: Tensor) -> Lesson:
@@ -122,13 +122,11 @@ def run_failure(network: VGGT, steps: int, seeds: int, folder: Path) -> Outcome:
     students = [Student(name, STUDENT, teacher) for name, teacher in teachers.items()]
     results = teach_all(students, network, steps, seeds, folder / "results.csv")
     said = {name: _said_by(teacher) for name, teacher in teachers.items()}
-    learnt = {
-        name: mean_of([r for (who, _), r in results.items() if who == name]) for name in teachers
-    }
+    learnt = {name: mean_of(figures_by(results, name)) for name in teachers}
     text = "\n".join(
         [
             "What the teacher says:",
-            table({name: _of(figures) for name, figures in said.items()}),
+            table({name: cell_of(figures) for name, figures in said.items()}),
             "",
             "What its student says, and the share of the teacher's loss that it inherits:",
             table({name: inherited(said, learnt, name) for name in teachers}),
@@ -164,7 +162,3 @@ def _seeing(network: VGGT, change: Callable[[Tensor], Tensor]) -> Teacher:
 
 def _said_by(teacher: Teacher) -> Figures:
     return mean_of([figures_of(teacher(b, draw_queries(b)), b) for b in evaluated()])
-
-
-def _of(figures: Figures) -> Callable[[str], str]:
-    return lambda figure: f"{getattr(figures, figure):.3f}"

@@ -7,13 +7,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from svggt import metrics
 from svggt.model.network import VGGT
 from svggt.train.batch import ClipBatch, Targets, targets_of
-from svggt.train.poses import invert, rotation_of
+from svggt.train.poses import decode_pose, invert
 
 _POINTS = 4000  # of a clip's cloud
 
@@ -73,7 +72,9 @@ def figures_of(said: Said, batch: ClipBatch) -> Figures:
     """Of one batch; clips that are not good do not count."""
     targets, good = targets_of(batch), batch.good.nonzero()[:, 0].tolist()
     assert said.world_points is not None
-    ours, theirs = (_world_from_cam(x) for x in (said.pose_enc, targets.pose_enc))
+    ours, theirs = (
+        invert(decode_pose(x)).double().cpu().numpy() for x in (said.pose_enc, targets.pose_enc)
+    )
     rotation, ate = metrics.quotients([(ours[clip], theirs[clip]) for clip in good])
     depth, true = (x.double().cpu().numpy() for x in (said.depth[..., 0], targets.depth))
     frames = [(clip, frame) for clip in good for frame in range(true.shape[1])]
@@ -91,13 +92,4 @@ def _cloud_errors(points: Tensor, targets: Targets, clip: int) -> tuple[float, f
     said, true = said[::every], true[::every]
     lengths = np.linalg.norm(said, axis=1)
     said = said * np.median(np.linalg.norm(true, axis=1) / np.maximum(lengths, 1e-6))
-    there, _ = KDTree(true).query(said)
-    back, _ = KDTree(said).query(true)
-    return float(there.mean()), float(back.mean())
-
-
-def _world_from_cam(pose_enc: Tensor) -> np.ndarray:
-    """(B, S, 3, 4)."""
-    rotation = rotation_of(pose_enc[..., 3:7])
-    cam_from_world = torch.cat([rotation, pose_enc[..., :3, None]], dim=-1)
-    return invert(cam_from_world).double().cpu().numpy()
+    return metrics.nearest_distances(said, true)

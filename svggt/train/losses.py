@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from svggt.train.poses import compose, invert, rotation_of
+from svggt.train.poses import compose, decode_pose, invert
 
 EdgeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(said, true, weight) to what neighbours in a picture cost."""
@@ -189,8 +189,7 @@ def _normals(points: Tensor) -> Tensor:
 
 def _motions(pose_enc: Tensor) -> Tensor:
     """(B, S, S, 3, 4) camera j from camera i."""
-    rotation = rotation_of(pose_enc[..., 3:7])
-    cam_from_world = torch.cat([rotation, pose_enc[..., :3, None]], dim=-1)
+    cam_from_world = decode_pose(pose_enc)
     return compose(cam_from_world[:, None], invert(cam_from_world)[:, :, None])
 
 

@@ -50,6 +50,11 @@ def encode_pose(cam_from_world: Tensor, fields_of_view: Tensor) -> Tensor:
     return torch.cat([cam_from_world[..., 3], quaternion, views], dim=-1)
 
 
+def decode_pose(pose_enc: Tensor) -> Tensor:
+    """(..., 9) to cam_from_world (..., 3, 4)."""
+    return torch.cat([rotation_of(pose_enc[..., 3:7]), pose_enc[..., :3, None]], dim=-1)
+
+
 def invert(transform: Tensor) -> Tensor:
     """Inverse of a rigid (..., 3, 4)."""
     rotation = transform[..., :3].transpose(-1, -2)

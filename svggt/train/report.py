@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from svggt.train.figures import NAMES, Figures
 from svggt.train.logs import Log, read_log
-from svggt.train.students import Results
+from svggt.train.students import Results, figures_by
 
 Colour = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def plot_results(results: Results, begun: Figures, out: Path) -> None:
     plot = Figure(figsize=(3.2 * len(NAMES), 1.2 + 0.35 * len(names)), layout="constrained")
     for figure, panel in zip(NAMES, plot.subplots(1, len(NAMES), sharey=True), strict=True):
         for place, name in enumerate(names):
-            values = [getattr(r, figure) for (who, _), r in results.items() if who == name]
+            values = [getattr(each, figure) for each in figures_by(results, name)]
             panel.plot(values, [place] * len(values), "o", alpha=0.6)
             panel.plot(np.mean(values), place, "k|", markersize=14)
         panel.axvline(getattr(begun, figure), color="grey", linewidth=1, linestyle="--")

@@ -10,6 +10,7 @@ import copy
 import csv
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from svggt.model.network import VGGT
@@ -95,9 +96,20 @@ def read_results(path: Path) -> Results:
         }
 
 
+@cache
 def evaluated() -> list[ClipBatch]:
     """Clips that nobody is taught on, longer than those that are."""
     return held_out(_EVALUATED, _HELD, Machine().device)
+
+
+def figures_by(results: Results, name: str) -> list[Figures]:
+    """Of one way of teaching, every seed."""
+    return [figures for (who, _), figures in results.items() if who == name]
+
+
+def cell_of(figures: Figures) -> Callable[[str], str]:
+    """A row of a table."""
+    return lambda figure: f"{getattr(figures, figure):.3f}"
 
 
 def begun_at(network: VGGT) -> Figures:
