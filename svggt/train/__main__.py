@@ -164,13 +164,16 @@ def experiment(asked: argparse.Namespace) -> None:
 
 
 def compare(asked: argparse.Namespace) -> None:
-    """Decides whether B takes A's place."""
+    """What weights are worth, and whether B takes A's place."""
     from svggt.train import compare as comparing
 
     clips = list(comparing.held_out_clips(asked.folders, asked.width))
-    tables = [comparing.table_of(weights, clips) for weights in (asked.a, asked.b)]
-    for weights, table in zip((asked.a, asked.b), tables, strict=True):
-        sys.stdout.write(f"{weights}\n{comparing.markdown(table)}\n")
+    tables = []
+    for weights in filter(None, (asked.a, asked.b)):
+        tables.append(comparing.table_of(weights, clips))
+        sys.stdout.write(f"{weights}\n{comparing.markdown(tables[-1])}\n")
+    if not asked.b:
+        return
     verdict = comparing.judge(*tables)
     name, ratio = verdict.worst
     sys.stdout.write(f"errors of B by A's: {verdict.ratio:.3f}; worst: {name} {ratio:.2f}\n")
@@ -194,9 +197,9 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("folders", type=Path, nargs="+", help="of slices")
     asked.add_argument("--out", type=Path, default=Path("report.png"))
     asked.set_defaults(run=report)
-    asked = commands.add_parser("compare", help="which weights are better; REPLACE or KEEP")
+    asked = commands.add_parser("compare", help="what weights are worth; which are better")
     asked.add_argument("a", help="a preset or a file: what is there")
-    asked.add_argument("b", help="what might take its place")
+    asked.add_argument("b", nargs="?", help="what might take its place: REPLACE or KEEP")
     asked.add_argument("--folders", type=Path, nargs="*", default=[], help="with poses, 7-Scenes")
     asked.add_argument("--width", type=int, default=224, help="pixels of the pictures")
     asked.set_defaults(run=compare)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ _TILE = 128
 _A_ROW = 32
 _PHOTOS = 0.6  # of all surfaces
 _PATTERNS = 6
+_SHADE = 0.75  # of a colour, that a pattern mixes with it
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,15 @@ class Materials:
             self.seed[rows, surface],
         )
 
+    def painted(self, first: int, colors: Tensor, chosen: Tensor) -> Materials:
+        """The same, but chosen surfaces (B, P), from the first on, in colours (B, P, 3)."""
+        last = first + colors.shape[1]
+        mixed, photo = self.colors.clone(), self.photo.clone()
+        nearly = torch.stack([colors, _SHADE * colors], dim=2)
+        mixed[:, first:last] = torch.where(chosen[..., None, None], nearly, mixed[:, first:last])
+        photo[:, first:last] = torch.where(chosen, -1, photo[:, first:last])
+        return replace(self, colors=mixed, photo=photo)
+
 
 @cache
 def atlas(device: torch.device) -> Tensor:
@@ -63,16 +73,14 @@ def atlas(device: torch.device) -> Tensor:
     return tiles[there].to(device)
 
 
-def make_materials(count: int, surfaces: int, piece: Tensor, chance: Chance) -> Materials:
+def make_materials(piece: Tensor, chance: Chance) -> Materials:
     """Draws materials; the parts of a piece share their colours.
 
     Args:
-        count: of places.
-        surfaces: in each.
-        piece: (B, surfaces) number of the piece that a surface belongs to.
+        piece: (B, M) number of the piece that a surface belongs to.
         chance: draws.
     """
-    pieces = int(piece.max()) + 1
+    (count, surfaces), pieces = piece.shape, int(piece.max()) + 1
     tone = chance.uniform(count, pieces, 1, low=0.08, high=0.95)
     hue = chance.uniform(count, pieces, 3)
     richness = chance.uniform(count, pieces, 1) ** 2  # most things are nearly grey

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from svggt.train.synth.chance import Chance
 from svggt.train.synth.furniture import ELLIPSOID, MOST_PARTS, PIECES, WALKS, PartTable
+from svggt.train.synth.models import Library, Models
 
 _OPEN_AIR = 0.2  # of all places
 _MOVES = 0.15  # of the things in a place where some move
 _SOME_MOVE = 0.4  # of all places
 _FAR_AWAY = 1e4  # metres: where parts are that a piece does not have
 _THINNEST = 0.004
+_RESIZED = (0.8, 1.3)  # real furniture, of its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,8 @@ class Places:
         half: (B, K, 3).
         velocity: (B, K, 3) metres a frame.
         piece: (B, K) number of the piece that a primitive belongs to.
-        middles: (B, N, 3) of the pieces, to look at.
+        models: meshes of furniture.
+        middles: (B, N, 3) of all furniture, to look at.
     """
 
     half_room: Tensor
@@ -47,16 +50,18 @@ class Places:
     half: Tensor
     velocity: Tensor
     piece: Tensor
+    models: Models
     middles: Tensor
 
 
-def make_places(count: int, chance: Chance, pieces: int = 14) -> Places:
+def make_places(count: int, chance: Chance, pieces: int = 8, models: int = 10) -> Places:
     """Furnishes places.
 
     Args:
         count: of places.
         chance: draws.
-        pieces: of furniture in each.
+        pieces: of furniture in each, made of primitives.
+        models: of furniture in each, real ones.
     """
     open_air = chance.happens(count, share=_OPEN_AIR)
     wide = torch.where(open_air, 4.0, 1.0)[:, None]
@@ -81,9 +86,10 @@ def make_places(count: int, chance: Chance, pieces: int = 14) -> Places:
     half = (table.half[kind] * size[:, :, None] + table.thick[kind]).clamp_min(_THINNEST)
     there = table.there[kind][..., None]
     centre = torch.where(there, centre, _FAR_AWAY)
-    velocity = _velocities(kind, chance)
+    velocity = _velocities(kind == WALKS, chance)
     rotation = turn[:, :, None] @ _tilts(kind, table, chance)
     middles = where - 0.5 * size * size.new_tensor([0, 1, 0])
+    real = _models(half_room, models, chance)
     numbers = torch.arange(pieces, device=chance.device)
 
     def flat(x: Tensor) -> Tensor:
@@ -99,8 +105,20 @@ def make_places(count: int, chance: Chance, pieces: int = 14) -> Places:
         half=flat(half),
         velocity=velocity.repeat_interleave(MOST_PARTS, dim=1),
         piece=numbers.repeat_interleave(MOST_PARTS).expand(count, -1),
-        middles=middles,
+        models=real,
+        middles=torch.cat([middles, real.middles], dim=1),
     )
+
+
+def _models(half_room: Tensor, models: int, chance: Chance) -> Models:
+    """Real furniture, nearly of its real size."""
+    library, count = Library.on(chance.device), len(half_room)
+    model = chance.integers(count, models, below=len(library.low))
+    scale = chance.log_uniform(count, models, low=_RESIZED[0], high=_RESIZED[1])
+    half = scale[..., None] * ((library.high - library.low) / 2)[model]
+    where, yaw = _arranged(half_room, half, chance)
+    nobody = torch.zeros_like(model, dtype=torch.bool)
+    return Models(model, _about_y(yaw), scale, where, _velocities(nobody, chance))
 
 
 def _arranged(half_room: Tensor, size: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
@@ -121,12 +139,12 @@ def _arranged(half_room: Tensor, size: Tensor, chance: Chance) -> tuple[Tensor, 
     return torch.stack([place[..., 0], torch.zeros_like(depth), place[..., 1]], dim=-1), yaw
 
 
-def _velocities(kind: Tensor, chance: Chance) -> Tensor:
-    """(B, N, 3) metres a frame: people walk, some other things slide."""
-    count, pieces = kind.shape
-    share = torch.where(kind == WALKS, 3 * _MOVES, _MOVES)
+def _velocities(people: Tensor, chance: Chance) -> Tensor:
+    """(B, N, 3) metres a frame: people (B, N) walk, some other things slide."""
+    count, pieces = people.shape
+    share = torch.where(people, 3 * _MOVES, _MOVES)
     moves = (chance.uniform(count, pieces) < share) & chance.happens(count, 1, share=_SOME_MOVE)
-    drawn = chance.normal(count, pieces, 3) * torch.tensor([0.12, 0.0, 0.12], device=kind.device)
+    drawn = chance.normal(count, pieces, 3) * torch.tensor([0.12, 0.0, 0.12], device=people.device)
     return drawn * moves[..., None]
 
 

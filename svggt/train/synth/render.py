@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from svggt.train.batch import ClipBatch
 from svggt.train.batch import rays as camera_rays
+from svggt.train.synth.bundles import NOTHING, Rays
 from svggt.train.synth.chance import Chance
-from svggt.train.synth.furniture import CYLINDER, ELLIPSOID
-from svggt.train.synth.materials import albedo, make_materials
+from svggt.train.synth.materials import Materials, albedo, make_materials
+from svggt.train.synth.models import Library
 from svggt.train.synth.places import Places, make_places
-from svggt.train.synth.trace import NOTHING, Rays, nearest, room_distance
+from svggt.train.synth.surfaces import FACES, Met, meet, obstacle
 from svggt.train.synth.walks import make_walks
 
 _FAR = 60.0  # metres from which depth counts as unknown
-_FACES = 6  # of a room
 _CLOSE = 0.25  # metres: a clip that is nearer to things for a twentieth of it is not good
 _SKY = 0.35  # of a clip must not be unknown
 _TILE = 14  # pixels of a side that are cast in one bundle
+_AS_IT_IS = 0.6  # of real furniture has its own colours
 _LIFT = 1e-3  # metres from a surface that a ray of light starts
-
-
-@dataclass(frozen=True, eq=False)
-class Met:
-    """What rays met, N in each of B places.
-
-    Attributes:
-        distance: (B, N) in units of the rays' directions; `NOTHING` for the sky.
-        surface: (B, N) number: primitives, then the room's faces.
-        normal: (B, N, 3) of length 1, towards where the ray came from.
-        u: (B, N) metres along the surface.
-        v: (B, N) metres across.
-    """
-
-    distance: Tensor
-    surface: Tensor
-    normal: Tensor
-    u: Tensor
-    v: Tensor
 
 
 @torch.no_grad()
@@ -109,67 +89,9 @@ def _cast(poses: Tensor, ahead: Tensor) -> Rays:
     )
 
 
-def meet(places: Places, rays: Rays) -> Met:
-    """Primitives and the room, whichever is nearer."""
-    distance, number = nearest(places, rays)
-    wall_distance, face = room_distance(places, rays)
-    primitives = places.shape.shape[1]
-    walls = wall_distance < distance
-    distance = torch.minimum(distance, wall_distance)
-    surface = torch.where(walls, primitives + face, number)
-    normal, u, v = _surfaces(places, rays, distance, number)
-    face_normal, face_u, face_v = _faces(rays, distance, face)
-    normal = torch.where(walls[..., None], face_normal, normal)
-    normal = torch.where((normal * rays.direction).sum(-1, keepdim=True) > 0, -normal, normal)
-    return Met(
-        distance, surface, normal, torch.where(walls, face_u, u), torch.where(walls, face_v, v)
-    )
-
-
-def _surfaces(
-    places: Places, rays: Rays, distance: Tensor, number: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Normals and coordinates where rays met primitives."""
-    rows = torch.arange(len(number), device=number.device)[:, None]
-    rotation, half = places.rotation[rows, number], places.half[rows, number]
-    moved = rays.frame[..., None] * places.velocity[rows, number]
-    point = rays.origin + distance[..., None] * rays.direction
-    offset = point - places.centre[rows, number] - moved
-    inside = torch.einsum("bnij,bni->bnj", rotation, offset)  # metres, the part's own axes
-    unit = inside / half
-    steepest = unit.abs().argmax(-1)
-    flat = F.one_hot(steepest, 3) * unit.sign()
-    round_ = unit / half
-    cap = unit[..., 1].abs() > unit[..., ::2].norm(dim=-1)
-    upright = torch.tensor([1.0, 0, 1.0], device=unit.device)
-    wall = torch.where(cap[..., None], (1 - upright) * unit, upright * round_)
-    shape = places.shape[rows, number][..., None]
-    own = torch.where(shape == ELLIPSOID, round_, torch.where(shape == CYLINDER, wall, flat))
-    normal = F.normalize(torch.einsum("bnij,bnj->bni", rotation, own.to(unit.dtype)), dim=-1)
-    side = own.abs().argmax(-1)
-    u = torch.where(side == 0, inside[..., 2], inside[..., 0])
-    v = torch.where(side == 1, inside[..., 2], inside[..., 1])
-    return normal, u, v
-
-
-def _faces(rays: Rays, distance: Tensor, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of floor, ceiling and walls."""
-    point = rays.origin + distance[..., None] * rays.direction
-    axis = torch.tensor([1, 1, 0, 0, 2, 2], device=face.device)[face]
-    normal = F.one_hot(axis, 3).to(point.dtype)
-    u = torch.where(axis == 0, point[..., 2], point[..., 0])
-    v = torch.where(axis == 1, point[..., 2], point[..., 1])
-    return normal, u, v
-
-
 def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) -> Tensor:
     """Colours (B, N, 3): a lamp in a room, the sun outside, and light from everywhere."""
-    count, primitives = places.shape.shape
-    pieces = int(places.piece.max()) + 1
-    faces = pieces + torch.arange(_FACES, device=chance.device).expand(count, -1)
-    materials = make_materials(
-        count, primitives + _FACES, torch.cat([places.piece, faces], dim=1), chance
-    )
+    count, materials = len(places.height), _materials(places, chance)
     point = rays.origin + met.distance.clamp_max(_FAR)[..., None] * rays.direction
     lamp = torch.stack(
         [
@@ -199,10 +121,25 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) ->
     return torch.where(met.distance[..., None] < NOTHING, colors, sky * (1 + 0.4 * height))
 
 
+def _materials(places: Places, chance: Chance) -> Materials:
+    """Of all surfaces; half of the models look as they are, the others as anything."""
+    own = Library.on(chance.device).colors[places.models.model]  # (B, M, G, 3)
+    count, models, each = own.shape[:3]
+    pieces = int(places.piece.max()) + 1
+    others = pieces + torch.arange(FACES + models, device=chance.device)
+    repeats = torch.ones_like(others)
+    repeats[FACES:] = each
+    piece = torch.cat([places.piece, others.repeat_interleave(repeats).expand(count, -1)], dim=1)
+    drawn = make_materials(piece, chance)
+    as_it_is = chance.happens(count, models, 1, share=_AS_IT_IS).expand(-1, -1, each)
+    rest = piece.shape[1] - models * each
+    return drawn.painted(rest, own.flatten(1, 2), as_it_is.flatten(1))
+
+
 def _lit_by(light: Tensor, places: Places, start: Tensor, rays: Rays) -> Tensor:
     """(B, N, 1): 1 where light arrives, a little where something stands before it."""
-    apex = None if rays.apex is None else light.expand_as(rays.apex)
-    distance, _ = nearest(places, Rays(start, light - start, rays.frame, apex))
+    towards = Rays(start, light - start, rays.frame, light.expand_as(rays.apex))
+    distance = obstacle(places, towards)
     return torch.where(distance < 1, 0.15, 1.0)[..., None]
 
 
@@ -232,8 +169,10 @@ def _fields_of_view(count: int, size: tuple[int, int], chance: Chance) -> Tensor
 
 def _motion(places: Places, met: Met) -> Tensor:
     """(B, N, 3) metres a frame that what was met moves by itself; the sky does not."""
-    still = torch.zeros(len(places.velocity), _FACES, 3, device=places.velocity.device)
-    velocity = torch.cat([places.velocity, still], dim=1)
+    still = torch.zeros(len(places.velocity), FACES, 3, device=places.velocity.device)
+    materials = Library.on(still.device).colors.shape[1]
+    models = places.models.velocity.repeat_interleave(materials, dim=1)
+    velocity = torch.cat([places.velocity, still, models], dim=1)
     chosen = velocity.gather(1, met.surface[..., None].expand(-1, -1, 3))
     return torch.where(met.distance[..., None] < NOTHING, chosen, 0.0)
 

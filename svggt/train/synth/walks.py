@@ -14,7 +14,7 @@ STEPS = (0.03, 0.6)
 
 _REACH = 4.0  # metres from the middle that a camera goes in the open
 _KEEPS_OFF = 0.85  # of the way to a wall
-_LOOKS_AT = 0.65  # of clips look at a piece of furniture
+_LOOKS_AT = 0.8  # of clips look at a piece of furniture
 _TURNS = (0.02, 0.12)  # radians a frame of walking to and fro
 _TREMBLE = 0.1  # of a step
 _ROLL = 0.08  # radians
