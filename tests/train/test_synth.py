@@ -126,6 +126,12 @@ def test_a_ray_meets_the_triangle_that_it_passes_through() -> None:
     assert same.double().mean() > 0.999  # but for rays that touch an edge
 
 
+def test_where_no_furniture_is_in_sight_none_is_met() -> None:
+    models = standing(torch.zeros(1, 1, dtype=torch.long))
+    rays = single(torch.tensor([[[9.0, -9.0, 0.0]]]), torch.tensor([[[0.0, -1.0, 0.0]]]))
+    assert nearest_triangle(models, Bundles.of(rays))[0].item() == NOTHING
+
+
 def test_real_furniture_stands_on_the_floor_and_is_as_large_as_furniture() -> None:
     library = Library.on(CPU)
     assert len(library.low) > 100

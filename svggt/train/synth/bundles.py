@@ -106,6 +106,8 @@ def in_turns(reached: Tensor, rays: int) -> Iterator[tuple[Tensor, Tensor]]:
     asked = reached.sum(-1)
     order = asked.argsort()
     for chosen in order.split(max(1, _AT_ONCE[reached.device.type] // rays)):
+        if not len(chosen):
+            return  # nobody asks
         most = int(asked[chosen[-1]].clamp_min(1))
         numbers = reached[chosen].to(torch.uint8).topk(most, dim=-1).indices
         yield chosen, numbers.sort(dim=-1).values
