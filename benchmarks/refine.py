@@ -11,6 +11,7 @@ import itertools
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import tyro
@@ -20,6 +21,7 @@ from svggt.clips import open_clip
 from svggt.devices import choose_device
 from svggt.frames import Frame, InputLimits
 from svggt.model.policies import window
+from svggt.prediction import FramePrediction
 from svggt.refine.refiner import Refiner
 from svggt.refine.snapshot import to_arrays
 from svggt.refine.solver import ProcessSolver, SolverProcess
@@ -66,14 +68,19 @@ def main(model: str = "embedded", frames: int = 120) -> None:
     )
 
 
+def _timed(stream: Stream, frame: Frame) -> tuple[FramePrediction, float]:
+    return stream.step(frame), time.perf_counter()
+
+
 def _stream(stream: Stream, frames: list[Frame], refiner: Refiner | None) -> Run:
-    run = Run()
+    run, device = Run(), ThreadPoolExecutor(1)
     for number, frame in enumerate(frames, start=1):
         started = time.perf_counter()
-        prediction = stream.step(frame)
-        predicted = time.perf_counter()
+        predicting = device.submit(_timed, stream, frame)
+        followed = refiner.follow(frame.grey) if refiner else None
+        prediction, predicted = predicting.result()
         if refiner is not None:
-            refiner.add(frame.grey, prediction)
+            refiner.add(frame.grey, prediction, followed)
             run.corrections.append(1000 * (time.perf_counter() - predicted))
         run.seconds += time.perf_counter() - started
         if refiner is not None and number % _EVERY == 0:

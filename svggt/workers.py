@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -164,7 +164,8 @@ class LocalWorker:
     def step(self, stream_id: str, frame: Frame) -> Step:
         """Waits for the device's turn, then takes in one frame; see `Stream.step`.
 
-        Cameras are refined on the caller's thread, while the device serves others.
+        Cameras are refined on the caller's thread: landmarks are followed while the device
+        predicts, the rest is done while it serves others.
 
         Raises:
             KeyError: the stream was closed. A worker never starts an empty one in its place.
@@ -175,17 +176,15 @@ class LocalWorker:
         if used > (self._cache_bytes // 2 if running.beside else self._cache_bytes):
             raise MemoryFull("the memory set aside for all streams is used up")
         if running.beside:
-            prediction = self._step_in_gaps(running.stream, frame)
+            prediction, followed = self._step_in_gaps(running.stream, frame), None
         else:
-            prediction = self._on_device(partial(self._measured_step, running.stream, frame))
-        if running.refiner is None:
-            return Step(prediction, [])
-        try:
-            return Step(prediction, running.refiner.add(frame.grey, prediction))
-        except Exception:  # OpenCV raises its own; the stream must not end by it
-            log.exception("refinement ended; the stream goes on with the camera head")
-            self._streams[stream_id] = replace(running, refiner=None)
-            return Step(prediction, [])
+            predicting = self._on_device(partial(self._measured_step, running.stream, frame))
+            followed = self._ask_refiner(stream_id, lambda refiner: refiner.follow(frame.grey))
+            prediction = predicting.result()
+        corrections = self._ask_refiner(
+            stream_id, lambda refiner: refiner.add(frame.grey, prediction, followed)
+        )
+        return Step(prediction, corrections or [])
 
     def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel when the device's turn comes; see `offline.track_point`.
@@ -194,7 +193,7 @@ class LocalWorker:
             KeyError: no such model is loaded.
             ValueError: it has no track head.
         """
-        return self._on_device(partial(self._track, self._models[model], shown, pixel))
+        return self._on_device(partial(self._track, self._models[model], shown, pixel)).result()
 
     def predict_clip(
         self,
@@ -297,14 +296,28 @@ class LocalWorker:
         self._residency.use(model)
         return track_point(model, shown, pixel)
 
-    def _on_device(self, compute: Callable[[], Result]) -> Result:
-        """Waits for the device's turn."""
+    def _ask_refiner(
+        self, stream_id: str, question: Callable[[Refiner], Result | None]
+    ) -> Result | None:
+        """What a stream's refiner answers; None where it has none, or none any more."""
+        running = self._streams.get(stream_id)
+        if running is None or running.refiner is None:
+            return None
+        try:
+            return question(running.refiner)
+        except Exception:  # OpenCV raises its own; the stream must not end by it
+            log.exception("refinement ended; the stream goes on with the camera head")
+            self._streams[stream_id] = replace(running, refiner=None)
+            return None
+
+    def _on_device(self, compute: Callable[[], Result]) -> Future[Result]:
+        """Computes when the device's turn comes."""
 
         def in_turn() -> Result:
             with self._turns.urgent():
                 return compute()
 
-        return self._device_thread.submit(in_turn).result()
+        return self._device_thread.submit(in_turn)
 
     def settle(self, stream_id: str) -> list[Correction]:
         """Corrections that are still on their way after the last frame; waits for them."""

@@ -47,7 +47,7 @@ class RefineOptions:
     turned: float = 6.0
     baseline: float = 0.02
     pull: float = 0.02
-    alive: float = 0.6
+    alive: float = 0.8
     parallax: float = 0.03
     weak: float = 0.5
     lost: float = 0.25

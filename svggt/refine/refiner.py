@@ -25,7 +25,7 @@ from svggt.refine.options import RefineOptions
 from svggt.refine.pieces import join
 from svggt.refine.pose import Camera, Expected
 from svggt.refine.recognition import NEWEST, Features, Remembered, remember
-from svggt.refine.search import Eye, Sighting, by_looks, by_motion, widen
+from svggt.refine.search import Eye, Followed, Sighting, by_looks, by_motion, widen
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Grey, Tracks, find_corners
 from svggt.refine.window import WindowProblem, WindowSolution
@@ -73,26 +73,45 @@ class Refiner:
         self.state = state or RefinerState()
         self._solver = solver
 
-    def add(self, grey: Grey, prediction: FramePrediction) -> list[Correction]:
+    def follow(self, grey: Grey) -> Followed | None:
+        """Looks for what is known in the next picture, while the model has yet to say of it.
+
+        Takes a finished window in, and changes nothing else. None for the first picture.
+        """
+        s = self.state
+        self._take_solution()
+        if not s.frames:
+            return None
+        unseen = float(np.clip(_UNSEEN * s.depth_error, *_UNSEEN_RANGE))
+        eye = Eye(grey, self.camera, s.landmarks, unseen, self.options)
+        reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * s.distance)
+        expected = Expected(compose(s.pose, s.motion), reach)
+        return Followed(eye, expected, by_motion(eye, s.grey, s.tracks, expected))
+
+    def add(
+        self, grey: Grey, prediction: FramePrediction, followed: Followed | None = None
+    ) -> list[Correction]:
         """Takes in the next frame and what the model said of it.
 
         Args:
             grey: (h, w) tracking picture, square pixels, the same view as the prediction's.
             prediction: of the camera head and depth head.
+            followed: what `follow` found in it, if it was asked.
 
         Returns:
             Corrections of this frame, the last of them, and of older ones that moved.
         """
         s = self.state
-        self._take_solution()
+        followed = followed or self.follow(grey)
         s.size = (grey.shape[0], grey.shape[1])
         self._learn_focal(prediction)
-        if not s.frames:
+        if followed is None:
             self._place("tracked", 1.0, prediction)
             self._make_keyframe(grey, prediction)
         else:
-            self._advance(grey, prediction)
+            self._advance(followed, prediction)
         s.grey, s.time_s, s.head = grey, prediction.time_s, prediction.world_from_cam
+        s.distance = float(np.median(prediction.depth)) * np.exp(s.log_scale)
         return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
@@ -121,12 +140,10 @@ class Refiner:
         if len(s.keyframes) < 3:
             s.focal = float(np.median(s.focals))
 
-    def _advance(self, grey: Grey, prediction: FramePrediction) -> None:
-        s = self.state
-        unseen = float(np.clip(_UNSEEN * s.depth_error, *_UNSEEN_RANGE))
-        eye = Eye(grey, self.camera, s.landmarks, unseen, self.options)
+    def _advance(self, followed: Followed, prediction: FramePrediction) -> None:
+        s, eye = self.state, followed.eye
         last = s.pose
-        sighting = self._search(eye, prediction)
+        sighting = self._search(followed, prediction.time_s)
         if sighting is None:
             self._lose(prediction)
             self._place("lost", 0.0, prediction)
@@ -138,25 +155,21 @@ class Refiner:
         s.motion = compose(invert(last), s.pose)
         if sighting is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
             s.log_scale *= 1 - self.options.pull
-            self._make_keyframe(grey, prediction)
+            self._make_keyframe(eye.grey, prediction)
             self._join_older(eye)
             self._submit_window()
 
-    def _search(self, eye: Eye, prediction: FramePrediction) -> Sighting | None:
+    def _search(self, followed: Followed, time_s: float) -> Sighting | None:
         """Known landmarks in the new picture: followed, or recognised where too few were."""
-        s = self.state
-        depth = float(np.median(prediction.depth)) * np.exp(s.log_scale)
-        reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * depth)
-        expected = Expected(compose(s.pose, s.motion), reach)
-        seconds = max(prediction.time_s - s.time_s, _SHORTEST_SECONDS)
-        furthest = self.options.fastest * depth * seconds
-        followed = by_motion(eye, s.grey, s.tracks, expected)
-        if followed is not None and followed.away(s.pose) <= furthest:
-            visible = eye.visible(s.tracks, followed.world_from_cam)
-            if followed.num_inliers >= self.options.followed * visible:
-                return followed
-        leapt = self._leap(eye, expected)
-        found = [each for each in (followed, leapt) if each and each.away(s.pose) <= furthest]
+        s, eye, sighting = self.state, followed.eye, followed.sighting
+        seconds = max(time_s - s.time_s, _SHORTEST_SECONDS)
+        furthest = self.options.fastest * s.distance * seconds
+        if sighting is not None and sighting.away(s.pose) <= furthest:
+            visible = eye.visible(s.tracks, sighting.world_from_cam)
+            if sighting.num_inliers >= self.options.followed * visible:
+                return sighting
+        leapt = self._leap(eye, followed.expected)
+        found = [each for each in (sighting, leapt) if each and each.away(s.pose) <= furthest]
         return max(found, key=lambda sighting: sighting.num_inliers, default=None)
 
     def _leap(self, eye: Eye, expected: Expected) -> Sighting | None:
@@ -214,15 +227,20 @@ class Refiner:
     def _place(self, status: Status, share: float, prediction: FramePrediction) -> None:
         """Hangs the newest frame on the newest keyframe, with its depth's correction."""
         s = self.state
-        said = np.log(sample(prediction.depth, s.tracks.pixels, s.size))
         newest = s.keyframes[-1].pose if s.keyframes else s.pose
         relative = compose(invert(newest), s.pose)
         moving = s.suspects.moving(s.tracks.pixels, s.size)
         index = len(s.keyframes) - 1
+        said = self._said(prediction)
         placed = Placed(index, relative, s.log_scale, None, moving, status, share, s.tracks, said)
         if settling.fit(s, placed, s.pose, self.camera):
             s.log_scale, s.bend = placed.log_scale, placed.field
         s.frames.append(placed)
+
+    def _said(self, prediction: FramePrediction) -> Array:
+        """Log of the model's depth (N,) where landmarks are followed."""
+        s = self.state
+        return np.log(sample(prediction.depth, s.tracks.pixels, s.size))
 
     def _make_keyframe(self, grey: Grey, prediction: FramePrediction) -> None:
         """The newest frame becomes a keyframe; new corners are lifted by its depth."""
@@ -240,6 +258,7 @@ class Refiner:
         s.places = remember(s.places, Remembered(index, grey, depth.astype(np.float16)))
         placed = s.frames[-1]
         placed.keyframe, placed.keyframe_from_cam = index, np.eye(3, 4)
+        placed.seen, placed.said = s.tracks, self._said(prediction)
 
     def _submit_window(self) -> None:
         """Hands the newest keyframes to the solver, if they say anything of depth."""

@@ -104,6 +104,21 @@ class Eye:
         return Tracks(tracks.ids[found], pixels[found])
 
 
+@dataclass(frozen=True)
+class Followed:
+    """What was found of the known world in a picture, before the model spoke.
+
+    Attributes:
+        eye: that looked at it.
+        expected: where it was taken, if motion went on as it was.
+        sighting: from where it was taken; None where too few landmarks were found.
+    """
+
+    eye: Eye
+    expected: Expected
+    sighting: Sighting | None
+
+
 def by_motion(eye: Eye, before: Grey, tracks: Tracks, expected: Expected) -> Sighting | None:
     """Follows landmarks from the last picture, from several guesses until one holds.
 

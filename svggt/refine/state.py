@@ -68,6 +68,7 @@ class RefinerState:
         head: the camera head's newest world_from_cam.
         pose: the newest refined world_from_cam.
         motion: last_from_newest, for the next guess.
+        distance: median depth of the newest frame, in the world's scale.
         log_scale: of the newest tracked frame.
         bend: its field.
         piece: that the newest frame belongs to.
@@ -95,6 +96,7 @@ class RefinerState:
     head: Array = field(default_factory=lambda: np.eye(3, 4))
     pose: Array = field(default_factory=lambda: np.eye(3, 4))
     motion: Array = field(default_factory=lambda: np.eye(3, 4))
+    distance: float = 1.0
     log_scale: float = 0.0
     bend: NDArray[np.float32] | None = None
     piece: int = 0

@@ -177,6 +177,37 @@ def test_a_resumed_stream_equals_an_uninterrupted_one() -> None:
             assert abs(a.log_scale - b.log_scale) < 1e-9 and abs(a.focal - b.focal) < 1e-9
 
 
+def test_following_while_the_model_computes_changes_nothing() -> None:
+    """Neither where it is done before a prediction comes, nor where none ever comes."""
+    clip = render(walk()[:12])
+    ahead, plain = Refiner(InlineSolver(), EXACT), Refiner(InlineSolver(), EXACT)
+    for grey, prediction in zip(clip.greys, clip.predictions, strict=True):
+        ahead.follow(clip.greys[0])  # the model failed
+        followed = ahead.follow(grey)
+        ours, theirs = ahead.add(grey, prediction, followed), plain.add(grey, prediction)
+        assert [c.frame for c in ours] == [c.frame for c in theirs]
+        assert all(
+            np.array_equal(a.world_from_cam, b.world_from_cam) and a.log_scale == b.log_scale
+            for a, b in zip(ours, theirs, strict=True)
+        )
+
+
+def test_the_first_depth_map_is_bent_by_what_was_seen_in_it_first() -> None:
+    """Its corners are its own: nothing was followed into it."""
+    clip = render(walk()[:16])
+    first = clip.predictions[0]
+    tilt = np.linspace(-0.2, 0.2, first.depth.shape[1])
+    bent = dataclasses.replace(first, depth=(first.depth * np.exp(tilt)).astype(np.float32))
+    clip = dataclasses.replace(clip, predictions=[bent, *clip.predictions[1:]])
+    corrected = refine(clip)[0].correct(bent.depth)
+
+    def off(depth: np.ndarray) -> float:
+        ratio = np.log(depth / first.depth)
+        return float(np.abs(ratio - np.median(ratio)).mean())
+
+    assert off(corrected) < 0.7 * off(bent.depth)
+
+
 def test_other_arrays_are_no_snapshot() -> None:
     with pytest.raises(ValueError, match="no snapshot"):
         from_arrays({"a": np.zeros(3)})
