@@ -179,7 +179,8 @@ def main(library: Path) -> None:
     """Reads the library and writes the file."""
     with tempfile.TemporaryDirectory() as unpacked:
         folder = Path(unpacked)
-        zipfile.ZipFile(library).extractall(folder)
+        with zipfile.ZipFile(library) as packed:
+            packed.extractall(folder)
         drawn = [model_of(folder, entry) for entry in catalogue(folder) if fits(entry)]
     models = [model for model in drawn if model]
     np.savez_compressed(

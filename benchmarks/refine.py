@@ -73,19 +73,21 @@ def _timed(stream: Stream, frame: Frame) -> tuple[FramePrediction, float]:
 
 
 def _stream(stream: Stream, frames: list[Frame], refiner: Refiner | None) -> Run:
-    run, device = Run(), ThreadPoolExecutor(1)
-    for number, frame in enumerate(frames, start=1):
-        started = time.perf_counter()
-        predicting = device.submit(_timed, stream, frame)
-        followed = refiner.follow(frame.grey) if refiner else None
-        prediction, predicted = predicting.result()
-        if refiner is not None:
-            refiner.add(frame.grey, prediction, followed)
-            run.corrections.append(1000 * (time.perf_counter() - predicted))
-        run.seconds += time.perf_counter() - started
-        if refiner is not None and number % _EVERY == 0:
-            arrays = to_arrays(refiner.state)
-            run.megabytes.append(sum(array.nbytes for array in arrays.values()) / 1e6)
+    """As `LocalWorker.step` does it: landmarks are followed while the device predicts."""
+    run = Run()
+    with ThreadPoolExecutor(1) as device:
+        for number, frame in enumerate(frames, start=1):
+            started = time.perf_counter()
+            predicting = device.submit(_timed, stream, frame)
+            followed = refiner.follow(frame.grey) if refiner else None
+            prediction, predicted = predicting.result()
+            if refiner is not None:
+                refiner.add(frame.grey, prediction, followed)
+                run.corrections.append(1000 * (time.perf_counter() - predicted))
+            run.seconds += time.perf_counter() - started
+            if refiner is not None and number % _EVERY == 0:
+                arrays = to_arrays(refiner.state)
+                run.megabytes.append(sum(array.nbytes for array in arrays.values()) / 1e6)
     return run
 
 

@@ -69,7 +69,7 @@ class Pass:
     peak_bytes: int | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Running:
     stream: Stream
     refiner: Refiner | None
@@ -179,10 +179,10 @@ class LocalWorker:
             prediction, followed = self._step_in_gaps(running.stream, frame), None
         else:
             predicting = self._on_device(partial(self._measured_step, running.stream, frame))
-            followed = self._ask_refiner(stream_id, lambda refiner: refiner.follow(frame.grey))
+            followed = self._ask_refiner(running, lambda refiner: refiner.follow(frame.grey))
             prediction = predicting.result()
         corrections = self._ask_refiner(
-            stream_id, lambda refiner: refiner.add(frame.grey, prediction, followed)
+            running, lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
         return Step(prediction, corrections or [])
 
@@ -296,18 +296,18 @@ class LocalWorker:
         self._residency.use(model)
         return track_point(model, shown, pixel)
 
+    @staticmethod
     def _ask_refiner(
-        self, stream_id: str, question: Callable[[Refiner], Result | None]
+        running: _Running, question: Callable[[Refiner], Result | None]
     ) -> Result | None:
         """What a stream's refiner answers; None where it has none, or none any more."""
-        running = self._streams.get(stream_id)
-        if running is None or running.refiner is None:
+        if running.refiner is None:
             return None
         try:
             return question(running.refiner)
         except Exception:  # OpenCV raises its own; the stream must not end by it
             log.exception("refinement ended; the stream goes on with the camera head")
-            self._streams[stream_id] = replace(running, refiner=None)
+            running.refiner = None
             return None
 
     def _on_device(self, compute: Callable[[], Result]) -> Future[Result]:

@@ -26,9 +26,9 @@ class RefineOptions:
             to frame but drifts, the model's own scale is noisy but does not.
         alive: a keyframe is due when a smaller share of its corners lives on,
         parallax: or when they moved by this share of the width (median).
-        reach: the least that motion may differ from what it was, in depths of the picture.
-        fastest: depths of the picture a second; a faster camera is refused. However fast it turns
-            it is not.
+        reach: the least that motion may differ from what it was, in depths of the last picture.
+        fastest: depths of the last picture a second; a faster camera is refused. However fast it
+            turns it is not.
         followed: share of the visible landmarks below which they are also looked for by looks.
         weak: share of inliers below which a pose is called weak.
         lost: share of inliers below which a pose is refused.

@@ -47,6 +47,11 @@ _SEARCH_EVERY = 3  # keyframes of a piece that is not joined
 class Solver(Protocol):
     """Adjusts windows, at once or later."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a window is on its way."""
+        ...
+
     def submit(self, problem: WindowProblem) -> None:
         """Takes a problem; one that waits may be replaced by it."""
 
@@ -111,7 +116,7 @@ class Refiner:
         else:
             self._advance(followed, prediction)
         s.grey, s.time_s, s.head = grey, prediction.time_s, prediction.world_from_cam
-        s.distance = float(np.median(prediction.depth)) * np.exp(s.log_scale)
+        s.depth = float(np.median(prediction.depth))
         return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
@@ -261,8 +266,13 @@ class Refiner:
         placed.seen, placed.said = s.tracks, self._said(prediction)
 
     def _submit_window(self) -> None:
-        """Hands the newest keyframes to the solver, if they say anything of depth."""
+        """Hands the newest keyframes to the solver, if they say anything of depth.
+
+        One window at a time: the next one begins from what the last one found.
+        """
         s = self.state
+        if self._solver.busy:
+            return
         middle, spread = float(np.median(s.focals)), float(np.std(s.focals))
         sure = float(np.clip(self.options.focal_trust * spread / middle, *_FOCAL_SIGMA))
         prior = (middle * s.size[1], sure)

@@ -24,6 +24,11 @@ class InlineSolver:
     def __init__(self) -> None:
         self._solution: WindowSolution | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Never: it is done when `submit` returns."""
+        return False
+
     def submit(self, problem: WindowProblem) -> None:
         """Adjusts now; a window without a solution is left as it was."""
         with contextlib.suppress(RuntimeError):
@@ -52,13 +57,18 @@ class ProcessSolver:
         self._taken = 0
         self._done: queue.SimpleQueue[WindowSolution | None] = queue.SimpleQueue()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a window is on its way."""
+        return self._taken != self._asked
+
     def submit(self, problem: WindowProblem) -> None:
         """Hands a window over and returns at once."""
         self._asked += not self._process.submit(id(self), problem, self._done)
 
     def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
         """A finished window not yet taken; waits only while one is on its way."""
-        if self._taken == self._asked:
+        if not self.busy:
             return None
         try:
             solution = self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait()

@@ -68,7 +68,7 @@ class RefinerState:
         head: the camera head's newest world_from_cam.
         pose: the newest refined world_from_cam.
         motion: last_from_newest, for the next guess.
-        distance: median depth of the newest frame, in the world's scale.
+        depth: the newest frame's median, as the model has it.
         log_scale: of the newest tracked frame.
         bend: its field.
         piece: that the newest frame belongs to.
@@ -96,7 +96,7 @@ class RefinerState:
     head: Array = field(default_factory=lambda: np.eye(3, 4))
     pose: Array = field(default_factory=lambda: np.eye(3, 4))
     motion: Array = field(default_factory=lambda: np.eye(3, 4))
-    distance: float = 1.0
+    depth: float = 1.0
     log_scale: float = 0.0
     bend: NDArray[np.float32] | None = None
     piece: int = 0
@@ -107,6 +107,11 @@ class RefinerState:
     def depth_error(self) -> float:
         """Spread of the model's log depth, as far as it is known."""
         return float(np.median(self.errors)) if self.errors else _DEPTH_ERROR
+
+    @property
+    def distance(self) -> float:
+        """The newest frame's median depth in the world's scale."""
+        return self.depth * float(np.exp(self.log_scale))
 
     def note_moved(self, frame: int) -> None:
         """A frame's correction changed and is to be sent."""

@@ -154,6 +154,32 @@ def test_a_failed_window_leaves_it_usable() -> None:
     assert errors(clip, {c.frame: c for c in last})[0] <= 1.0
 
 
+def test_windows_that_come_late_are_taken_one_at_a_time() -> None:
+    """One that began before the last was taken would grow the world twice."""
+
+    class Late(InlineSolver):
+        looks = 0
+
+        @property
+        def busy(self) -> bool:
+            return self._solution is not None
+
+        def submit(self, problem) -> None:
+            assert not self.busy
+            super().submit(problem)
+            self.looks = 0
+
+        def collect(self, wait_s: float = 0.0):
+            self.looks += 1
+            return super().collect() if self.looks > 3 else None
+
+    clip, refiner, newest = render(walk()), Refiner(Late(), EXACT), {}
+    for grey, prediction in zip(clip.greys, clip.predictions, strict=True):
+        newest |= {c.frame: c for c in refiner.add(grey, prediction)}
+    rotation, position = errors(clip, newest)
+    assert rotation <= 0.3 and position <= 0.01
+
+
 def test_a_blank_wall_is_lost_without_an_error() -> None:
     clip = render(walk()[:4])
     blank = [np.full_like(grey, 128) for grey in clip.greys]

@@ -40,7 +40,7 @@ def one(shape: int, turn: Tensor | None = None, velocity: float = 0.0) -> Places
         half=torch.tensor([[[1.0, 0.5, 0.25]]]),
         velocity=torch.tensor([[[0.0, 0.0, velocity]]]),
         piece=none.long()[None],
-        models=standing(torch.zeros(1, 0, dtype=torch.long)),
+        models=standing(torch.zeros(1, 1, dtype=torch.long)),
         middles=torch.zeros(1, 1, 3),
     )
 
@@ -126,13 +126,27 @@ def test_a_ray_meets_the_triangle_that_it_passes_through() -> None:
     assert same.double().mean() > 0.999  # but for rays that touch an edge
 
 
+def test_furniture_far_from_the_sun_is_met_where_it_is() -> None:
+    """Rays of light pass through a point 40 metres away: what they meet must not shift."""
+    generator = torch.Generator().manual_seed(2)
+    library, sun = Library.on(CPU), torch.tensor([20.0, -30.0, 15.0])
+    models = torch.arange(0, len(library.low), 9)
+    start = 2 * torch.rand((len(models), 400, 3), generator=generator) - torch.tensor([1.0, 2.0, 1])
+    direction = torch.nn.functional.normalize(sun - start, dim=-1)
+    rays = Rays(start, direction, torch.zeros(start.shape[:2]), sun.expand(len(models), 1, 3))
+    lit = nearest_triangle(standing(models[:, None]), Bundles.of(rays))[0].view(start.shape[:2])
+    each = nearest_triangle(standing(models[:, None]), Bundles.of(single(start, direction)))[0]
+    off = (lit - each.view(lit.shape)).abs()
+    assert (lit < NOTHING).any() and (off < 1e-3).float().mean() > 0.999
+
+
 def test_where_no_furniture_is_in_sight_none_is_met() -> None:
     models = standing(torch.zeros(1, 1, dtype=torch.long))
     rays = single(torch.tensor([[[9.0, -9.0, 0.0]]]), torch.tensor([[[0.0, -1.0, 0.0]]]))
     assert nearest_triangle(models, Bundles.of(rays))[0].item() == NOTHING
 
 
-def test_real_furniture_stands_on_the_floor_and_is_as_large_as_furniture() -> None:
+def test_real_furniture_is_above_the_floor_and_as_large_as_furniture() -> None:
     library = Library.on(CPU)
     assert len(library.low) > 100
     assert library.high[:, 1].max() < 0.02  # y down; few triangles sink in a little

@@ -15,12 +15,13 @@ NOTHING = 1e6
 """Metres: the distance of what is not there."""
 
 NEAREST = 0.02
-"""In a ray's unit: nothing is nearer to a camera, and no light starts within a surface."""
+"""In a ray's unit, metres: nothing is nearer to a camera, and no light starts within a surface."""
 
 SMALL = 1e-9
 """What divides is not smaller."""
 
 _AT_ONCE = {"cpu": 8192, "cuda": 4_194_304}  # rays; what is computed stays in a CPU's cache
+_PAIRS = 2**26  # of a ray and what it asks, at once
 _SLACK = 1e-3  # radians that a cone is widened by, against rounding
 
 
@@ -105,10 +106,11 @@ def in_turns(reached: Tensor, rays: int) -> Iterator[tuple[Tensor, Tensor]]:
     """
     asked = reached.sum(-1)
     order = asked.argsort()
-    for chosen in order.split(max(1, _AT_ONCE[reached.device.type] // rays)):
-        if not len(chosen):
-            return  # nobody asks
-        most = int(asked[chosen[-1]].clamp_min(1))
+    while len(order):
+        at_once = max(1, _AT_ONCE[reached.device.type] // rays)
+        most = int(asked[order[:at_once][-1]].clamp_min(1))
+        at_once = min(at_once, max(1, _PAIRS // (rays * most)))
+        chosen, order = order[:at_once], order[at_once:]
         numbers = reached[chosen].to(torch.uint8).topk(most, dim=-1).indices
         yield chosen, numbers.sort(dim=-1).values
 

@@ -20,7 +20,9 @@ _PAIRS = 4096  # of a bundle and a model that are looked at at once
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """L models of at most T triangles and G materials: metres, y down, standing on y = 0.
+    """L models of at most T triangles and G materials: metres, y down, the floor at y = 0.
+
+    What stands begins there; lamps, upper cabinets and their like hang at their height.
 
     Attributes:
         triangles: (L, T, 3, 3) corners; NaN of those that a model does not have.
@@ -90,7 +92,7 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """M of the library's models in each of B places.
+    """M of the library's models, at least one, in each of B places.
 
     Attributes:
         model: (B, M) number in the library.
@@ -176,13 +178,15 @@ def _seen_from(pose: Pose, bundles: Bundles) -> Bundles:
 def _met(corners: Tensor, direction: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest of triangles (C, k, 3, 3), seen from the tip of rays (C, n, 3): both (C, n).
 
-    A ray meets a triangle if it is on one side of the three planes through the tip and an edge.
+    A ray meets a triangle if it is on one side of the three planes through the tip and an edge;
+    where, its own plane says: from afar those three nearly cancel out.
     """
     a, b, c = corners.unbind(-2)
     planes = [torch.linalg.cross(*edge) for edge in ((b, c), (c, a), (a, b))]
-    volume = (a * planes[0]).sum(-1)[:, None]
+    normal = torch.linalg.cross(b - a, c - a)
     x, y, z = (direction @ plane.transpose(-1, -2) for plane in planes)  # (C, n, k)
     least, most = torch.minimum(torch.minimum(x, y), z), torch.maximum(torch.maximum(x, y), z)
-    distance = volume / (x + y + z) + ahead[..., None]
+    height = (a * normal).sum(-1)[:, None]
+    distance = height / (direction @ normal.transpose(-1, -2)) + ahead[..., None]
     met = ((least > 0) | (most < 0)) & (distance > NEAREST)
     return torch.where(met, distance, NOTHING).min(dim=-1)

@@ -122,7 +122,7 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) ->
 
 
 def _materials(places: Places, chance: Chance) -> Materials:
-    """Of all surfaces; half of the models look as they are, the others as anything."""
+    """Of all surfaces; most models look as they are, the others as anything."""
     own = Library.on(chance.device).colors[places.models.model]  # (B, M, G, 3)
     count, models, each = own.shape[:3]
     pieces = int(places.piece.max()) + 1
@@ -138,9 +138,12 @@ def _materials(places: Places, chance: Chance) -> Materials:
 
 def _lit_by(light: Tensor, places: Places, start: Tensor, rays: Rays) -> Tensor:
     """(B, N, 1): 1 where light arrives, a little where something stands before it."""
-    towards = Rays(start, light - start, rays.frame, light.expand_as(rays.apex))
-    distance = obstacle(places, towards)
-    return torch.where(distance < 1, 0.15, 1.0)[..., None]
+    towards = light - start
+    reach = towards.norm(dim=-1, keepdim=True)
+    distance = obstacle(
+        places, Rays(start, towards / reach, rays.frame, light.expand_as(rays.apex))
+    )
+    return torch.where(distance[..., None] < reach, 0.15, 1.0)
 
 
 def _photographed(images: Tensor, chance: Chance) -> Tensor:

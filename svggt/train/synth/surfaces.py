@@ -74,9 +74,8 @@ def meet(places: Places, rays: Rays) -> Met:
     first = torch.minimum(torch.minimum(distance, in_model), to_room)
     point = rays.origin + first[..., None] * rays.direction
     side = _of_primitives(places, rays.frame, point, part)
-    if places.models.model.shape[1]:
-        models = _of_models(places, rays.frame, point, number, triangle)
-        side = models.where(in_model < distance, side)
+    models = _of_models(places, rays.frame, point, number, triangle)
+    side = models.where(in_model < distance, side)
     side = _of_room(places, point, face).where(to_room == first, side)
     away = (side.normal * rays.direction).sum(-1, keepdim=True) > 0
     normal = torch.where(away, -side.normal, side.normal)
