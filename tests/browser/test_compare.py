@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from svggt.scene import Scene
+from svggt.scene.eye import Look
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 
 
@@ -46,8 +47,9 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
     scenes = (session.scene, session.comparison.scene)
 
     def cameras() -> list[np.ndarray]:
-        found = [scene.eye.camera for scene in scenes]
-        return [np.array(c.position) for c in found if c is not None]
+        """Where both look from in the world that they share, before either levels it."""
+        found = [(scene.eye.camera, scene.levelling.inverse()) for scene in scenes]
+        return [np.array(Look.of(c).turned(back).position) for c, back in found if c is not None]
 
     for _ in range(60):
         visitor.page.wait_for_timeout(500)
