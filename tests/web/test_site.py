@@ -451,9 +451,11 @@ def test_uploads_have_their_own_limit(site) -> None:
 
 
 def test_a_hasty_address_is_told_to_wait(site) -> None:
+    """After how many requests depends on how fast the machine serves them."""
     with httpx.Client() as client:
-        codes = [client.get(f"{site[0]}/nothing").status_code for _ in range(800)]
-    assert codes[0] == 404 and codes[-1] == 429
+        answers = (client.get(f"{site[0]}/nothing").status_code for _ in range(3000))
+        first = next(answers)
+        assert first == 404 and any(code == 429 for code in answers)
 
 
 @pytest.mark.parametrize(
