@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,7 @@ class Library:
         tensors = (triangles, of, colors.float() / 255, low, high)
         return cls(*(x.to(device) for x in tensors))
 
-    @property
+    @cached_property
     def spheres(self) -> tuple[Tensor, Tensor]:
         """Centres (L, T, 3) and radii (L, T) around the triangles."""
         centre = self.triangles.mean(2)

@@ -29,13 +29,11 @@ class Primitives:
     half: Tensor
 
     @classmethod
-    def of(cls, places: Places, bundles: Bundles, chosen: Tensor, numbers: Tensor) -> Primitives:
-        """Those with numbers (A, K) for chosen bundles (A,)."""
-        at = bundles.place[chosen, None], numbers
-        moved = bundles.frame[chosen, None, None] * places.velocity[at]
-        return cls(
-            places.shape[at], places.rotation[at], places.centre[at] + moved, places.half[at]
-        )
+    def of(cls, places: Places, place: Tensor, centre: Tensor, numbers: Tensor) -> Primitives:
+        """Those with numbers (A, K) in places (A,), of which all stand at centres (A, N, 3) now."""
+        at = place[:, None], numbers
+        chosen = centre.gather(1, numbers[..., None].expand(-1, -1, 3))
+        return cls(places.shape[at], places.rotation[at], chosen, places.half[at])
 
 
 def nearest(places: Places, bundles: Bundles) -> tuple[Tensor, Tensor]:
@@ -46,7 +44,7 @@ def nearest(places: Places, bundles: Bundles) -> tuple[Tensor, Tensor]:
     centre = centre + bundles.frame[:, None, None] * places.velocity[bundles.place]
     reached = bundles.reach(centre, places.half.norm(dim=-1)[bundles.place])
     for chosen, numbers in in_turns(reached, distance.shape[1]):
-        found = Primitives.of(places, bundles, chosen, numbers)
+        found = Primitives.of(places, bundles.place[chosen], centre[chosen], numbers)
         distance[chosen], which = _nearest(found, bundles.origin[chosen], bundles.direction[chosen])
         number[chosen] = numbers.gather(1, which)
     return distance, number
