@@ -69,7 +69,7 @@ class Correction:
         intrinsics[0, 0], intrinsics[1, 1] = self.focal * width, self.focal * height / self.aspect
         points = geometry.unproject(depth, intrinsics)
         seen = rays = points[..., :2] / depth[..., None]
-        for _ in range(_PASSES):  # a fixed point, as of `pose.Camera.rays`
+        for _ in range(_PASSES):  # a fixed point, as of `camera.Camera.rays`
             rays = seen / (1 + self.radial * (rays**2).sum(axis=-1, keepdims=True))
         points[..., :2] = rays * depth[..., None]
         return points.astype(np.float32), still(self.moving, depth.shape)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt.geometry import rotation_angle
+from svggt.refine.camera import Camera
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.options import RefineOptions
-from svggt.refine.pose import MIN_INLIERS, Camera
+from svggt.refine.pose import MIN_INLIERS
 from svggt.refine.tracking import Tracks
 from svggt.refine.window import WindowProblem
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.refine.pose import Uncertain
+from svggt.refine.uncertain import Uncertain
 
 Array = NDArray[Any]
 Indices = NDArray[Any]

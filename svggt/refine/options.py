@@ -10,8 +10,7 @@ class RefineOptions:
     """What refinement is tuned by; found on the office and kitchen clips (docs/refine.md).
 
     Attributes:
-        corners: followed at once,
-        corners_after_leap: and where less than half of them lived on: the next leap is likely.
+        corners: followed at once.
         window: keyframes adjusted together,
         held: and older ones, fixed, that hold them in place.
         distance_trust: the depth prior's sigma, in spreads of the model's depth about the
@@ -36,9 +35,8 @@ class RefineOptions:
         seed: of RANSAC.
     """
 
-    corners: int = 250
-    corners_after_leap: int = 400
-    window: int = 7
+    corners: int = 350
+    window: int = 10
     held: int = 4
     distance_trust: float = 20.0
     carry: float = 3.0

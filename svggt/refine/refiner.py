@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from svggt.geometry import Similarity, compose, invert
 from svggt.prediction import FramePrediction
 from svggt.refine import adjusting, settling
+from svggt.refine.camera import Camera
 from svggt.refine.correction import Correction, Status
 from svggt.refine.field import correct, sample, still
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.motion import Suspects
 from svggt.refine.options import RefineOptions
 from svggt.refine.pieces import join
-from svggt.refine.pose import Camera, Expected
+from svggt.refine.polish import Expected
 from svggt.refine.recognition import NEWEST, Features, Remembered, remember
 from svggt.refine.search import Eye, Followed, Sighting, by_looks, by_motion, widen
 from svggt.refine.state import Placed, RefinerState
@@ -251,10 +252,9 @@ class Refiner:
         """The newest frame becomes a keyframe; new corners are lifted by its depth."""
         s, camera, index = self.state, self.camera, len(self.state.keyframes)
         depth = correct(prediction.depth, s.log_scale, s.bend)
-        leapt = bool(s.keyframes) and len(s.tracks) < 0.5 * len(s.keyframes[-1].ids)
-        wanted = self.options.corners_after_leap if leapt else self.options.corners
         allowed = _allowed(prediction, s.frames[-1].moving, s.size)
-        corners = find_corners(grey, allowed, s.tracks.pixels, wanted - len(s.tracks))
+        wanted = self.options.corners - len(s.tracks)
+        corners = find_corners(grey, allowed, s.tracks.pixels, wanted)
         points = camera.lift(corners, sample(depth, corners, s.size), s.pose)
         ids = s.landmarks.add(points, s.pose[:, 3], index)
         s.tracks = s.tracks.and_new(Tracks(ids, corners))

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.refine.camera import Camera
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.options import RefineOptions
-from svggt.refine.pose import AGREES, MIN_INLIERS, Camera, Expected, Uncertain, locate
+from svggt.refine.polish import Expected
+from svggt.refine.pose import AGREES, MIN_INLIERS, locate
 from svggt.refine.recognition import Features, Remembered
 from svggt.refine.tracking import Grey, Tracks, follow, shift
+from svggt.refine.uncertain import Uncertain
 
 Array = NDArray[Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.refine.camera import Camera
 from svggt.refine.field import fit_field
-from svggt.refine.pose import Camera
 from svggt.refine.state import Placed, RefinerState
 
 Array = NDArray[Any]

@@ -15,7 +15,7 @@ import numpy as np
 from gtsam.symbol_shorthand import K, L, X
 from numpy.typing import NDArray
 
-from svggt.refine.pose import Camera
+from svggt.refine.camera import Camera
 
 Array = NDArray[Any]
 Indices = NDArray[Any]

@@ -1,0 +1,107 @@
+"""Points of the world whose depths are known less well than the rays they lie on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.refine.camera import WIDEST, Camera
+
+Array = NDArray[Any]
+
+_INFINITY = -1.0  # so much nearer is as far as can be
+_NEAREST = 30.0
+_AHEAD = 1e-6  # of a depth
+
+
+@dataclass(frozen=True)
+class View:
+    """What a camera sees of points at certain distances.
+
+    Attributes:
+        pixels: (N, 2).
+        gain: (N, 2) what raised inverse distances add to them: along the epipolar lines.
+        rays: (N, 2) x and y of the rays (x, y, 1), undistorted.
+        inverse: (N,) inverse z-depths.
+        ahead: (N,) bool, whether a point lies before the camera.
+    """
+
+    pixels: Array
+    gain: Array
+    rays: Array
+    inverse: Array
+    ahead: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """Points of the world with what is said of their distance from where they were first seen.
+
+    How much nearer a point is than said is a number of its own, `nearer`: what is to be added to
+    its inverse distance, as a share of it; -1 is infinitely far. Pixels are almost linear in it
+    (Civera, Davison and Montiel 2008). A wrong distance is an outlier of what is said, not of
+    what is seen: however wrong, it counts as one standard deviation at most, and the point goes
+    on to hold the camera by its epipolar line.
+
+    Attributes:
+        positions: (N, 3).
+        origins: (N, 3) where they were first seen from.
+        spreads: (N,) standard deviation of the log of their distance from there.
+    """
+
+    positions: Array
+    origins: Array
+    spreads: Array
+
+    def view(self, nearer: Array, camera: Camera, world_from_cam: Array) -> View:
+        """The points (N,) nearer than said, seen by a camera from its pose (3, 4)."""
+        turn, centre = world_from_cam[:, :3], world_from_cam[:, 3]
+        way = (self.origins - centre) @ turn
+        # In units that grow with the distance, so that infinity has a place.
+        seen = (self.positions - self.origins) @ turn + (1 + nearer)[:, None] * way
+        ahead = seen[:, 2] > _AHEAD
+        depth = np.where(ahead, seen[:, 2], _AHEAD)[:, None]
+        rays = seen[:, :2] / depth
+        square = np.minimum((rays**2).sum(axis=1, keepdims=True), WIDEST**2)
+        bent = camera.focal * (1 + camera.radial * square)
+        gain = bent * (way[:, :2] - rays * way[:, 2:]) / depth
+        return View(bent * rays + camera.centre, gain, rays, (1 + nearer) / depth[:, 0], ahead)
+
+    def surprise(self, nearer: Array) -> Array:
+        """(N,) how much what is said of the distances disagrees: 0 to 1 (Geman-McClure)."""
+        square = (_off(nearer) / self.spreads) ** 2
+        return square / (1 + square)
+
+    def trust(self, nearer: Array) -> Array:
+        """(N,) weights of `nearer` squared that a least-squares step takes for its surprise."""
+        near = np.abs(nearer) > 1e-9
+        slope = np.where(near, _off(nearer) / np.where(near, nearer, 1.0), 1.0)
+        square = (_off(nearer) / self.spreads) ** 2
+        return (slope / self.spreads / (1 + square)) ** 2
+
+    def approach(
+        self, nearer: Array, pixels: Array, camera: Camera, world_from_cam: Array, rounds: int
+    ) -> Array:
+        """(N,) how much nearer they are for a camera whose pose is held (Gauss-Newton).
+
+        Args:
+            nearer: (N,) to begin from.
+            pixels: (N, 2) where they are seen.
+            camera: that sees them.
+            world_from_cam: (3, 4) its pose.
+            rounds: steps.
+        """
+        for _ in range(rounds):
+            view, trust = self.view(nearer, camera, world_from_cam), self.trust(nearer)
+            along = (view.gain * (pixels - view.pixels)).sum(axis=1) - trust * nearer
+            step = along / ((view.gain**2).sum(axis=1) + trust)
+            nearer = np.clip(nearer + step, _INFINITY, _NEAREST)
+        return nearer
+
+
+def _off(nearer: Array) -> Array:
+    """The change of log distance where points are nearer; of inverse distance where farther."""
+    return np.where(nearer > 0, np.log1p(np.maximum(nearer, 0)), nearer)
