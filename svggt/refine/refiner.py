@@ -54,7 +54,7 @@ class Solver(Protocol):
         ...
 
     def submit(self, problem: WindowProblem) -> None:
-        """Takes a problem; one that waits may be replaced by it."""
+        """Takes a problem; none may be on its way."""
 
     def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
         """A finished window, once; None while there is none."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import queue
 import subprocess
 import sys
-import threading
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from svggt.refine.window import WindowProblem, WindowSolution, solve
@@ -42,78 +41,64 @@ class InlineSolver:
 
 _PATIENCE_SECONDS = 60.0
 _NICE = 10  # of the child: the model goes first
-_Answers = queue.SimpleQueue  # of WindowSolution, or None for a failed window
 
 
 class ProcessSolver:
     """Windows of one stream, adjusted in the process of a `SolverProcess`.
 
-    A problem that still waits is replaced by a newer one; a crash is a failed window.
+    A crash is a failed window.
     """
 
     def __init__(self, process: SolverProcess) -> None:
         self._process = process
-        self._asked = 0
-        self._taken = 0
-        self._done: queue.SimpleQueue[WindowSolution | None] = queue.SimpleQueue()
+        self._asked: Future[WindowSolution | None] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a window is on its way."""
-        return self._taken != self._asked
+        return self._asked is not None
 
     def submit(self, problem: WindowProblem) -> None:
         """Hands a window over and returns at once."""
-        self._asked += not self._process.submit(id(self), problem, self._done)
+        self._asked = self._process.submit(problem)
 
     def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
         """A finished window not yet taken; waits only while one is on its way."""
-        if not self.busy:
+        if self._asked is None:
             return None
         try:
-            solution = self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait()
-        except queue.Empty:
+            solution = self._asked.result(timeout=wait_s)
+        except TimeoutError:
             return None
-        self._taken += 1
+        except CancelledError:  # the process was closed
+            solution = None
+        self._asked = None
         return solution
 
 
 class WaitingSolver(ProcessSolver):
     """Waits for every window, so that a result does not depend on time; for evaluation."""
 
-    def __init__(self, process: SolverProcess) -> None:
-        super().__init__(process)
-        self._ready: WindowSolution | None = None
-
-    def submit(self, problem: WindowProblem) -> None:
-        """Returns when the window is adjusted."""
-        super().submit(problem)
-        self._ready = super().collect(wait_s=_PATIENCE_SECONDS)
-
-    def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
+    def collect(self, wait_s: float = _PATIENCE_SECONDS) -> WindowSolution | None:
         """What the last `submit` found, once."""
-        solution, self._ready = self._ready, None
-        return solution
+        return super().collect(_PATIENCE_SECONDS)
 
 
 class SolverProcess:
     """One child process that adjusts windows for all streams of a worker, one at a time."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, tuple[WindowProblem, _Answers]] = {}
-        self._changed = threading.Condition()
-        self._ended = False
+        self._windows = ThreadPoolExecutor(1, thread_name_prefix="windows")
         self._child: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._serve, name="windows", daemon=True)
-        self._thread.start()
 
-    def submit(self, stream: int, problem: WindowProblem, done: _Answers) -> bool:
-        """Queues a window; True if it takes the place of an older one of the same stream."""
-        with self._changed:
-            replaces = stream in self._waiting
-            self._waiting[stream] = (problem, done)
-            self._changed.notify()
-        return replaces
+    def submit(self, problem: WindowProblem) -> Future[WindowSolution | None]:
+        """Queues a window; None is the answer if it has no solution or the child died."""
+        try:
+            return self._windows.submit(self._ask, problem)
+        except RuntimeError:  # closed under a stream that still runs
+            answer: Future[WindowSolution | None] = Future()
+            answer.cancel()
+            return answer
 
     def __enter__(self) -> SolverProcess:
         return self
@@ -122,32 +107,20 @@ class SolverProcess:
         self.close()
 
     def close(self) -> None:
-        """Ends the child and the thread."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify()
-        if self._child is not None:
-            self._child.kill()
-        self._thread.join()
+        """Ends the child and the thread; windows that wait are cancelled."""
+        child = self._child
+        if child is not None:
+            child.kill()
+        self._windows.shutdown(cancel_futures=True)
+        self._bury()
 
     @property
     def pid(self) -> int | None:
         """The child's process id; None before the first window."""
         return self._child.pid if self._child else None
 
-    def _serve(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._ended or self._waiting)
-                if self._ended:
-                    break
-                stream = next(iter(self._waiting))  # the one that waits longest
-                problem, done = self._waiting.pop(stream)
-            done.put(self._ask(problem))
-        self._bury()
-
     def _ask(self, problem: WindowProblem) -> WindowSolution | None:
-        """One window through the child; None if it has no solution or the child died."""
+        """One window through the child."""
         if self._child is None:
             self._child = _spawn()
         assert self._child.stdin is not None and self._child.stdout is not None
