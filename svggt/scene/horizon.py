@@ -12,10 +12,24 @@ from viser import transforms
 from svggt.scene.placing import UP, turn
 
 _STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
+_LOOKED = 0.02  # of a squared sine: what the mean up counts beside the axes to the right
+
+
+def upright(world_from_cam: NDArray[Any]) -> NDArray[Any]:
+    """(3,) the world's up by cameras (N, 3, 4), which people point up or down but seldom roll.
+
+    So their axes to the right lie level; up is the direction that these span least. Where cameras
+    hardly turned, it is the one of those that is nearest to their mean up.
+    """
+    right, up = world_from_cam[:, :, 0], (world_from_cam[:, :, :3] @ UP).mean(axis=0)
+    up /= np.linalg.norm(up) + 1e-12
+    spanned = right.T @ right / len(right) + _LOOKED * (np.eye(3) - np.outer(up, up))
+    least = np.linalg.eigh(spanned)[1][:, 0]
+    return least if least @ up > 0 else -least
 
 
 class Horizon:
-    """Turns the world so that the cameras' mean up is up.
+    """Turns the world so that cameras stand upright in it.
 
     Args:
         scene: of the viser server, empty.
@@ -25,9 +39,9 @@ class Horizon:
         self.levelling = transforms.SO3.identity()
         self._node = scene.add_frame("/level", show_axes=False)
 
-    def level(self, mean_up: NDArray[Any]) -> None:
-        """Follows the cameras' mean up, if that is worth a move."""
-        level = turn(mean_up, UP)
+    def level(self, world_from_cam: NDArray[Any]) -> None:
+        """Follows cameras (N, 3, 4), if that is worth a move."""
+        level = turn(upright(world_from_cam), UP)
         change = level @ self.levelling.inverse()
         if np.degrees(np.linalg.norm(change.log())) > _STEP:
             self._node.wxyz, self.levelling = level.wxyz, level

@@ -25,7 +25,7 @@ from svggt.scene.horizon import Horizon
 from svggt.scene.look import Look
 from svggt.scene.marks import Marks
 from svggt.scene.part import Frames, Part, in_world, spread
-from svggt.scene.placing import UP, Placing, Point
+from svggt.scene.placing import Placing, Point
 from svggt.scene.trajectory import Trajectory
 from svggt.scene.underlay import Underlay
 
@@ -340,4 +340,4 @@ class Scene:
         poses = np.array([placing.pose(self.flags.cameras) for placing in self._placings])
         self._frustums.place(poses, self.moment, self.flags.frustums, self._inside)
         self._trajectory.draw(self._placings[: self.moment + 1], self.flags.cameras)
-        self._horizon.level((poses[:, :, :3] @ UP).mean(axis=0))
+        self._horizon.level(poses)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from viser import transforms
 
 from svggt.archive import FrameArchive
 from svggt.refine.correction import Correction
 from svggt.scene import POINT_BUDGET, Look, Scene
 from svggt.scene.clouds import banded
+from svggt.scene.horizon import upright
+from svggt.scene.placing import UP
 from tests.scene.frames import correction, prediction
 
 REFINED = Look(cameras="refined")
@@ -157,13 +160,27 @@ def test_a_block_goes_where_its_frames_go(scene: Scene) -> None:
     assert np.allclose(after, 2 * before, atol=1e-6)
 
 
-def test_the_view_is_levelled_by_the_mean_camera(scene: Scene) -> None:
+def test_the_view_is_levelled_by_cameras_that_hardly_turn(scene: Scene) -> None:
     for number in range(3):
         scene.add(prediction(number, turn=20.0))
     mean_up = np.mean([p.head[:, :3] @ [0, -1, 0] for p in scene._placings], axis=0)
     levelled = scene._horizon.levelling.as_matrix() @ mean_up
     assert np.degrees(np.arccos(-levelled[1] / np.linalg.norm(levelled))) < 1.5
     assert np.degrees(np.arccos(-mean_up[1])) > 15  # it was not level before
+
+
+def test_pitched_cameras_that_turn_are_upright_all_the_same() -> None:
+    """A walk that looks down 40 degrees for a half turn and ahead for the rest: no roll at all."""
+    yaws, pitches = np.linspace(0, np.pi, 40), np.repeat([-40.0, 0.0], 20)
+    poses = np.zeros((40, 3, 4))
+    for pose, yaw, pitch in zip(poses, yaws, pitches, strict=True):
+        turned = transforms.SO3.from_y_radians(yaw) @ transforms.SO3.from_x_radians(
+            np.radians(pitch)
+        )
+        pose[:, :3] = turned.as_matrix()
+    mean = (poses[:, :, :3] @ UP).mean(axis=0)
+    assert np.degrees(np.arccos(mean @ UP / np.linalg.norm(mean))) > 10
+    assert np.degrees(np.arccos(upright(poses) @ UP)) < 2
 
 
 def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
