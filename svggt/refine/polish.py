@@ -39,7 +39,7 @@ class Expected:
 def polish(
     points: Uncertain, pixels: Array, camera: Camera, expected: Expected, world_from_cam: Array
 ) -> tuple[Array, Array]:
-    """The pose near a first one that most points agree with (Gauss-Newton, robust).
+    """The pose near a first one that uncertain points agree with (Gauss-Newton, robust).
 
     A corner's error is one pixel. Distances are variables of their own; see `Uncertain`.
 
@@ -85,7 +85,8 @@ def _step(
     view, trust = points.view(nearer, camera, pose), points.trust(nearer)
     off, gain = pixels - view.pixels, view.gain
     weights = 1 / (1 + _squares(points, nearer, pixels, view) / _DOUBT**2) ** 2
-    weights *= view.ahead & (view.inverse < np.median(view.inverse) / _NEAR)
+    said = points.view(np.zeros(len(pixels)), camera, pose).inverse
+    weights *= view.ahead & (view.inverse < np.median(said) / _NEAR)
     own = (gain**2).sum(axis=1) + trust
     along = ((gain * off).sum(axis=1) - trust * nearer) / own
     jacobian = _jacobian(view, camera)
@@ -100,7 +101,10 @@ def _step(
 
 
 def _jacobian(view: View, camera: Camera) -> Array:
-    """(N, 2, 6) of the projection by a turn and a shift of cam_from_world, from the left."""
+    """(N, 2, 6) of the projection by a turn and a shift of cam_from_world, from the left.
+
+    Without what distortion adds: it is small, and the steps end where they did.
+    """
     (u, v), inverse, zero = view.rays.T, view.inverse, np.zeros(len(view.rays))
     rows = [
         [-u * v, 1 + u * u, -v, inverse, zero, -u * inverse],

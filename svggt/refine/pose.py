@@ -20,7 +20,7 @@ AGREES = 3.0
 """Standard deviations within which a point agrees."""
 
 _RANSAC_PIXELS = 4.0  # depth errors included
-_KNOWN = 0.1  # spread of a depth that says where the camera is
+_KNOWN = 0.1  # spread of a depth; enough such points may leave no doubt
 _ENOUGH_KNOWN = 50
 _CLEAR = 0.8  # share of agreeing points that leaves no doubt
 

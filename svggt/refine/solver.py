@@ -11,7 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import BinaryIO
 
 from svggt.refine.window import WindowProblem, WindowSolution, solve
@@ -55,7 +55,7 @@ class ProcessSolver:
 
     @property
     def busy(self) -> bool:
-        """Whether a window is on its way."""
+        """Whether a window is on its way, or waits to be collected."""
         return self._asked is not None
 
     def submit(self, problem: WindowProblem) -> None:
@@ -64,24 +64,21 @@ class ProcessSolver:
 
     def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
         """A finished window not yet taken; waits only while one is on its way."""
-        if self._asked is None:
+        asked = self._asked
+        if asked is None or not wait([asked], wait_s).done:
             return None
-        try:
-            solution = self._asked.result(timeout=wait_s)
-        except TimeoutError:
-            return None
-        except CancelledError:  # the process was closed
-            solution = None
         self._asked = None
-        return solution
+        return None if asked.cancelled() else asked.result()  # cancelled: the process was closed
 
 
 class WaitingSolver(ProcessSolver):
     """Waits for every window, so that a result does not depend on time; for evaluation."""
 
-    def collect(self, wait_s: float = _PATIENCE_SECONDS) -> WindowSolution | None:
-        """What the last `submit` found, once."""
-        return super().collect(_PATIENCE_SECONDS)
+    def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
+        """What the last `submit` found, once, however long that takes."""
+        solution = super().collect(_PATIENCE_SECONDS)
+        self._asked = None  # out of patience: a failed window
+        return solution
 
 
 class SolverProcess:
@@ -108,10 +105,11 @@ class SolverProcess:
 
     def close(self) -> None:
         """Ends the child and the thread; windows that wait are cancelled."""
+        self._windows.shutdown(wait=False, cancel_futures=True)
         child = self._child
         if child is not None:
             child.kill()
-        self._windows.shutdown(cancel_futures=True)
+        self._windows.shutdown()
         self._bury()
 
     @property
@@ -121,15 +119,14 @@ class SolverProcess:
 
     def _ask(self, problem: WindowProblem) -> WindowSolution | None:
         """One window through the child."""
-        if self._child is None:
-            self._child = _spawn()
-        assert self._child.stdin is not None and self._child.stdout is not None
         try:
+            self._child = self._child or _spawn()
+            assert self._child.stdin is not None and self._child.stdout is not None
             pickle.dump(problem, self._child.stdin)
             self._child.stdin.flush()
             return pickle.load(self._child.stdout)  # noqa: S301  # our own child's words
-        except (OSError, EOFError, pickle.UnpicklingError):
-            self._bury()  # the next window gets a new one
+        except Exception:  # noqa: BLE001  # the pipe may be out of step: the next one is new
+            self._bury()
             return None
 
     def _bury(self) -> None:

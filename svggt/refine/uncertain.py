@@ -14,19 +14,20 @@ Array = NDArray[Any]
 
 _INFINITY = -1.0  # so much nearer is as far as can be
 _NEAREST = 30.0
-_AHEAD = 1e-6  # of a depth
+_AHEAD = 1e-6  # in the world's scale
+_WORST = 0.5  # standard deviations that a wrong distance counts as, at most
 
 
 @dataclass(frozen=True)
 class View:
-    """What a camera sees of points at certain distances.
+    """What a camera sees of points at certain distances; where they lie ahead of it.
 
     Attributes:
-        pixels: (N, 2).
-        gain: (N, 2) what raised inverse distances add to them: along the epipolar lines.
-        rays: (N, 2) x and y of the rays (x, y, 1), undistorted.
+        pixels: (N, 2) where.
+        gain: (N, 2) pixels that one more of `nearer` adds to them: along the epipolar lines.
+        rays: (N, 2) x and y of the rays (x, y, 1) in the camera's axes, undistorted.
         inverse: (N,) inverse z-depths.
-        ahead: (N,) bool, whether a point lies before the camera.
+        ahead: (N,) bool, whether a point lies before the camera; elsewhere the rest is void.
     """
 
     pixels: Array
@@ -43,13 +44,14 @@ class Uncertain:
     How much nearer a point is than said is a number of its own, `nearer`: what is to be added to
     its inverse distance, as a share of it; -1 is infinitely far. Pixels are almost linear in it
     (Civera, Davison and Montiel 2008). A wrong distance is an outlier of what is said, not of
-    what is seen: however wrong, it counts as one standard deviation at most, and the point goes
-    on to hold the camera by its epipolar line.
+    what is seen: however wrong, it counts as half a standard deviation at most, and the point
+    goes on to hold the camera by its epipolar line.
 
     Attributes:
         positions: (N, 3).
         origins: (N, 3) where they were first seen from.
-        spreads: (N,) standard deviation of the log of their distance from there.
+        spreads: (N,) standard deviation of the log of their distance from there; towards
+            infinity of the share of their inverse distance, so that it is a finite way there.
     """
 
     positions: Array
@@ -71,16 +73,16 @@ class Uncertain:
         return View(bent * rays + camera.centre, gain, rays, (1 + nearer) / depth[:, 0], ahead)
 
     def surprise(self, nearer: Array) -> Array:
-        """(N,) how much what is said of the distances disagrees: 0 to 1 (Geman-McClure)."""
+        """(N,) how much what is said disagrees, in squared deviations (Geman-McClure)."""
         square = (_off(nearer) / self.spreads) ** 2
-        return square / (1 + square)
+        return square / (1 + square / _WORST**2)
 
     def trust(self, nearer: Array) -> Array:
-        """(N,) weights of `nearer` squared that a least-squares step takes for its surprise."""
-        near = np.abs(nearer) > 1e-9
-        slope = np.where(near, _off(nearer) / np.where(near, nearer, 1.0), 1.0)
+        """(N,) weights of `nearer` squared whose slope is that of its surprise."""
+        positive = np.maximum(nearer, 1e-9)
+        slope = np.where(nearer > 0, np.log1p(positive) / (positive * (1 + positive)), 1.0)
         square = (_off(nearer) / self.spreads) ** 2
-        return (slope / self.spreads / (1 + square)) ** 2
+        return slope / (self.spreads * (1 + square / _WORST**2)) ** 2
 
     def approach(
         self, nearer: Array, pixels: Array, camera: Camera, world_from_cam: Array, rounds: int
@@ -98,7 +100,8 @@ class Uncertain:
             view, trust = self.view(nearer, camera, world_from_cam), self.trust(nearer)
             along = (view.gain * (pixels - view.pixels)).sum(axis=1) - trust * nearer
             step = along / ((view.gain**2).sum(axis=1) + trust)
-            nearer = np.clip(nearer + step, _INFINITY, _NEAREST)
+            # What the camera has passed is farther than said, if it is seen at all.
+            nearer = np.where(view.ahead, np.clip(nearer + step, _INFINITY, _NEAREST), _INFINITY)
         return nearer
 
 

@@ -12,7 +12,8 @@ from viser import transforms
 from svggt.scene.placing import UP, turn
 
 _STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
-_LOOKED = 0.02  # of a squared sine: what the mean up counts beside the axes to the right
+_LOOKED = 0.05  # of a squared sine: what the mean up counts beside the axes to the right
+_UPRIGHT = 0.7  # cosine to the mean up; less is no direction up, but one that cameras rolled about
 
 
 def upright(world_from_cam: NDArray[Any]) -> NDArray[Any]:
@@ -25,7 +26,8 @@ def upright(world_from_cam: NDArray[Any]) -> NDArray[Any]:
     up /= np.linalg.norm(up) + 1e-12
     spanned = right.T @ right / len(right) + _LOOKED * (np.eye(3) - np.outer(up, up))
     least = np.linalg.eigh(spanned)[1][:, 0]
-    return least if least @ up > 0 else -least
+    least *= np.sign(least @ up)
+    return least if least @ up > _UPRIGHT else up
 
 
 class Horizon:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from svggt import geometry
 from svggt.refine.camera import Camera
-from svggt.refine.polish import Expected
+from svggt.refine.polish import Expected, polish
 from svggt.refine.pose import AGREES, locate
 from svggt.refine.uncertain import Uncertain
 
@@ -34,15 +35,15 @@ def seen_from(pose: NDArray[np.floating], said: NDArray[np.floating], spread: fl
 
 
 def turned(pose: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
-    """Degrees between two poses."""
+    """Degrees between the directions of two poses."""
     return float(geometry.rotation_angle(pose[:, :3].T @ truth[:, :3]))
 
 
 def test_exact_depth_gives_the_exact_pose() -> None:
-    truth = geometry.compose(START, np.concatenate([np.eye(3), [[0.1], [0.02], [0.3]]], axis=1))
+    truth = np.concatenate([np.eye(3), [[0.1], [0.02], [0.3]]], axis=1)
     _, depth = scene()
     pose, lengths = seen_from(truth, depth, spread=0.01)
-    assert turned(pose, truth) < 0.1 and np.linalg.norm(pose - truth) < 0.02
+    assert turned(pose, truth) < 0.1 and np.linalg.norm((pose - truth)[:, 3]) < 0.02
     assert (lengths < AGREES).mean() > 0.98
 
 
@@ -70,3 +71,31 @@ def test_beyond_infinity_is_a_wrong_sighting() -> None:
     pose, lengths = locate(points, there, CAMERA, Expected(START, 1.0), seed=0)
     assert turned(pose, truth) < 0.3
     assert (lengths[against] > AGREES).all() and (lengths[~against] < AGREES).all()
+
+
+@pytest.mark.parametrize("yaw", (-8.0, -4.0, -2.0, 2.0, 4.0, 8.0))
+def test_a_turn_is_found_where_a_shift_was_expected(yaw: float) -> None:
+    """At first most points seem to lie beyond infinity, on one of the two sides."""
+    half = np.radians(yaw) / 2
+    turn = geometry.rotation_from_quaternion(np.array([0, np.sin(half), 0, np.cos(half)]))
+    truth = np.concatenate([turn, np.zeros((3, 1))], axis=1)
+    shifted = np.concatenate([np.eye(3), [[0.5], [0.0], [0.0]]], axis=1)
+    pixels, depth = scene()
+    there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
+    points = Uncertain(
+        CAMERA.lift(pixels, depth, START), np.zeros((len(depth), 3)), np.full(len(depth), 0.24)
+    )
+    pose, lengths = polish(points, there, CAMERA, Expected(shifted, 1.0), shifted)
+    assert turned(pose, truth) < 0.1 and (lengths < AGREES).mean() > 0.99
+
+
+def test_what_the_camera_seems_to_have_passed_is_farther_than_said() -> None:
+    truth = np.concatenate([np.eye(3), [[0.0], [0.0], [8.0]]], axis=1)
+    pixels, depth = scene()
+    depth = 5 * depth
+    there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
+    points = Uncertain(
+        CAMERA.lift(pixels, depth / 10, START), np.zeros((len(depth), 3)), np.full(len(depth), 0.24)
+    )
+    _, lengths = polish(points, there, CAMERA, Expected(truth, 1e-3), truth)
+    assert (lengths < AGREES).all()

@@ -180,7 +180,15 @@ def test_pitched_cameras_that_turn_are_upright_all_the_same() -> None:
         pose[:, :3] = turned.as_matrix()
     mean = (poses[:, :, :3] @ UP).mean(axis=0)
     assert np.degrees(np.arccos(mean @ UP / np.linalg.norm(mean))) > 10
-    assert np.degrees(np.arccos(upright(poses) @ UP)) < 2
+    assert np.degrees(np.arccos(upright(poses) @ UP)) < 4
+
+
+def test_cameras_that_roll_and_do_not_turn_stay_upright() -> None:
+    poses = np.zeros((40, 3, 4))
+    for number, pose in enumerate(poses):
+        roll = np.radians(30 * np.sin(number * np.pi / 10))
+        pose[:, :3] = transforms.SO3.from_z_radians(roll).as_matrix()
+    assert np.degrees(np.arccos(upright(poses) @ UP)) < 5
 
 
 def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
