@@ -12,8 +12,7 @@ from svggt.geometry import invert
 
 Array = NDArray[Any]
 
-WIDEST = 1.5
-"""Tangent; distortion is not followed further out."""
+_WIDEST = 1.5  # tangent; distortion is not followed further out
 _PASSES = 3  # of a fixed point; distortions of cameras are small
 
 
@@ -50,18 +49,26 @@ class Camera:
         seen = points @ cam_from_world[:, :3].T + cam_from_world[:, 3]
         depth = seen[:, 2]
         rays = seen[:, :2] / np.where(depth > 1e-6, depth, 1.0)[:, None]
-        square = np.minimum((rays**2).sum(1, keepdims=True), WIDEST**2)
-        return self.focal * (1 + self.radial * square) * rays + self.centre, depth
+        return self.bend(rays) * rays + self.centre, depth
+
+    def bend(self, rays: Array) -> Array:
+        """(N, 1) pixels from the centre that rays (x, y, 1) are seen at, over their (x, y)."""
+        square = np.minimum((rays**2).sum(1, keepdims=True), _WIDEST**2)
+        return self.focal * (1 + self.radial * square)
 
     def rays(self, pixels: Array) -> Array:
         """(N, 2) x and y of the rays (x, y, 1) that pixels (N, 2) see."""
-        seen = (pixels - self.centre) / self.focal
-        rays = seen
-        for _ in range(_PASSES):
-            rays = seen / (1 + self.radial * (rays**2).sum(1, keepdims=True))
-        return rays
+        return unbend((pixels - self.centre) / self.focal, self.radial)
 
     def lift(self, pixels: Array, depth: Array, world_from_cam: Array) -> Array:
         """World points (N, 3) of pixels (N, 2) at z-depths (N,)."""
         rays = np.concatenate([self.rays(pixels), np.ones((len(pixels), 1))], axis=1)
         return (rays * depth[:, None]) @ world_from_cam[:, :3].T + world_from_cam[:, 3]
+
+
+def unbend(seen: Array, radial: float) -> Array:
+    """Rays (..., 2) that are seen at (..., 2) in focal lengths from the centre; see `Camera`."""
+    rays = seen
+    for _ in range(_PASSES):
+        rays = seen / (1 + radial * (rays**2).sum(axis=-1, keepdims=True))
+    return rays

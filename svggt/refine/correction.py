@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from svggt import geometry
 from svggt.prediction import FramePrediction
+from svggt.refine.camera import unbend
 from svggt.refine.field import correct, still
 
 Array = NDArray[Any]
 
-_PASSES = 3
 Status = Literal["tracked", "weak", "recovered", "lost"]
 
 
@@ -68,8 +68,6 @@ class Correction:
         intrinsics = prediction.intrinsics.copy()
         intrinsics[0, 0], intrinsics[1, 1] = self.focal * width, self.focal * height / self.aspect
         points = geometry.unproject(depth, intrinsics)
-        seen = rays = points[..., :2] / depth[..., None]
-        for _ in range(_PASSES):  # a fixed point, as of `camera.Camera.rays`
-            rays = seen / (1 + self.radial * (rays**2).sum(axis=-1, keepdims=True))
+        rays = unbend(points[..., :2] / depth[..., None], self.radial)
         points[..., :2] = rays * depth[..., None]
         return points.astype(np.float32), still(self.moving, depth.shape)

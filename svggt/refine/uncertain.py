@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.refine.camera import WIDEST, Camera
+from svggt.refine.camera import Camera
 
 Array = NDArray[Any]
 
@@ -67,8 +67,7 @@ class Uncertain:
         ahead = seen[:, 2] > _AHEAD
         depth = np.where(ahead, seen[:, 2], _AHEAD)[:, None]
         rays = seen[:, :2] / depth
-        square = np.minimum((rays**2).sum(axis=1, keepdims=True), WIDEST**2)
-        bent = camera.focal * (1 + camera.radial * square)
+        bent = camera.bend(rays)
         gain = bent * (way[:, :2] - rays * way[:, 2:]) / depth
         return View(bent * rays + camera.centre, gain, rays, (1 + nearer) / depth[:, 0], ahead)
 

@@ -23,14 +23,19 @@ def scene(count: int = 300) -> tuple[NDArray[np.floating], NDArray[np.floating]]
     return pixels, np.exp(rng.uniform(np.log(4), np.log(400), count))
 
 
+def said_to_lie(depth: NDArray[np.floating], spread: float = 0.24) -> Uncertain:
+    """The scene's points, if its depths were these (N,)."""
+    pixels, _ = scene()
+    points = CAMERA.lift(pixels, depth, START)
+    return Uncertain(points, np.zeros_like(points), np.full(len(points), spread))
+
+
 def seen_from(pose: NDArray[np.floating], said: NDArray[np.floating], spread: float):
     """What `locate` finds of the scene from a pose, where its depths are said to be (N,)."""
     pixels, depth = scene()
     there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), pose)
     there += np.random.default_rng(1).normal(0, 0.3, there.shape)
-    points = Uncertain(
-        CAMERA.lift(pixels, said, START), np.zeros((len(said), 3)), np.full(len(said), spread)
-    )
+    points = said_to_lie(said, spread)
     return locate(points, there, CAMERA, Expected(START, 0.05 * float(np.median(said))), seed=0)
 
 
@@ -65,10 +70,7 @@ def test_beyond_infinity_is_a_wrong_sighting() -> None:
     there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
     against = depth < 12
     there[against, 0] = 2 * pixels[against, 0] - there[against, 0]
-    points = Uncertain(
-        CAMERA.lift(pixels, depth, START), np.zeros((len(depth), 3)), np.full(len(depth), 0.24)
-    )
-    pose, lengths = locate(points, there, CAMERA, Expected(START, 1.0), seed=0)
+    pose, lengths = locate(said_to_lie(depth), there, CAMERA, Expected(START, 1.0), seed=0)
     assert turned(pose, truth) < 0.3
     assert (lengths[against] > AGREES).all() and (lengths[~against] < AGREES).all()
 
@@ -82,10 +84,7 @@ def test_a_turn_is_found_where_a_shift_was_expected(yaw: float) -> None:
     shifted = np.concatenate([np.eye(3), [[0.5], [0.0], [0.0]]], axis=1)
     pixels, depth = scene()
     there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
-    points = Uncertain(
-        CAMERA.lift(pixels, depth, START), np.zeros((len(depth), 3)), np.full(len(depth), 0.24)
-    )
-    pose, lengths = polish(points, there, CAMERA, Expected(shifted, 1.0), shifted)
+    pose, lengths = polish(said_to_lie(depth), there, CAMERA, Expected(shifted, 1.0), shifted)
     assert turned(pose, truth) < 0.1 and (lengths < AGREES).mean() > 0.99
 
 
@@ -94,8 +93,5 @@ def test_what_the_camera_seems_to_have_passed_is_farther_than_said() -> None:
     pixels, depth = scene()
     depth = 5 * depth
     there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
-    points = Uncertain(
-        CAMERA.lift(pixels, depth / 10, START), np.zeros((len(depth), 3)), np.full(len(depth), 0.24)
-    )
-    _, lengths = polish(points, there, CAMERA, Expected(truth, 1e-3), truth)
+    _, lengths = polish(said_to_lie(depth / 10), there, CAMERA, Expected(truth, 1e-3), truth)
     assert (lengths < AGREES).all()
