@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.config import ModelConfig
-from svggt.model.rope import sinusoids
+from svggt.model.rope import axis_sinusoids, spanned
 
 
 class ResidualConvUnit(nn.Module):
@@ -179,9 +180,19 @@ def _add_uv(x: Tensor, picture: tuple[int, int], weight: float = 0.1) -> Tensor:
     """Adds a sinusoidal embedding of where in the picture each cell lies."""
     aspect = picture[1] / picture[0]
     diagonal = (aspect**2 + 1) ** 0.5
-    columns = _centred_axis(x.shape[-1], aspect / diagonal, x.device)
-    rows = _centred_axis(x.shape[-2], 1 / diagonal, x.device)
-    return x + (weight * sinusoids(columns, rows, x.shape[1], base=100.0)).to(x.dtype)
+    channels, height, width = x.shape[1:]
+    like = (channels // 2, weight, x.device, x.dtype)
+    columns = _axis_embedding(width, aspect / diagonal, *like)
+    return x + spanned(columns, _axis_embedding(height, 1 / diagonal, *like))
+
+
+@lru_cache(maxsize=128)  # small, and the same for every frame of a size
+def _axis_embedding(
+    count: int, half: float, channels: int, weight: float, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """(channels, count) of one axis, weighted; computed in doubles."""
+    axis = _centred_axis(count, half, device)
+    return (weight * axis_sinusoids(axis, channels, base=100.0)).to(dtype)
 
 
 def _centred_axis(count: int, half: float, device: torch.device) -> Tensor:

@@ -56,13 +56,23 @@ def sinusoids(x: Tensor, y: Tensor, channels: int, base: float) -> Tensor:
     Returns:
         (channels, H, W), float64.
     """
-    quarter = channels // 4
-    omega = base ** (-torch.arange(quarter, device=x.device, dtype=x.dtype) / quarter)
-    of_x, of_y = x[:, None] * omega, y[:, None] * omega
-    of_x = torch.cat([of_x.sin(), of_x.cos()], dim=-1)  # (W, channels / 2)
-    of_y = torch.cat([of_y.sin(), of_y.cos()], dim=-1)  # (H, channels / 2)
-    height, width = len(y), len(x)
-    table = torch.cat(
-        [of_x.expand(height, -1, -1), of_y[:, None].expand(-1, width, -1)], dim=-1
-    )  # (H, W, channels)
-    return table.permute(2, 0, 1)
+    of_x, of_y = (axis_sinusoids(axis, channels // 2, base) for axis in (x, y))
+    return spanned(of_x, of_y)
+
+
+def axis_sinusoids(axis: Tensor, channels: int, base: float) -> Tensor:
+    """Half of `sinusoids`, of one axis (N,): (channels, N), its sines before its cosines."""
+    half = channels // 2
+    omega = base ** (-torch.arange(half, device=axis.device, dtype=axis.dtype) / half)
+    angles = omega[:, None] * axis
+    return torch.cat([angles.sin(), angles.cos()])
+
+
+def spanned(of_x: Tensor, of_y: Tensor) -> Tensor:
+    """(C, W) of columns and (C, H) of rows to (2 C, H, W) of the grid."""
+    return torch.cat(
+        [
+            of_x[:, None, :].expand(-1, of_y.shape[1], -1),
+            of_y[:, :, None].expand(-1, -1, of_x.shape[1]),
+        ]
+    )

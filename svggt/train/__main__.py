@@ -259,7 +259,7 @@ def _add_ways(commands) -> None:
         way.add_argument("--rendered", type=float, default=1.0, help="weight of rendered clips")
         way.add_argument("--scale", type=int, default=1, help="times as many clips in a step")
         way.add_argument("--accumulate", type=int, default=1, help="batches of a step")
-        way.add_argument("--bf16", action="store_true", help="the aggregator computes in bfloat16")
+        way.add_argument("--bf16", action="store_true", help="compute in bfloat16, but cameras")
         way.add_argument("--checkpointing", action="store_true", help="less memory, more time")
         way.add_argument("--compile", action="store_true", help="compiled blocks")
         way.add_argument("--split", action="store_true", help="weights in pieces of 15 MiB too")

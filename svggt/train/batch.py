@@ -40,10 +40,11 @@ class ClipBatch:
 
     def only_good(self) -> ClipBatch:
         """Clips that are worth learning from; all where none is."""
-        if self.good.all() or not self.good.any():
+        chosen = self.good.nonzero()[:, 0]  # the host waits for a device once
+        if len(chosen) in (0, len(self.good)):
             return self
         named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return ClipBatch(**{n: x if n == "when" else x[self.good] for n, x in named.items()})
+        return ClipBatch(**{n: x if n == "when" else x[chosen] for n, x in named.items()})
 
     def reordered(self, order: Tensor) -> ClipBatch:
         """The same frames in another order (S,); the first one is the world then."""

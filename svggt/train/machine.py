@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from svggt.model.network import VGGT
@@ -81,5 +82,18 @@ def prepare(network: VGGT, options: TrainOptions, device: torch.device) -> None:
         for block in (*aggregator.patch_embed.blocks, *aggregator.frame_blocks):
             cast(nn.Module, block).compile(dynamic=True)
     if options.autocast:
-        # The heads stay float32, as in the published code.
-        aggregator.forward = torch.autocast(device.type, torch.bfloat16)(aggregator.forward)
+        # The camera head stays float32, as in the published code. The dense heads do not (they do
+        # in the published code): their convolutions are two thirds of a step.
+        for module in (aggregator, network.depth_head, network.point_head):
+            module.forward = _in_bfloat16(module.forward, device)
+
+
+def _in_bfloat16(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    """Computes in bfloat16; a map leaves as float32, tokens as they are."""
+
+    def reduced(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(device.type, torch.bfloat16):
+            output = forward(*args, **kwargs)
+        return output.float() if isinstance(output, Tensor) else output
+
+    return reduced

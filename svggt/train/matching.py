@@ -18,6 +18,7 @@ from svggt.train.batch import Targets
 from svggt.train.losses import smooth_l1
 from svggt.train.tracks import follow
 
+_CORNERS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 _QUERIES = 4  # frames that are asked for at once; the others are left out at random
 
 
@@ -41,14 +42,17 @@ class Watcher:
 
     Args:
         layers: of the global blocks.
+        attend: how all of them attend instead of as they would; None: as they would.
     """
 
-    def __init__(self, layers: tuple[int, ...]) -> None:
+    def __init__(self, layers: tuple[int, ...], attend: Attend | None = None) -> None:
         self.layers = layers
         self.seen: dict[int, tuple[Tensor, Tensor]] = {}
+        self._attend = attend
 
     def __call__(self, layer: int, attend: Attend) -> Attend:
         """A layer's way of attending, watched."""
+        attend = self._attend or attend
         if layer not in self.layers:
             return attend
 
@@ -98,20 +102,18 @@ def matching_loss(
         chosen = torch.randperm(frames, device=q.device)[:_QUERIES]
         q, places, seen = q[:, chosen], places[:, chosen], seen[:, chosen]
     logits = torch.einsum("bspd,btqd->bsptq", q, k) / q.shape[-1] ** 0.5
-    logits, places = logits[seen], places[seen]  # (N, P), (N, 2)
-    if not len(logits):
-        return q.sum() * 0, q.new_zeros(())
+    # Weighted by what is seen, not chosen by it: how much that is, the host need not know.
+    weight = seen.to(logits.dtype)
+    weight = weight / weight.sum().clamp_min(1)
+    nearest = _index(places.round(), rows, columns)
+    matched = ((logits.argmax(-1) == nearest) * weight).sum()
     likely = F.log_softmax(logits, dim=-1)
-    loss, nearest = logits.new_zeros(len(logits)), _index(places.round(), rows, columns)
-    places = places if fine else places.round()
-    low = places.floor()
-    for right in (0, 1):
-        for down in (0, 1):
-            corner = low + places.new_tensor([right, down])
-            share = (1 - (places - corner).abs()).clamp_min(0).prod(dim=-1)
-            found = likely.gather(1, _index(corner, rows, columns)[:, None])[:, 0]
-            loss = loss - share * found
-    return loss.mean(), (logits.argmax(-1) == nearest).float().mean()
+    if not fine:
+        return -(likely.gather(-1, nearest[..., None])[..., 0] * weight).sum(), matched
+    corners = places.floor()[..., None, :] + _CORNERS.to(places)  # (B, S, P, T, 4, 2)
+    shares = (1 - (places[..., None, :] - corners).abs()).clamp_min(0).prod(dim=-1)
+    found = likely.gather(-1, _index(corners, rows, columns))
+    return -((shares * found).sum(-1) * weight).sum(), matched
 
 
 def displacement_loss(said: Tensor, landings: Landings) -> Tensor:
@@ -134,5 +136,5 @@ def places_of(grid: tuple[int, int]) -> Tensor:
 
 def _index(places: Tensor, rows: int, columns: int) -> Tensor:
     """Of the patch at a whole place; beyond the edge the one at it."""
-    column = places[:, 0].long().clamp(0, columns - 1)
-    return places[:, 1].long().clamp(0, rows - 1) * columns + column
+    column = places[..., 0].long().clamp(0, columns - 1)
+    return places[..., 1].long().clamp(0, rows - 1) * columns + column

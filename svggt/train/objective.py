@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from svggt.model.config import ModelConfig
+from svggt.model.layers import attend_past_at_once
 from svggt.model.network import VGGT, NetworkOutput
 from svggt.train.batch import ClipBatch, Targets, targets_of
 from svggt.train.distil import Lesson, distillation_loss, taught_tracks, tracks_loss
@@ -47,8 +48,8 @@ class Objective(nn.Module):
 
     def forward(
         self, batch: ClipBatch, causal: bool, queries: Tensor, lesson: Lesson | None
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Weighted losses of a batch, and figures that are only told.
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weighted losses of a batch, and figures that are only told, all of one number.
 
         Args:
             batch: of clips.
@@ -58,7 +59,7 @@ class Objective(nn.Module):
         """
         options, network = self._options, self.network
         targets = targets_of(batch)
-        watcher = Watcher(options.matching_layers if options.truth * options.matching else ())
+        watcher = self._watcher(batch, causal)
         dense = bool(options.truth * options.dense) or lesson is not None
         said = network(batch.images, causal, points=dense, watch=watcher)
         counts = batch.good.to(targets.depth.dtype)
@@ -79,6 +80,14 @@ class Objective(nn.Module):
             told |= found
         return losses, told
 
+    def _watcher(self, batch: ClipBatch, causal: bool) -> Watcher:
+        options, config = self._options, self.network.config
+        frames, _, height, width = batch.images.shape[1:]
+        patches = (height // config.patch_size) * (width // config.patch_size)
+        tokens = config.num_special_tokens + patches
+        past = attend_past_at_once(tokens, frames, batch.images.device) if causal else None
+        return Watcher(options.matching_layers if options.truth * options.matching else (), past)
+
     def _cameras(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
         true, options = targets.pose_enc, self._options
         camera = camera_loss(said.pose_enc_passes, true, counts, options.knee)
@@ -98,7 +107,7 @@ class Objective(nn.Module):
 
     def _matches(
         self, said: NetworkOutput, landings: Landings, watcher: Watcher
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What queries find, and what patches say of their displacement."""
         options, losses, told = self._options, {}, {}
         first = self.network.config.num_special_tokens
@@ -117,7 +126,7 @@ class Objective(nn.Module):
             ]
             mean = torch.stack([loss for loss, _ in pairs]).mean()
             losses["matching"] = options.truth * options.matching * mean
-            told["matched"] = torch.stack([share for _, share in pairs]).mean().item()
+            told["matched"] = torch.stack([share for _, share in pairs]).mean()
         return losses, told
 
     def _of_tracks(
@@ -150,11 +159,11 @@ def draw_queries(batch: ClipBatch) -> Tensor:
     return (drawn * drawn.new_tensor([width, height])).floor()
 
 
-def _rotation(said: Tensor, true: Tensor) -> dict[str, float]:
+def _rotation(said: Tensor, true: Tensor) -> dict[str, Tensor]:
     """Degrees: the error of all frames but the first, and that of a camera that never moves."""
     rotation, motion = rotation_of(said[:, 1:, 3:7]), rotation_of(true[:, 1:, 3:7])
     still = torch.eye(3, device=said.device)
     return {
-        "rotation": angle_between(rotation, motion).median().item(),
-        "motion": angle_between(still.expand_as(motion), motion).median().item(),
+        "rotation": angle_between(rotation, motion).median(),
+        "motion": angle_between(still.expand_as(motion), motion).median(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     a, b, c = _NEWTON_SCHULZ
     for _ in range(_ROUNDS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        square = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, square, x, beta=a)
     return x.mT if tall else x
 
 
@@ -42,22 +44,27 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Moves all matrices, those of one shape at once."""
+        """Moves all matrices, those of one shape at once: a handful of launches for each shape."""
         for group in self.param_groups:
-            alike: defaultdict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+            alike: defaultdict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    momentum = self.state[parameter].setdefault(
-                        "momentum", torch.zeros_like(parameter)
-                    )
-                    momentum.lerp_(parameter.grad, 1 - _MOMENTUM)
-                    ahead = parameter.grad.lerp(momentum, _MOMENTUM)  # Nesterov
-                    alike[parameter.shape].append((parameter, ahead))
-            for shape, pairs in alike.items():
-                updates = orthogonal(torch.stack([ahead for _, ahead in pairs]))
+                    alike[parameter.shape].append(parameter)
+            for shape, matrices in alike.items():
+                gradients = [cast(Tensor, matrix.grad) for matrix in matrices]
+                momenta = [self._momentum(matrix) for matrix in matrices]
+                torch._foreach_lerp_(momenta, gradients, 1 - _MOMENTUM)
+                ahead = torch._foreach_lerp(gradients, momenta, _MOMENTUM)  # Nesterov
+                updates = orthogonal(torch.stack(ahead)).unbind()
                 size = group["lr"] * _MUON_SCALE * max(shape) ** 0.5
-                for (parameter, _), update in zip(pairs, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * _WEIGHT_DECAY).add_(update, alpha=-size)
+                torch._foreach_mul_(matrices, 1 - group["lr"] * _WEIGHT_DECAY)
+                torch._foreach_add_(matrices, updates, alpha=-size)
+
+    def _momentum(self, matrix: nn.Parameter) -> Tensor:
+        state = self.state[matrix]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(matrix)
+        return state["momentum"]
 
 
 def make_optimisers(network: nn.Module, lr: float, muon: bool = True) -> list[Optimizer]:
@@ -76,5 +83,5 @@ def make_optimisers(network: nn.Module, lr: float, muon: bool = True) -> list[Op
         {"params": decaying, "weight_decay": _WEIGHT_DECAY},
         {"params": free, "weight_decay": 0.0},
     ]
-    adam = AdamW(groups, lr=lr, betas=_BETAS)
+    adam = AdamW(groups, lr=lr, betas=_BETAS, fused=True)
     return [Muon(matrices, lr), adam] if matrices else [adam]

@@ -32,7 +32,7 @@ class TrainOptions:
         muon: for the matrices of blocks; else AdamW for all.
         ema: decay of the averaged weights, once there are many steps.
         accumulate: batches whose gradients make one step.
-        autocast: the aggregator computes in bfloat16.
+        autocast: aggregator and dense heads compute in bfloat16.
         checkpointing: blocks are computed twice, and remembered not at all.
         compiled: encoder and frame blocks are compiled.
     """

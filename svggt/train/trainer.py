@@ -75,14 +75,17 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = self._rate()
         parts = [self._add_gradients(part) for part in range(self.options.accumulate)]
-        norm = torch.nn.utils.clip_grad_norm_(self._objective.parameters(), _CLIPPED)
-        if torch.isfinite(norm):  # a clip that broke is skipped
+        parameters = self._objective.parameters()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, _CLIPPED, foreach=True)
+        # All figures of a step in one read: each read waits until the device has done its work.
+        figures = torch.stack([torch.stack(list(part.values())) for part in parts]).mean(0)
+        size, *values = torch.cat([norm[None], figures]).tolist()
+        if math.isfinite(size):  # a clip that broke is skipped
             for optimiser in self._optimisers:
                 optimiser.step()
         self._average()
         self.step += 1
-        means = {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
-        return {"step": self.step - 1, **means}
+        return {"step": self.step - 1, **dict(zip(parts[0], values, strict=True))}
 
     def averaged(self) -> dict[str, Tensor]:
         """The weights to be evaluated and kept: a running mean of those that learn."""
@@ -110,7 +113,7 @@ class Trainer:
         for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
 
-    def _add_gradients(self, part: int) -> dict[str, float]:
+    def _add_gradients(self, part: int) -> dict[str, Tensor]:
         """Of this process's part of the step; returns losses and figures."""
         options, machine = self.options, self.machine
         torch.manual_seed(options.seed + _STRIDE * self.step)  # alike in all parts of a step
@@ -125,7 +128,7 @@ class Trainer:
             losses, told = self._shared(batch, causal, queries, lesson)
             total = torch.stack(list(losses.values())).sum()
             (total / options.accumulate).backward()
-        return {"loss": total.item(), **{name: v.item() for name, v in losses.items()}, **told}
+        return {"loss": total.detach(), **{n: v.detach() for n, v in losses.items()}, **told}
 
     def _rate(self) -> float:
         options = self.options
@@ -139,5 +142,5 @@ class Trainer:
     def _average(self) -> None:
         steps = self.step - self._began
         keep = min(self.options.ema, (1 + steps) / (10 + steps))
-        for name, value in self.network.state_dict().items():
-            self._averaged[name].lerp_(value, 1 - keep)
+        values = [value.detach() for value in self.network.state_dict().values()]
+        torch._foreach_lerp_(list(self._averaged.values()), values, 1 - keep)

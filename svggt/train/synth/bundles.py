@@ -20,8 +20,12 @@ NEAREST = 0.02
 SMALL = 1e-9
 """What divides is not smaller."""
 
-_AT_ONCE = {"cpu": 8192, "cuda": 4_194_304}  # rays; what is computed stays in a CPU's cache
-_PAIRS = 2**26  # of a ray and what it asks, at once
+AT_ONCE = {"cpu": 8192, "cuda": 2**24}
+"""Rays, by device; what is computed stays in a CPU's cache."""
+
+PAIRS = {"cpu": 2**26, "cuda": 2**27}
+"""Of a ray and what it asks, at once."""
+
 _SLACK = 1e-3  # radians that a cone is widened by, against rounding
 
 
@@ -104,14 +108,15 @@ def in_turns(reached: Tensor, rays: int) -> Iterator[tuple[Tensor, Tensor]]:
     Yields:
         Bundles (C,) and numbers (C, k) of theirs, ascending.
     """
-    asked = reached.sum(-1)
-    order = asked.argsort()
-    while len(order):
-        at_once = max(1, _AT_ONCE[reached.device.type] // rays)
-        most = int(asked[order[:at_once][-1]].clamp_min(1))
-        at_once = min(at_once, max(1, _PAIRS // (rays * most)))
-        chosen, order = order[:at_once], order[at_once:]
-        numbers = reached[chosen].to(torch.uint8).topk(most, dim=-1).indices
+    ascending, order = reached.sum(-1).sort(stable=True)
+    counts = ascending.clamp_min(1).cpu().numpy()  # the host waits for a device once
+    at_most, pairs = AT_ONCE[reached.device.type], PAIRS[reached.device.type]
+    first = 0
+    while first < len(counts):
+        last = min(first + max(1, at_most // rays), len(counts))
+        last = min(last, first + max(1, pairs // (rays * int(counts[last - 1]))))
+        chosen, first = order[first:last], last
+        numbers = reached[chosen].to(torch.uint8).topk(int(counts[last - 1]), dim=-1).indices
         yield chosen, numbers.sort(dim=-1).values
 
 

@@ -73,14 +73,15 @@ def atlas(device: torch.device) -> Tensor:
     return tiles[there].to(device)
 
 
-def make_materials(piece: Tensor, chance: Chance) -> Materials:
+def make_materials(piece: Tensor, pieces: int, chance: Chance) -> Materials:
     """Draws materials; the parts of a piece share their colours.
 
     Args:
-        piece: (B, M) number of the piece that a surface belongs to.
+        piece: (B, M) number of the piece that a surface belongs to, 0 to pieces - 1.
+        pieces: how many there are.
         chance: draws.
     """
-    (count, surfaces), pieces = piece.shape, int(piece.max()) + 1
+    count, surfaces = piece.shape
     tone = chance.uniform(count, pieces, 1, low=0.08, high=0.95)
     hue = chance.uniform(count, pieces, 3)
     richness = chance.uniform(count, pieces, 1) ** 2  # most things are nearly grey

@@ -15,7 +15,8 @@ from svggt.train.synth.bundles import NEAREST, NOTHING, Bundles, in_turns
 FURNITURE = Path(__file__).resolve().parents[3] / "assets" / "furniture.npz"
 """Models in millimetres (`assets/make_furniture.py`; CC0)."""
 
-_PAIRS = 4096  # of a bundle and a model that are looked at at once
+PAIRS = {"cpu": 4096, "cuda": 2**17}
+"""Of a bundle and a model that are looked at at once, by device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +138,8 @@ def nearest_triangle(models: Models, bundles: Bundles) -> tuple[Tensor, Tensor, 
     distance = bundles.direction.new_full((*reached.shape, rays), NOTHING)
     triangle = torch.zeros_like(distance, dtype=torch.long)
     bundle, number = reached.nonzero(as_tuple=True)
-    for part in torch.arange(len(bundle), device=bundle.device).split(_PAIRS):
-        at = bundle[part], number[part]
+    size = PAIRS[bundle.device.type]
+    for at in zip(bundle.split(size), number.split(size), strict=True):
         chosen = bundles.chosen(at[0])
         pose = models.at(chosen.place, at[1], chosen.frame)
         distance[at], triangle[at] = _nearest(models.model[chosen.place, at[1]], pose, chosen)

@@ -125,12 +125,12 @@ def _materials(places: Places, chance: Chance) -> Materials:
     """Of all surfaces; most models look as they are, the others as anything."""
     own = Library.on(chance.device).colors[places.models.model]  # (B, M, G, 3)
     count, models, each = own.shape[:3]
-    pieces = int(places.piece.max()) + 1
-    others = pieces + torch.arange(FACES + models, device=chance.device)
-    repeats = torch.ones_like(others)
-    repeats[FACES:] = each
-    piece = torch.cat([places.piece, others.repeat_interleave(repeats).expand(count, -1)], dim=1)
-    drawn = make_materials(piece, chance)
+    pieces = places.middles.shape[1] - models
+    faces = pieces + torch.arange(FACES, device=chance.device)
+    of_models = pieces + FACES + torch.arange(models * each, device=chance.device) // each
+    others = torch.cat([faces, of_models]).expand(count, -1)
+    piece = torch.cat([places.piece, others], dim=1)
+    drawn = make_materials(piece, pieces + FACES + models, chance)
     as_it_is = chance.happens(count, models, 1, share=_AS_IT_IS).expand(-1, -1, each)
     rest = piece.shape[1] - models * each
     return drawn.painted(rest, own.flatten(1, 2), as_it_is.flatten(1))

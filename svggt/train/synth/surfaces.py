@@ -89,7 +89,7 @@ def _of_primitives(places: Places, frame: Tensor, point: Tensor, number: Tensor)
     offset = point - places.centre[rows, number] - moved
     inside = torch.einsum("bnij,bni->bnj", rotation, offset)  # metres, the part's own axes
     unit = inside / half
-    flat = F.one_hot(unit.abs().argmax(-1), 3) * unit.sign()
+    flat = _axis(unit.abs().argmax(-1), unit) * unit.sign()
     round_ = unit / half
     cap = unit[..., 1].abs() > unit[..., ::2].norm(dim=-1)
     upright = torch.tensor([1.0, 0, 1.0], device=unit.device)
@@ -117,8 +117,13 @@ def _of_models(
 
 def _of_room(places: Places, point: Tensor, face: Tensor) -> _Side:
     axis = torch.tensor([1, 1, 0, 0, 2, 2], device=face.device)[face]
-    normal = F.one_hot(axis, 3).to(point.dtype)
+    normal = _axis(axis, point)
     return _Side(places.shape.shape[1] + face, normal, *_along(point, axis))
+
+
+def _axis(number: Tensor, like: Tensor) -> Tensor:
+    """(..., 3): 1 at the numbered axis (...); `F.one_hot` would wait for a device."""
+    return (number[..., None] == torch.arange(3, device=like.device)).to(like.dtype)
 
 
 def _along(point: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
