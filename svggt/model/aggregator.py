@@ -6,7 +6,7 @@ Knows nothing of how far a frame may look: the caller passes a way of attending 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import cast
 
 import torch
@@ -88,8 +88,7 @@ class Aggregator(nn.Module):
 
     def _normalise(self, images: Tensor) -> Tensor:
         """ImageNet statistics, in the weights' dtype."""
-        mean = images.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        std = images.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        mean, std = _image_statistics(images.device, images.dtype)
         return ((images - mean) / std).to(self.camera_token.dtype)
 
     def _special_tokens(self, batch: int, frames: int, first_frame: int) -> Tensor:
@@ -97,3 +96,11 @@ class Aggregator(nn.Module):
         pairs = torch.cat([self.camera_token, self.register_token], dim=2)[0]
         numbers = torch.arange(first_frame, first_frame + frames, device=pairs.device)
         return pairs[(numbers > 0).long()].repeat(batch, 1, 1)
+
+
+@lru_cache(maxsize=8)  # brought to a device once: a copy from the host would wait for it
+def _image_statistics(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (3, 1, 1) of ImageNet's pictures."""
+    mean = torch.tensor([0.485, 0.456, 0.406], device=device, dtype=dtype).view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225], device=device, dtype=dtype).view(3, 1, 1)
+    return mean, std

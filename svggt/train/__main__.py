@@ -39,13 +39,15 @@ def train(asked: argparse.Namespace) -> None:
         way,
         seed=facts_of(weights).seed if asked.seed is None else asked.seed,
         lr=asked.lr,
+        camera=asked.camera,
+        relative=asked.relative,
         total=asked.total,
         truth=truth,
         taught=taught if asked.teacher else 0.0,
         accumulate=asked.accumulate,
         autocast=asked.bf16,
         checkpointing=asked.checkpointing,
-        compiled=asked.compile,
+        compiled=tuple(asked.compile),
     )
     source = _data(asked, options.seed, machine.device)
     if machine.rank == 0:
@@ -248,6 +250,8 @@ def _add_ways(commands) -> None:
         way.add_argument("--minutes", type=float, default=9.0, help="of this slice")
         way.add_argument("--lr", type=float, default=3e-4, help="at its highest")
         way.add_argument("--total", type=int, help="steps until it has fallen to a fiftieth")
+        way.add_argument("--camera", type=float, default=5.0, help="weight of cameras")
+        way.add_argument("--relative", type=float, default=1.0, help="weight of their motion")
         way.add_argument("--seed", type=int, help="of the clips; the weights' own if left out")
         way.add_argument(
             "--data",
@@ -261,7 +265,9 @@ def _add_ways(commands) -> None:
         way.add_argument("--accumulate", type=int, default=1, help="batches of a step")
         way.add_argument("--bf16", action="store_true", help="compute in bfloat16, but cameras")
         way.add_argument("--checkpointing", action="store_true", help="less memory, more time")
-        way.add_argument("--compile", action="store_true", help="compiled blocks")
+        way.add_argument(
+            "--compile", nargs="*", default=[], choices=["blocks", "rendering"], help="is compiled"
+        )
         way.add_argument("--split", action="store_true", help="weights in pieces of 15 MiB too")
         way.set_defaults(run=train)
 

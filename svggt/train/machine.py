@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from svggt.model.network import VGGT
 from svggt.train.options import TrainOptions
+from svggt.train.synth.render import compile_rendering
 
 
 class Machine:
@@ -77,7 +78,9 @@ def prepare(network: VGGT, options: TrainOptions, device: torch.device) -> None:
     if options.checkpointing:
         for block in blocks:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
-    if options.compiled:
+    if "rendering" in options.compiled:
+        compile_rendering()
+    if "blocks" in options.compiled:
         # Global blocks are told how to attend by a function: it would be compiled anew each time.
         for block in (*aggregator.patch_embed.blocks, *aggregator.frame_blocks):
             cast(nn.Module, block).compile(dynamic=True)

@@ -46,7 +46,7 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:
         """Moves all matrices, those of one shape at once: a handful of launches for each shape."""
         for group in self.param_groups:
-            alike: defaultdict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            alike: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     alike[parameter.shape].append(parameter)
@@ -60,7 +60,7 @@ class Muon(Optimizer):
                 torch._foreach_mul_(matrices, 1 - group["lr"] * _WEIGHT_DECAY)
                 torch._foreach_add_(matrices, updates, alpha=-size)
 
-    def _momentum(self, matrix: nn.Parameter) -> Tensor:
+    def _momentum(self, matrix: Tensor) -> Tensor:
         state = self.state[matrix]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(matrix)

@@ -34,7 +34,7 @@ class TrainOptions:
         accumulate: batches whose gradients make one step.
         autocast: aggregator and dense heads compute in bfloat16.
         checkpointing: blocks are computed twice, and remembered not at all.
-        compiled: encoder and frame blocks are compiled.
+        compiled: of "blocks" (encoder and frame blocks) and "rendering" (what rays meet).
     """
 
     seed: int = 0
@@ -60,7 +60,7 @@ class TrainOptions:
     accumulate: int = 1
     autocast: bool = False
     checkpointing: bool = False
-    compiled: bool = False
+    compiled: tuple[str, ...] = ()
 
 
 WAYS = {

@@ -33,6 +33,8 @@ SHAPES = (
     Shape(2, 8, (84, 112)),
     Shape(3, 4, (126, 168)),
     Shape(1, 16, (98, 126)),
+    Shape(1, 4, (168, 224)),
+    Shape(1, 24, (84, 112)),
 )
 """Of a step on a CPU; a GPU takes `--scale` times as many clips."""
 

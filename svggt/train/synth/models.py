@@ -159,7 +159,7 @@ def _nearest(model: Tensor, pose: Pose, bundles: Bundles) -> tuple[Tensor, Tenso
     for chosen, numbers in in_turns(local.reach(centre[model], radius[model]), ahead.shape[1]):
         corners = library.triangles[model[chosen, None], numbers]
         corners = corners - local.tip[chosen, None, None]
-        distance[chosen], which = _met(corners, local.direction[chosen], ahead[chosen])
+        distance[chosen], which = nearest_of(corners, local.direction[chosen], ahead[chosen])
         triangle[chosen] = numbers.gather(1, which)
     return distance, triangle
 
@@ -176,7 +176,7 @@ def _seen_from(pose: Pose, bundles: Bundles) -> Bundles:
     )
 
 
-def _met(corners: Tensor, direction: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+def nearest_of(corners: Tensor, direction: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
     """Nearest of triangles (C, k, 3, 3), seen from the tip of rays (C, n, 3): both (C, n).
 
     A ray meets a triangle if it is on one side of the three planes through the tip and an edge;

@@ -45,12 +45,15 @@ def nearest(places: Places, bundles: Bundles) -> tuple[Tensor, Tensor]:
     reached = bundles.reach(centre, places.half.norm(dim=-1)[bundles.place])
     for chosen, numbers in in_turns(reached, distance.shape[1]):
         found = Primitives.of(places, bundles.place[chosen], centre[chosen], numbers)
-        distance[chosen], which = _nearest(found, bundles.origin[chosen], bundles.direction[chosen])
+        distance[chosen], which = nearest_of(
+            found, bundles.origin[chosen], bundles.direction[chosen]
+        )
         number[chosen] = numbers.gather(1, which)
     return distance, number
 
 
-def _nearest(found: Primitives, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+def nearest_of(found: Primitives, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (A, n) of the nearest of K primitives, and which; rays are (A, n, 3)."""
     origin, direction = _local(found, origin, direction)
     low, high = (-1 - origin) / direction, (1 - origin) / direction
     enter = torch.minimum(low, high)  # (A, n, K, 3) of every slab
