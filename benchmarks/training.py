@@ -81,8 +81,8 @@ def main() -> None:
         sys.stdout.write("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
         sys.stdout.write("\n")
         sys.stdout.flush()
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        if asked.json:  # now: the next scale may not fit the device
+            asked.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
