@@ -24,7 +24,8 @@ from svggt.loading import BackgroundLoad
 from svggt.residency import load_on_host
 from svggt.scene import CamerasChoice
 from svggt.sessions import SessionLimits, Sessions
-from svggt.store.store import Store, StoreInUse
+from svggt.store.claim import StoreRefused
+from svggt.store.store import Store
 from svggt.workers import LocalWorker
 
 
@@ -117,5 +118,5 @@ def main(settings: Settings) -> None:
 if __name__ == "__main__":
     try:
         main(tyro.cli(Settings))
-    except (CheckpointError, StoreInUse) as error:
+    except (CheckpointError, StoreRefused) as error:
         sys.exit(f"svggt: {error}")

@@ -37,8 +37,8 @@ class FrameArchive:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def __len__(self) -> int:
         """Frames from number 0 on, without a gap."""
@@ -91,11 +91,6 @@ class FrameArchive:
         """All of them in order, one in memory at a time."""
         return map(self.load, range(len(self)))
 
-    def clear(self) -> None:
-        """Forgets all frames."""
-        for path in self._folder.iterdir():
-            path.unlink()
-
     def _open(self, number: int) -> Any:
         try:
             return np.load(self._path(number), allow_pickle=False)
@@ -103,7 +98,7 @@ class FrameArchive:
             raise KeyError(number) from None
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number:06d}.npz"
+        return self.folder / f"{number:06d}.npz"
 
 
 def _packed(name: str, confidence: NDArray[np.float32]) -> dict[str, Any]:

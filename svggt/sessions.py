@@ -113,6 +113,8 @@ class Sessions:
             with self._opening:
                 self._make_way()
             recording, tokens = self.store.load(name), self._tokens[name]
+            if recording is None:
+                return None
             session = Session(self.worker, "", tokens, recording, self._has_room)
             self._open[name] = session
             return session

@@ -55,10 +55,6 @@ class CameraJournal:
         with whole(self._path) as path:
             path.write_text("".join(_line(newest[n]) for n in sorted(newest)), "utf-8")
 
-    def clear(self) -> None:
-        """Forgets all."""
-        self._path.unlink(missing_ok=True)
-
 
 def _line(correction: Correction) -> str:
     names = (field.name for field in dataclasses.fields(correction))

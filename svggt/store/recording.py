@@ -14,14 +14,16 @@ as interrupted.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from svggt.archive import FrameArchive
 from svggt.clips import Clip
@@ -32,6 +34,8 @@ from svggt.progress import State
 from svggt.refine.correction import Correction
 from svggt.scene.look import Look
 from svggt.settings import StreamSettings
+from svggt.store import claim
+from svggt.store.claim import FORMAT
 from svggt.store.journal import CameraJournal
 
 log = logging.getLogger(__name__)
@@ -70,6 +74,18 @@ class About:
 _ABOUT = TypeAdapter(About)
 
 
+def _upgraded(kept: dict[str, Any]) -> dict[str, Any]:
+    """What run.json holds, as this version says it; the first version named no format.
+
+    Raises:
+        ValueError: a newer version wrote it.
+    """
+    version = kept.get("format", 1) if isinstance(kept, dict) else None
+    if version not in range(1, FORMAT + 1):
+        raise ValueError(f"format {version}, and this version reads up to {FORMAT}")
+    return {name: value for name, value in kept.items() if name != "format"}
+
+
 class Recording:
     """The folder of one run. Holds no open file; several may read while one writes.
 
@@ -83,7 +99,7 @@ class Recording:
         self.frames = FrameArchive(folder / "frames")
         self.cameras = CameraJournal(folder / "cameras.jsonl")
         self.exports = folder / "exports"
-        self.exports.mkdir(exist_ok=True)
+        self._make_folders()
         self._source = folder / "source"
         self._path = folder / "run.json"
 
@@ -101,12 +117,18 @@ class Recording:
     def about(self) -> About | None:
         """Of the run; None if there is none, or if it was written by another version."""
         try:
-            return _ABOUT.validate_json(self._path.read_bytes())
+            kept = json.loads(self._path.read_bytes())
+            about = _ABOUT.validate_python(_upgraded(kept))
         except FileNotFoundError:
             return None
-        except ValidationError:
+        except ValueError:  # no JSON, or of another version
             log.exception("%s is not of this version", self._path)
             return None
+        if about.clip is None:
+            return about
+        # A store may have been moved: the clip's files lie here, wherever they were.
+        paths = tuple(self._source.absolute() / path.name for path in about.clip.paths)
+        return replace(about, clip=replace(about.clip, paths=paths))
 
     def begin(self, about: About) -> None:
         """Forgets the last run and begins the next one; the clip's files are kept with it.
@@ -117,9 +139,12 @@ class Recording:
         shutil.rmtree(staged, ignore_errors=True)
         if about.clip is not None:
             about = replace(about, clip=self._with_files(about.clip, staged))
-        self.clear()
+        self.clear(spared={staged.name})
         if about.clip is not None:
-            staged.rename(self._source)
+            self._source.mkdir(exist_ok=True)
+            for path in staged.iterdir():
+                path.replace(self._source / path.name)
+            staged.rmdir()
         self._write(about)
 
     def go_on(self) -> None:
@@ -150,25 +175,23 @@ class Recording:
 
     def forget_comparison(self) -> None:
         """Forgets what it was compared with, and the report."""
-        shutil.rmtree(self.folder / BESIDE, ignore_errors=True)
+        claim.delete_ours(self.folder / BESIDE)
         for report in self.exports.glob("comparison*"):
             report.unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Forgets the run."""
-        self._path.unlink(missing_ok=True)  # first: without it nothing else is read
-        self.forget_comparison()
-        self.frames.clear()
-        self.cameras.clear()
-        self._clear_exports()
-        shutil.rmtree(self._source, ignore_errors=True)
-        for begun in self.folder.glob("*.part"):
-            if begun.is_file():
-                begun.unlink(missing_ok=True)
+    def clear(self, spared: Set[str] = frozenset()) -> None:
+        """Forgets the run, but for what is spared by name."""
+        claim.delete_ours(self.folder, {"tokens.json", *spared})
+        self._make_folders()
+
+    def _make_folders(self) -> None:
+        self.frames.folder.mkdir(parents=True, exist_ok=True)
+        self.exports.mkdir(exist_ok=True)
 
     def _clear_exports(self) -> None:
         for path in self.exports.iterdir():
-            path.unlink(missing_ok=True)
+            if claim.is_ours(self.folder, path):
+                path.unlink(missing_ok=True)
 
     def _end(self, state: State, message: str, elapsed_s: float) -> None:
         about = self.about
@@ -176,8 +199,9 @@ class Recording:
             self._write(replace(about, state=state, message=message, elapsed_s=elapsed_s))
 
     def _write(self, about: About) -> None:
+        kept = {"format": FORMAT, **_ABOUT.dump_python(about, mode="json")}
         with whole(self._path) as path:
-            path.write_bytes(_ABOUT.dump_json(about, indent=2))
+            path.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
     def _with_files(self, clip: Clip, staged: Path) -> Clip:
         """The clip with files of its own: those that were sent go after a while."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import secrets
-import shutil
 import time
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from svggt.files import whole
+from svggt.store import claim
+from svggt.store.claim import StoreRefused
 from svggt.store.recording import Recording
+
+log = logging.getLogger(__name__)
 
 _MEASURED_SECONDS = 1.0  # that a folder's size counts
 
 
-class StoreInUse(RuntimeError):
+class StoreInUse(StoreRefused):
     """Another server keeps its sessions in the same folder."""
 
 
@@ -50,7 +55,7 @@ _TOKENS = TypeAdapter(Tokens)
 
 
 class Store:
-    """A folder with a recording a session.
+    """A folder with a recording a session. Deletes what is its own alone (`svggt.store.claim`).
 
     Args:
         folder: made if it is not there, then for the one who serves alone to read.
@@ -58,7 +63,8 @@ class Store:
         quota_bytes: of all recordings together.
 
     Raises:
-        StoreInUse: the folder is another server's.
+        StoreRefused: the folder holds what is not ours.
+        StoreInUse: it is another server's.
     """
 
     def __init__(
@@ -68,18 +74,22 @@ class Store:
         self._folder, self._quota = folder.expanduser().absolute(), quota_bytes
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[str, tuple[float, int]] = {}  # by name: when measured, bytes
-        self._in_use = FileLock(self._folder / ".lock")
+        self._known: set[str] = set()  # names of what may be deleted
+        claim.check(self._folder)
+        self._in_use = FileLock(self._folder / claim.LOCK)
         try:
             self._in_use.acquire(timeout=0)
         except Timeout:
             raise StoreInUse(
                 f"another server keeps its sessions in {folder}: name another one by --store"
             ) from None
+        claim.mark(self._folder)
 
     def create(self, tokens: Tokens) -> Recording:
         """An empty recording that these tokens open."""
         recording = Recording(self._folder / secrets.token_hex(8))
         self.write_tokens(recording.folder.name, tokens)
+        self._known.add(recording.folder.name)
         return recording
 
     def write_tokens(self, name: str, tokens: Tokens) -> None:
@@ -88,19 +98,28 @@ class Store:
             path.write_bytes(_TOKENS.dump_json(tokens))
 
     def tokens(self) -> dict[str, Tokens]:
-        """Of all recordings, by name. What holds no run is removed: nobody can want it."""
+        """Of all recordings, by name.
+
+        What never ran is removed: nobody can want it. What is damaged stays where it is, is
+        neither opened nor deleted, and the log says so.
+        """
         found = {}
-        for folder in self._folders():
+        for folder in filter(claim.is_recording, sorted(self._folder.iterdir())):
+            name = folder.name
+            if claim.is_going(folder) or _never_ran(folder):
+                claim.erase(folder)
+                continue
             try:
-                (folder / "run.json").stat()
-                found[folder.name] = _TOKENS.validate_json((folder / "tokens.json").read_bytes())
-            except (FileNotFoundError, ValidationError):
-                self.remove(folder.name)
+                found[name] = _tokens_of(folder)
+            except (OSError, ValueError) as error:
+                log.warning("%s is damaged; it is kept, but cannot be opened: %s", folder, error)
+        self._known = set(found)
         return found
 
-    def load(self, name: str) -> Recording:
-        """A recording by the name of its folder."""
-        return Recording(self._folder / name)
+    def load(self, name: str) -> Recording | None:
+        """A recording by the name of its folder; None if it is gone."""
+        folder = self._folder / name
+        return Recording(folder) if folder.is_dir() else None
 
     def kept_until(self, name: str) -> float:
         """When a recording goes, seconds since 1970."""
@@ -108,7 +127,8 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Removes a recording; one that is not there is no matter."""
-        shutil.rmtree(self._folder / name, ignore_errors=True)
+        claim.erase(self._folder / name)
+        self._known.discard(name)
         self._sizes.pop(name, None)
 
     def expire(self, in_use: Set[str]) -> list[str]:
@@ -140,7 +160,7 @@ class Store:
         self._in_use.release()
 
     def _folders(self) -> list[Path]:
-        return [path for path in self._folder.iterdir() if path.is_dir()]
+        return [self._folder / name for name in tuple(self._known)]
 
     def _size(self, folder: Path) -> int:
         """Bytes of a folder, measured again after some seconds."""
@@ -150,6 +170,23 @@ class Store:
             size = _bytes(folder)
             self._sizes[folder.name] = (now, size)
         return size
+
+
+def _never_ran(folder: Path) -> bool:
+    """Whether a folder holds neither a run, nor frames of one, nor anything of somebody else's."""
+    has_run = (folder / "run.json").exists() or any((folder / "frames").glob("*.npz"))
+    return not has_run and next(claim.strangers_in(folder), None) is None
+
+
+def _tokens_of(folder: Path) -> Tokens:
+    """Of a recording whose run can be read.
+
+    Raises:
+        ValueError: its run or its tokens are damaged.
+        OSError: they are not there, or cannot be read.
+    """
+    json.loads((folder / "run.json").read_bytes())
+    return _TOKENS.validate_json((folder / "tokens.json").read_bytes())
 
 
 def _changed(folder: Path) -> float:
