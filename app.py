@@ -5,6 +5,7 @@ Wiring and command line only: settings -> worker -> sessions -> site.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -49,6 +50,7 @@ class Settings:
         input: limits on what a visitor may send.
         session: limits on how many sessions there are and how long they last.
         allow_origin: further pages, as https://host, that may open the 3D view's socket.
+        allowed_hosts: names that the server answers to, besides addresses, localhost and a Space's.
         trust_proxy: addresses of proxies whose X-Forwarded-For is believed, comma-separated.
     """
 
@@ -66,6 +68,7 @@ class Settings:
     input: InputLimits = field(default_factory=InputLimits)
     session: SessionLimits = field(default_factory=SessionLimits)
     allow_origin: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     trust_proxy: str = "127.0.0.1"
 
 
@@ -98,7 +101,10 @@ def main(settings: Settings) -> None:
                 load,
                 frozenset(settings.allow_origin),
                 settings.cameras,
+                (settings.host, *settings.allowed_hosts),
             )
+            gc.collect()
+            gc.freeze()  # what lives as long as the server is looked at no more
             uvicorn.run(
                 site,
                 host=settings.host,

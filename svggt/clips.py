@@ -110,6 +110,11 @@ def open_clip(
 def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
     if not paths:
         raise BadInput("No file was chosen. Choose an example, a video or some pictures.")
+    if len(paths) > limits.max_files:
+        raise BadInput(
+            f"{len(paths)} files were sent; the limit is {limits.max_files}. Send fewer pictures, "
+            "or a video."
+        )
     total = sum(path.stat().st_size for path in paths)
     if total > limits.max_bytes:
         raise BadInput(

@@ -61,7 +61,7 @@ def run(
     if any(path.is_file() for path in out.rglob("*")):
         raise BadInput(f"{out} is not empty: name another folder, or go on with the run in it.")
     loaded = load_model(_name(model, precision), choose_device(precision))
-    limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize)
+    limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits)
     settings = StreamSettings(
         loaded.name, memory, window, storage, published_camera_memory, points, refine=True

@@ -38,6 +38,7 @@ class InputLimits:
 
     Attributes:
         max_bytes: of an upload, all files together.
+        max_files: of an upload.
         max_frames: of a run, which a visitor may lower; the rest of a longer clip is left out,
             and the page says so.
         max_pixels: of one picture, checked before it is decoded.
@@ -45,6 +46,7 @@ class InputLimits:
     """
 
     max_bytes: int = 200_000_000
+    max_files: int = 500
     max_frames: int = 120
     max_pixels: int = 40_000_000
     max_seconds: float = 3600.0

@@ -1,10 +1,11 @@
-"""What the page takes from strangers: bytes per request and requests per address.
+"""What the page takes from strangers: bytes and values per request, requests per address.
 
-Both are checked before a body is read into memory or a handler runs.
+All are checked before a body is parsed or a handler runs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections import OrderedDict
@@ -14,6 +15,11 @@ from dataclasses import dataclass
 import gradio as gr
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from svggt.web.bodies import BodyLimits, BodyScan, TooCostly
+
+UPLOAD = "/gradio_api/upload"
+"""The one path whose bodies are files."""
 
 _ADDRESSES = 10_000  # remembered at most
 _FORM_BYTES = 100_000  # that a form needs around its files
@@ -25,13 +31,13 @@ class RequestLimits:
 
     Attributes:
         upload_bytes: largest body of the upload route.
-        body_bytes: largest body of any other route.
+        body: of any other route.
         requests_per_second: of one address, as a long-run mean.
         burst: requests at once; a page load of Gradio makes about a hundred.
     """
 
-    upload_bytes: int = 200_000_000
-    body_bytes: int = 4_000_000
+    upload_bytes: int
+    body: BodyLimits
     requests_per_second: float = 50.0
     burst: int = 600
 
@@ -39,7 +45,7 @@ class RequestLimits:
 class LimitMiddleware:
     """Refuses what is too large (413) or too much (429).
 
-    Uploads are counted as they stream in, since a length header is only a promise.
+    Bodies are counted as they stream in, since a length header is only a promise.
     """
 
     def __init__(self, app: ASGIApp, limits: RequestLimits, has_room: Callable[[], bool]) -> None:
@@ -60,24 +66,51 @@ class LimitMiddleware:
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        is_upload = scope["path"].rstrip("/").endswith("/upload")
-        if is_upload and not self._has_room():
+        is_upload = scope["path"] == UPLOAD
+        size = self._limits.upload_bytes + _FORM_BYTES if is_upload else self._limits.body.size
+        promised = dict(scope["headers"]).get(b"content-length", b"0")
+        if not promised.isdigit() or int(promised) > size:
+            await _refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
+        elif is_upload:
+            await self._take_upload(scope, receive, send, size)
+        else:
+            await self._take_body(scope, receive, send)
+
+    async def _take_upload(self, scope: Scope, receive: Receive, send: Send, size: int) -> None:
+        """Lets the app read an upload as it comes; a too large one ends as if it broke off."""
+        if not await asyncio.to_thread(self._has_room):
             sentence = "The disk set aside for uploads is full: try again in an hour."
             await _refuse(scope, receive, send, sentence, 507)
             return
-        limits = self._limits
-        allowed = limits.upload_bytes + _FORM_BYTES if is_upload else limits.body_bytes
-        too_large = f"Too large: at most {allowed / 1e6:.0f} MB."
-        headers = dict(scope["headers"])
-        promised = headers.get(b"content-length", b"0")
-        if not promised.isdigit() or int(promised) > allowed:
-            await _refuse(scope, receive, send, too_large, 413)
-            return
-        counting = _Counting(receive, allowed)
+        counting = _Counting(receive, send, size)
         try:
-            await self._app(scope, counting.receive, send)
-        except _TooLarge:
-            await _refuse(scope, receive, send, too_large, 413)
+            await self._app(scope, counting.receive, counting.send)
+        except Exception:
+            if not counting.exceeded:
+                raise
+        if counting.exceeded:
+            await _refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
+
+    async def _take_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reads and counts a whole body, then hands it on in one piece."""
+        scan, body, more = BodyScan(self._limits.body), bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            try:
+                scan.feed(chunk)
+            except TooCostly as error:
+                await _refuse(scope, receive, send, f"Too large: {error}.", 413)
+                return
+            body += chunk
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def receive_whole() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, receive_whole, send)
 
     def _allowed(self, address: str) -> bool:
         """A token bucket per address; the address seen longest ago is forgotten first."""
@@ -111,20 +144,25 @@ def origin_of(request: gr.Request) -> str:
     return request.headers.get("origin", "")
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class _Counting:
-    def __init__(self, receive: Receive, allowed: int) -> None:
-        self._receive, self._left = receive, allowed
+    """A request that breaks off where it is too large, and whose answer is then not sent."""
+
+    def __init__(self, receive: Receive, send: Send, allowed: int) -> None:
+        self._receive, self._send, self._left = receive, send, allowed
+
+    @property
+    def exceeded(self) -> bool:
+        return self._left < 0
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
-            raise _TooLarge
-        return message
+        if not self.exceeded:
+            message = await self._receive()
+            self._left -= len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self.exceeded else message
+
+    async def send(self, message: Message) -> None:
+        if not self.exceeded:
+            await self._send(message)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, sentence: str, code: int) -> None:

@@ -124,7 +124,7 @@ class RunEvents:
             )
             return
         watcher = self._watcher(session, owns=True)
-        changes = watched(self._c, watcher, session.progress)
+        changes = await asyncio.to_thread(watched, self._c, watcher, session.progress)
         if session.comparison is None:
             changes |= uncompared(self._c)
         if session.token != token:  # the view of a known session stays: it would be reloaded
@@ -155,7 +155,7 @@ class RunEvents:
             yield {**refused(self._c, _GONE), self._c.keys: ""}
             return
         watcher = self._watcher(session, owns)
-        changes = watched(self._c, watcher, session.progress)
+        changes = await asyncio.to_thread(watched, self._c, watcher, session.progress)
         yield changes | self._opened(watcher, request)
         if session.running:
             token = session.tokens.owner if owns else reader

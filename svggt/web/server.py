@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import partial
 
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from svggt.exports import Exporter
@@ -15,9 +20,11 @@ from svggt.loading import BackgroundLoad
 from svggt.scene import CamerasChoice
 from svggt.sessions import Sessions
 from svggt.web.begin import Beginner
+from svggt.web.bodies import BodyLimits
 from svggt.web.capture import capture_routes
 from svggt.web.comparing import BESIDE
 from svggt.web.gallery import EXAMPLES
+from svggt.web.hosts import HostMiddleware
 from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
 from svggt.web.replay import replay_file, replay_routes
@@ -35,6 +42,7 @@ def build_site(
     load: BackgroundLoad | None = None,
     allowed_origins: frozenset[str] = frozenset(),
     cameras: CamerasChoice = "auto",
+    allowed_hosts: Iterable[str] = (),
 ) -> FastAPI:
     """Everything that is served on the one port.
 
@@ -44,6 +52,7 @@ def build_site(
         load: weights that are still on their way.
         allowed_origins: scheme://host of pages besides our own that may open sockets.
         cameras: that scenes are shown by at first.
+        allowed_hosts: names that the server answers to, besides addresses and localhost.
     """
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(viewer_routes(partial(_viewing, sessions), allowed_origins))
@@ -70,9 +79,19 @@ def build_site(
         max_file_size=limits.max_bytes,
         ssr_mode=False,
         footer_links=["api"],
+        # With it a forged Host made the server send its operator's token out (gradio < 6.32).
+        run_history=False,
+        enable_monitoring=False,
+        app_kwargs={"openapi_url": None},
     )
-    request_limits = RequestLimits(upload_bytes=limits.max_bytes)
+    mount = site.routes[-1]
+    assert isinstance(mount, Mount)
+    mount.app = OpenPaths(mount.app)
+    # Gradio lets any site read its answers unless the app around it says whose may.
+    site.add_middleware(CORSMiddleware, allow_origins=sorted(allowed_origins))
+    request_limits = RequestLimits(limits.max_bytes, BodyLimits.of(limits))
     site.add_middleware(LimitMiddleware, limits=request_limits, has_room=uploads.has_room)
+    site.add_middleware(HostMiddleware, allowed=allowed_hosts, origins=allowed_origins)
     site.add_middleware(HeaderMiddleware)  # outermost: on refusals too
     return site
 
@@ -87,6 +106,27 @@ def _viewing(sessions: Sessions, token: str) -> Viewing | None:
     if (read := sessions.get(token, "reader")) is not None:
         return Viewing(read.scene.port, reads_only=True)
     return None
+
+
+class OpenPaths:
+    """Lets through to Gradio what the page and its API need; all else is not there."""
+
+    _OPEN = re.compile(
+        r"/|/config|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
+        r"|/gradio_api/("
+        r"info|upload|upload_progress|cancel|reset|startup-events|theme\.css|queue/(join|data)"
+        r"|(run|api)/[^/]+|call/(v2/)?[^/]+(/[^/]+)?|heartbeat/[^/]+|file=.+"
+        r")"
+    )
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._OPEN.fullmatch(scope["path"]):
+            await PlainTextResponse("Not Found", 404)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class HeaderMiddleware:

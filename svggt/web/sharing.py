@@ -161,15 +161,19 @@ def report_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
     @router.get("/report/{token}/{name:path}")
     async def report(token: str, name: str) -> Response:
         path = await _made(sessions, exporter, token, "comparison", "head")
-        with zipfile.ZipFile(path) as archive:
-            wanted = name or "report.html"
-            if wanted not in archive.namelist():
-                raise HTTPException(404)
-            content = archive.read(wanted)
+        wanted = name or "report.html"
+        content = await asyncio.to_thread(_read_zipped, path, wanted)
         kind, _ = mimetypes.guess_type(wanted)
         return Response(content, media_type=kind, headers=_REPORT_HEADERS)
 
     return router
+
+
+def _read_zipped(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        if name not in archive.namelist():
+            raise HTTPException(404)
+        return archive.read(name)
 
 
 async def shared_replay(sessions: Sessions, exporter: Exporter, token: str) -> Path:

@@ -1,0 +1,106 @@
+"""What strangers find closed: routes nobody needs, forged hosts, other sites' pages."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import websockets.sync.client as sockets
+from websockets.exceptions import WebSocketException
+
+CLOSED = (
+    "/openapi.json",
+    "/docs",
+    "/gradio_api/openapi.json",
+    "/gradio_api/runs",
+    "/gradio_api/run-history",
+    "/gradio_api/app_id",
+    "/gradio_api/token",
+    "/gradio_api/queue/status",
+    "/gradio_api/dev/reload",
+    "/gradio_api/deep_link",
+    "/gradio_api/component_server",
+    "/gradio_api/process_recording",
+    "/gradio_api/proxy=http://127.0.0.1:1/",
+    "/gradio_api/vibe-code/",
+    "/monitoring",
+    "/monitoring/summary",
+    "/login",
+    "/login_check",
+    "/logout",
+)
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_what_the_page_does_not_need_is_not_there(site, path: str) -> None:
+    address, _ = site
+    for method in ("GET", "POST"):
+        assert httpx.request(method, address + path).status_code == 404, method
+
+
+def test_run_history_is_off(site) -> None:
+    """With it, a request with a forged Host made the server send its operator's token out."""
+    config = httpx.get(f"{site[0]}/config").json()
+    assert not config.get("run_history")
+    assert "runs" not in (config.get("footer_links") or [])
+
+
+@pytest.mark.parametrize("header", ["host", "x-forwarded-host"])
+def test_a_forged_host_is_told_or_not_believed(site, header: str) -> None:
+    answer = httpx.get(f"{site[0]}/config", headers={header: "evil.example:7860"})
+    assert "evil.example" not in answer.text or answer.status_code == 400
+    if header == "host":
+        assert answer.status_code == 400 and "--allowed-hosts evil.example" in answer.text
+
+
+def test_gradio_believes_no_header_about_where_it_lies(site) -> None:
+    answer = httpx.get(f"{site[0]}/config", headers={"x-gradio-server": "http://evil.example"})
+    assert answer.status_code == 200 and "evil.example" not in answer.text
+
+
+def test_a_socket_with_a_forged_host_is_closed(site) -> None:
+    address, sessions = site
+    token, port = sessions.open("a").tokens.view, address.rpartition(":")[2]
+    with pytest.raises(WebSocketException), sockets.connect(
+        f"ws://evil.example:{port}/viser/{token}", proxy=None, sock=_to(port)
+    ) as socket:  # fmt: skip
+        socket.recv(timeout=5)
+
+
+def _to(port: str):
+    import socket
+
+    return socket.create_connection(("127.0.0.1", int(port)))
+
+
+@pytest.mark.parametrize("host", ["192.168.7.9", "192.168.7.9:7860", "[fe80::1]:7860", "localhost"])
+def test_a_phone_in_the_same_network_is_welcome(site, host: str) -> None:
+    assert httpx.get(f"{site[0]}/config", headers={"host": host}).status_code == 200
+
+
+def test_pages_of_strangers_read_nothing(site) -> None:
+    headers = {"origin": "https://evil.example"}
+    for path in ("/config", "/gradio_api/info", "/"):
+        answer = httpx.get(site[0] + path, headers=headers)
+        assert "access-control-allow-origin" not in answer.headers, path
+    asked = headers | {"access-control-request-method": "POST"}
+    answer = httpx.options(f"{site[0]}/gradio_api/queue/join", headers=asked)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_pages_of_strangers_send_nothing(site) -> None:
+    """A form of another site needs no permission to read: its request is refused."""
+    for path in ("/gradio_api/upload", "/gradio_api/queue/join"):
+        forged = httpx.post(
+            site[0] + path,
+            files={"files": ("a.png", b"x")},
+            headers={"origin": "https://evil.example"},
+        )
+        own = httpx.post(
+            site[0] + path, files={"files": ("a.png", b"x")}, headers={"origin": site[0]}
+        )
+        assert forged.status_code == 403 and own.status_code != 403, path
+
+
+def test_the_page_itself_is_open(site) -> None:
+    for path in ("/", "/config", "/gradio_api/info", "/theme.css"):
+        assert httpx.get(site[0] + path).status_code == 200, path
