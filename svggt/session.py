@@ -115,21 +115,22 @@ class Session:
     def start(
         self, clip: Clip | LiveClip, settings: StreamSettings, look: Look | None = None
     ) -> None:
-        """Begins a run in a thread of its own. Where this fails, all that was there stays.
+        """Begins the session's run in a thread of its own; another run is another session's.
 
-        The first frame is decoded before anything is cleared, but for a camera's, which is
+        The first frame is decoded before anything is written, but for a camera's, which is
         waited for.
 
         Args:
             clip: where frames come from.
             settings: of the stream.
-            look: how the scene looks at first; as before if left out.
+            look: how the scene looks at first.
 
         Raises:
-            BadInput: a run is under way, the disk is full, or the clip cannot be used.
+            BadInput: the disk is full, or the clip cannot be used.
         """
         with self._lock:
             self._make_ready()
+            assert not self.recording.has_run  # its keys are a scene's: no other's
             frames = clip.frames(cancelled=self._stop.is_set)
             if not isinstance(clip, LiveClip):
                 first = next(frames, None)
@@ -146,9 +147,9 @@ class Session:
                 max_frames=max_frames,
                 look=look or self.scene.flags,
                 began=time.time(),
+                sent=clip.paths if isinstance(clip, Clip) else (),
             )
             stream_id = self._worker.open(settings)
-            self._beside.end()
             try:
                 self.recording.begin(about)
             except BaseException:
@@ -224,15 +225,6 @@ class Session:
         """Ends the run after the frame in hand; what is in the scene stays."""
         with self._lock:
             self._end_run()
-
-    def clear(self) -> None:
-        """Ends the run and empties the scene, on disk too."""
-        with self._lock:
-            self._end_run()
-            self._beside.end()
-            self.scene.reset(max_frames=1)
-            self.recording.clear()
-            self._progress = Progress(version=self._progress.version + 1)
 
     def close(self) -> None:
         """Leaves memory: ends run, stream and scene. What is on disk stays."""

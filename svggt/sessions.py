@@ -74,15 +74,19 @@ class Sessions:
         """Those with a scene."""
         return list(self._open.values())
 
-    def open(self, address: str) -> Session:
+    def open(self, address: str, instead_of: Session | None = None) -> Session:
         """A new session for a visitor.
+
+        Args:
+            address: of the visitor.
+            instead_of: a session that leaves memory once the new one has begun; not counted.
 
         Raises:
             BadInput: there are too many.
         """
         with self._opening:
-            self._check_address(address)
-            self._make_way()
+            self._check_address(address, instead_of)
+            self._make_way(instead_of)
             tokens = Tokens.new()
             recording = self.store.create(tokens)
             name = recording.folder.name
@@ -201,26 +205,26 @@ class Sessions:
         self.store.remove(name)
         self._loading.pop(name, None)
 
-    def _check_address(self, address: str) -> None:
+    def _check_address(self, address: str, instead_of: Session | None) -> None:
         """Takes a session of a visitor out of memory, if they have many.
 
         Raises:
             BadInput: all are in use.
         """
-        theirs = [session for session in self.in_memory if session.address == address]
+        theirs = [s for s in self.in_memory if s.address == address and s is not instead_of]
         if len(theirs) >= self.limits.max_per_address and not self._close_one(theirs):
             raise BadInput(
                 f"{self.limits.max_per_address} scenes are open from your address already. "
                 "Close a tab with one, or try again in ten minutes."
             )
 
-    def _make_way(self) -> None:
+    def _make_way(self, instead_of: Session | None = None) -> None:
         """Takes the session out of memory that was left alone longest, if there are many.
 
         Raises:
             BadInput: all are in use.
         """
-        every = self.in_memory
+        every = [session for session in self.in_memory if session is not instead_of]
         if len(every) >= self.limits.max_sessions and not self._close_one(every):
             raise BadInput("The demo is full at the moment. Try again in a few minutes.")
 

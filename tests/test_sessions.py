@@ -120,28 +120,22 @@ def test_stop_keeps_what_is_there(sessions: Sessions) -> None:
     drawn = session.scene.num_frames
     assert session.progress.state == "stopped" and 2 <= drawn < 500
     assert session.progress.frames_done == drawn
-    run(session, Made(2))
-    wait(session, ended)
-    assert session.scene.num_frames == 2
 
 
-def test_clear_empties(sessions: Sessions) -> None:
+def test_a_session_that_closes_ends_its_run(sessions: Sessions) -> None:
     session = sessions.open("a")
     run(session, Made(500))
-    session.clear()
-    assert session.progress.state == "empty" and session.scene.num_frames == 0
-    assert sessions.worker.num_streams == 0
+    sessions.close(session.token)
+    assert session.progress.state == "stopped" and sessions.worker.num_streams == 0
 
 
-def test_a_bad_clip_changes_nothing(sessions: Sessions) -> None:
+def test_a_bad_clip_leaves_nothing(sessions: Sessions) -> None:
     session = sessions.open("a")
-    run(session, Made(3))
-    wait(session, ended)
-    before = session.progress
     for bad in (Made(3, fail_at=0), Made(0)):
         with pytest.raises(BadInput):
             run(session, bad)
-    assert session.progress == before and session.scene.num_frames == 3
+    assert session.progress.state == "empty" and not session.recording.has_run
+    assert sessions.worker.num_streams == 0
 
 
 def test_a_clip_that_breaks_later_keeps_what_was_drawn(sessions: Sessions) -> None:
@@ -185,8 +179,8 @@ def test_stop_does_not_wait_for_frames_that_are_skipped(sessions: Sessions, tmp_
     wait(session, lambda p: p.frames_done == 1)
     session.stop()
     assert session.progress.frames_done == 1
-    run(session, open_clip([path], 84, 5.0, InputLimits()))  # the last Stop counts no more
-    wait(session, lambda p: p.frames_done >= 2)
+    session.go_on()  # the last Stop counts no more
+    wait(session, lambda p: p.state == "running")
     session.stop()
 
 
@@ -495,7 +489,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_drawn(
     assert session.progress.state == "failed" and "disk" in session.progress.message
     assert 1 < session.scene.num_frames < 500
     with pytest.raises(BadInput, match="disk"):
-        run(session, Made(500))
+        run(sessions.open("a"), Made(500))
     assert session.scene.num_frames > 1  # nothing was lost by the refusal
     sessions.shutdown()
 
@@ -529,15 +523,11 @@ def test_a_start_whose_clip_cannot_be_kept_changes_nothing(
     sessions: Sessions, tmp_path: Path
 ) -> None:
     session = sessions.open("a")
-    run(session, Made(3))
-    wait(session, ended)
-    before = session.progress
     clip = open_clip(write_pictures(tmp_path / "clip", 2), 84, None, InputLimits())
     clip.paths[1].unlink()
     with pytest.raises(OSError, match=r"1\.png"):
         run(session, clip)
-    assert session.progress == before and session.scene.num_frames == 3
-    assert len(session.recording.frames) == 3 and session.recording.about is not None
+    assert session.progress.state == "empty" and session.recording.about is None
     assert sessions.worker.num_streams == 0
 
 

@@ -58,6 +58,7 @@ class About:
         state: of the run; "running" until it has ended.
         message: how it ended, for people.
         elapsed_s: that it took.
+        sent: files as they were sent, which wait for another Start for a while.
     """
 
     settings: StreamSettings
@@ -69,6 +70,7 @@ class About:
     state: State = "running"
     message: str = ""
     elapsed_s: float = 0.0
+    sent: tuple[Path, ...] = ()
 
 
 _ABOUT = TypeAdapter(About)

@@ -46,9 +46,9 @@ class Api:
     def offer(self) -> None:
         """Registers all endpoints with the blocks that are open."""
         for endpoint in (
-            self.describe, self.start, self.go_on, self.stop, self.clear, self.progress,
-            self.follow, self.frame, self.picture, self.look, self.seek, self.look_through,
-            self.reset_view, self.measure, self.track, self.export, self.revoke,
+            self.describe, self.start, self.go_on, self.stop, self.clear, self.delete,
+            self.progress, self.follow, self.frame, self.picture, self.look, self.seek,
+            self.look_through, self.reset_view, self.measure, self.track, self.export, self.revoke,
         ):  # fmt: skip
             gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
 
@@ -82,9 +82,9 @@ class Api:
     ) -> dict[str, Any]:
         """Begin a run, of an example, of files sent by `handle_file`, or of a camera.
 
-        A token names a session to begin it in; without one there is a new session. Returns its
-        tokens, and paths of this site: of the 3D view, of the page for readers, and of the page
-        that takes a camera's pictures.
+        Every run is a session of its own; the session of a token given leaves memory, and stays
+        at its links. Returns its tokens, and paths of this site: of the 3D view, of the page for
+        readers, and of the page that takes a camera's pictures.
         """
         names = [each.name for each in EXAMPLES]
         if source == "example" and example not in names:
@@ -107,11 +107,13 @@ class Api:
         session.stop()
         return _plain(session.progress)
 
-    def clear(self, token: str) -> dict[str, Any]:
-        """Forget run and scene, on disk too; returns the progress, which is empty."""
-        session = self._owned(token)
-        session.clear()
-        return _plain(session.progress)
+    def clear(self, token: str) -> None:
+        """Take a scene out of memory, its run ended; it stays at its links until its time."""
+        self._sessions.close(self._owned(token).token)
+
+    def delete(self, token: str) -> None:
+        """Delete a scene, its clip and the files sent for it, now."""
+        self._beginner.delete(token)
 
     def progress(self, token: str) -> dict[str, Any]:
         """State, message, frames done and expected, milliseconds of every frame."""

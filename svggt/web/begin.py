@@ -55,24 +55,46 @@ class Beginner:
         self._sessions, self.limits, self._uploads = sessions, limits, uploads
 
     def begin(self, token: str | None, wanted: Wanted, address: str) -> Session:
-        """Starts a run in the session of a token or a new one, which does not outlive a failure.
+        """Starts a run in a session of its own, which does not outlive a failure.
+
+        Every scene has its own keys: whoever was sent the last one's link goes on seeing the
+        last one, which leaves memory and stays on disk until its time is over.
+
+        Args:
+            token: owner's of the scene that the visitor has open; None for none.
+            wanted: the run.
+            address: of the visitor.
 
         Raises:
             BadInput: it cannot be; nothing has changed.
         """
         self._uploads.has_room()  # removes what is old, pictures of frames looked at too
         clip = self._clip(wanted)
-        known = self._sessions.find(token)
-        if known is not None:
-            known.start(clip, wanted.settings, wanted.look)
-            return known
-        session = self._sessions.open(address)
+        last = self._sessions.get(token)
+        if last is not None and last.running:
+            raise BadInput("A run is under way. Stop it first, then start the next one.")
+        session = self._sessions.open(address, instead_of=last)
         try:
             session.start(clip, wanted.settings, wanted.look)
         except BaseException:
             self._sessions.remove(session.token)
             raise
+        if last is not None:
+            self._sessions.close(last.token)
         return session
+
+    def delete(self, token: str | None) -> None:
+        """Ends a session and deletes its scene, its clip and the files that were sent for it.
+
+        Raises:
+            BadInput: there is none.
+        """
+        recording = self._sessions.recording(token, "owner")
+        if recording is None:
+            raise BadInput("This scene is not here any more: there is nothing to delete.")
+        about = recording.about
+        self._sessions.remove(token or "")
+        self._uploads.discard(about.sent if about is not None else ())
 
     def go_on(self, token: str | None) -> Session:
         """Takes the run of a session up again; see `Session.go_on`.

@@ -43,6 +43,7 @@ class Share:
     copy_owner: gr.Button
     revoke: gr.Button
     kept: gr.HTML
+    delete: gr.Button
     format: gr.Dropdown
     prepare: gr.Button
     cancel: gr.Button
@@ -123,6 +124,9 @@ def lay_out_share(retention: str) -> Share:
                 copy_owner = gr.Button("Copy my own link", size="sm")
                 revoke = gr.Button("Revoke the link", size="sm")
             kept = gr.HTML(elem_id="kept")
+            delete = gr.Button(
+                "Delete this scene and its clip now", variant="stop", size="sm", elem_id="delete"
+            )
             gr.HTML(retention, elem_id="retention")
         with gr.Column(min_width=280):
             choices = [(form.title, name) for name, form in FORMATS.items()]
@@ -137,4 +141,4 @@ def lay_out_share(retention: str) -> Share:
                 prepare = gr.Button("Prepare the file", size="sm")
                 cancel = gr.Button("Cancel", size="sm", interactive=False)
             export = gr.HTML(elem_id="export")
-    return Share(link, copy_owner, revoke, kept, form, prepare, cancel, export)
+    return Share(link, copy_owner, revoke, kept, delete, form, prepare, cancel, export)

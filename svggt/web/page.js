@@ -44,6 +44,12 @@ window.svggt = (() => {
       if (query.toString() !== new URLSearchParams(location.search).toString()) show(query);
       document.body.classList.toggle("reader", Boolean(reader && !owner));
     },
+    // The keys, if deleting was meant; a scene cannot be brought back.
+    confirmed(keys, example) {
+      const owner = keys.split(" ")[1];
+      const meant = owner && window.confirm("Delete this scene and its clip? Its links will open nothing.");
+      return [meant ? keys : "", example];
+    },
     async copy(keys) {
       const [reader, owner] = keys.split(" ");
       if (!owner) return;

@@ -22,8 +22,9 @@ from svggt.settings import Storage
 from svggt.web import layout
 from svggt.web.begin import Beginner, Wanted, settings_of
 from svggt.web.capture import panel
+from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import address_of, origin_of
-from svggt.web.updates import Changes, Watcher, opened, refused, uncompared, watched
+from svggt.web.updates import Changes, Watcher, emptied, opened, refused, uncompared, watched
 from svggt.web.view import look_of
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 _WATCH_SECONDS = 0.15  # between two looks at a run
 _BEGINNINGS = 4  # clips that are probed, or sessions read from disk, at once
 _ENDED = "This scene has left memory. Reload the page to open it again, or press Start."
+_CLEARED = (
+    "Cleared. The last scene stays at its own links until its time is over; Share deletes a scene."
+)
 _GONE = (
     "The scene of this address is not here any more: its time is over, its link was revoked, or "
     "it was cleared. Press Start for a new one."
@@ -68,7 +72,7 @@ class RunEvents:
         )  # fmt: skip
         c.go_on.click(self._go_on, [c.token], c.followed, **layout.PRIVATE)
         c.stop.click(self._stop, [c.token], None, **layout.PRIVATE)
-        c.clear.click(self._clear, [c.token], c.followed, **layout.PRIVATE)
+        c.clear.click(self._clear, [c.token, c.source.example], c.followed, **layout.PRIVATE)
         arrive, keep = "() => window.svggt.arrive()", "(keys) => window.svggt.keep(keys)"
         blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **layout.PRIVATE)
         c.keys.change(None, [c.keys], None, js=keep, **layout.PRIVATE)
@@ -175,6 +179,15 @@ class RunEvents:
             if progress.state != "running" and not session.leaves:
                 return
             await asyncio.sleep(_WATCH_SECONDS)
+        if not owns:  # its owner went on to another scene: this one is on disk, and replays
+            try:
+                session = await asyncio.to_thread(self._sessions.find, token, role)
+            except BadInput:
+                session = None
+            if session is not None:
+                watcher = self._watcher(session, owns)
+                yield await asyncio.to_thread(watched, self._c, watcher, session.progress)
+                return
         yield watched(self._c, None, Progress(message=_ENDED if owns else _GONE))
 
     def _stop(self, token: str | None) -> None:
@@ -182,13 +195,12 @@ class RunEvents:
         if session is not None:
             session.stop()
 
-    def _clear(self, token: str | None) -> Changes:
-        session = self._sessions.find(token)
-        if session is None:
-            return watched(self._c, None, Progress())
-        session.clear()
-        watcher = self._watcher(session, owns=True)
-        return watched(self._c, watcher, session.progress) | uncompared(self._c)
+    def _clear(self, token: str | None, example: int) -> Changes:
+        """Leaves a scene, which stays at its link; the page is as it was before any."""
+        kept = self._sessions.recording(token, "owner")
+        self._sessions.close(token or "")
+        message = _CLEARED if kept is not None and kept.has_run else ""
+        return emptied(self._c, EXAMPLES[example], message)
 
     def _watcher(self, session: Session, owns: bool) -> Watcher:
         return Watcher(session, owns, self._sessions.kept_until(session))

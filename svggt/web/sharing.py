@@ -19,8 +19,10 @@ from svggt.exports import Exporter
 from svggt.frames import BadInput
 from svggt.sessions import Sessions
 from svggt.web import layout, panels
+from svggt.web.begin import Beginner
+from svggt.web.gallery import EXAMPLES
 from svggt.web.limits import origin_of
-from svggt.web.updates import Changes, linked
+from svggt.web.updates import Changes, emptied, linked
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +44,12 @@ class ShareEvents:
 
     Args:
         sessions: where runs live.
+        beginner: begins and deletes them.
         exporter: makes files.
     """
 
-    def __init__(self, sessions: Sessions, exporter: Exporter) -> None:
-        self._sessions, self._exporter = sessions, exporter
+    def __init__(self, sessions: Sessions, beginner: Beginner, exporter: Exporter) -> None:
+        self._sessions, self._beginner, self._exporter = sessions, beginner, exporter
 
     def wire(self, c: layout.Controls) -> None:
         """Connects a page's controls."""
@@ -59,6 +62,13 @@ class ShareEvents:
         outputs = [s.export, s.prepare, s.cancel]
         preparing = s.prepare.click(
             self._prepare, [c.keys, s.format, c.view.cameras], outputs, **layout.PRIVATE
+        )
+        s.delete.click(
+            self._delete,
+            [c.keys, c.source.example],
+            c.followed,
+            js="(keys, example) => window.svggt.confirmed(keys, example)",
+            **layout.PRIVATE,
         )
         s.cancel.click(self._cancelled, None, outputs, cancels=[preparing], **layout.PRIVATE)
 
@@ -79,6 +89,17 @@ class ShareEvents:
             **linked(self._c, session.tokens, True, origin_of(request)),
             self._c.share.export: panels.notice("The old link opens nothing any more."),
         }
+
+    def _delete(self, keys: str, example: int) -> Changes:
+        """Deletes the scene that the page shows, if its owner meant it."""
+        owner = keys.partition(" ")[2]
+        if not owner:
+            return {self._c.status: gr.skip()}
+        try:
+            self._beginner.delete(owner)
+        except BadInput as error:
+            return {self._c.share.kept: panels.failure(str(error))}
+        return emptied(self._c, EXAMPLES[example], "Deleted: scene, clip and links are no more.")
 
     async def _prepare(self, keys: str, name: Any, cameras: Any) -> AsyncIterator[Changes]:
         """Makes a file, says how far it is, and then where it is."""

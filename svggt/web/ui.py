@@ -86,7 +86,7 @@ class Page:
             view = ViewEvents(self._find, self._why)
             view.wire(controls.token, controls.view, controls.advanced.model)
             CompareEvents(self._sessions, self._exporter, self._find).wire(controls)
-            ShareEvents(self._sessions, self._exporter).wire(controls)
+            ShareEvents(self._sessions, self._beginner, self._exporter).wire(controls)
             Api(self._sessions, self._beginner, self._exporter).offer()
             CompareApi(self._sessions).offer()
             self._wire_settings(controls)

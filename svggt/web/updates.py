@@ -12,6 +12,7 @@ from svggt.scene import Look
 from svggt.session import Session
 from svggt.store.store import Tokens
 from svggt.web import layout, panels, pictures
+from svggt.web.gallery import Example
 from svggt.web.layout import Controls
 from svggt.web.replay import report_address, shared_address
 
@@ -73,6 +74,28 @@ def uncompared(c: Controls) -> Changes:
         c.view.painted: gr.Row(visible=False),
         c.compare.figures: "",
         c.compare.results: gr.Column(visible=False),
+    }
+
+
+def emptied(c: Controls, example: Example, message: str) -> Changes:
+    """The page as it was before any scene; its example's recording plays.
+
+    Args:
+        c: the page's components.
+        example: that is chosen.
+        message: what became of the last scene, for people.
+    """
+    return {
+        **watched(c, None, Progress(message=message) if message else Progress()),
+        **uncompared(c),
+        c.token: None,
+        c.keys: "",
+        c.share.link: "",
+        c.share.kept: "",
+        c.share.export: "",
+        c.view.frame: layout.replay_of(example),
+        c.view.why: f"<p>{layout.replay_title(example)}.</p>",
+        c.view.closer: None,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import gradio as gr
@@ -63,6 +64,12 @@ class UploadFolder:
             raise BadInput("The uploaded file is no longer here. Choose it again, then Start.")
         path.touch()  # a run may need it as long as an upload waits
         return path
+
+    def discard(self, paths: Iterable[Path]) -> None:
+        """Deletes files that were sent to this page; others are left alone."""
+        for path in paths:
+            if path.resolve().is_relative_to(self._folder):
+                path.unlink(missing_ok=True)
 
 
 def take_as_uploaded(field: gr.File) -> gr.File:

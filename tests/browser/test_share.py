@@ -88,6 +88,7 @@ def test_a_revoked_link_is_told(arrive, site: Site) -> None:
     reader = arrive(DESKTOP, old)
     reader.page.wait_for_selector("text=not here any more")
     owner.page.reload()
+    owner.errors.clear()  # of the request that the reload cut off
     owner.page.wait_for_selector("text=Finished: 3 frames")
     assert owner.page.is_visible("#choices")
     again = arrive(DESKTOP, f"{old}#owner={only_session(site).token}")  # the own link is still good
@@ -106,8 +107,48 @@ def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:
     other.page.wait_for_selector("text=Finished: 3 frames")
     assert other.page.is_visible("#choices") and "owner" not in address_of(other)
     other.page.click("#clear")
-    other.page.wait_for_selector("text=press Start")
-    assert only_session(site).progress.state == "empty"
+    other.page.wait_for_selector("text=Cleared.")
+    assert not site.sessions.in_memory and "s=" not in address_of(other)
+    again = arrive(DESKTOP, own)  # it is kept until its time is over
+    again.page.wait_for_selector("text=Finished: 3 frames")
+
+
+def test_a_reader_stays_with_the_scene_it_was_sent(arrive, site: Site) -> None:
+    """Its owner's next scene has other links, and nobody is led into it."""
+    owner = arrive()
+    owner.run(3)
+    sent = address_of(owner)
+    reader = arrive(PHONE, sent)
+    reader.page.wait_for_selector("text=Finished: 3 frames")
+    shown = view_of(reader)
+    owner.page.click("#start")
+    owner.page.wait_for_function("old => location.href != old", arg=sent)
+    owner.page.wait_for_selector("text=Finished: 3 frames")
+    (new,) = site.sessions.in_memory
+    assert view_of(owner) == f"/viser/{new.tokens.view}/"
+    assert view_of(reader) == shown and new.tokens.reader not in reader.page.content()
+    late = arrive(DESKTOP, sent)
+    late.page.wait_for_selector("text=Finished: 3 frames")
+    assert view_of(late) == shown
+    late.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_delete_means_it_once_it_was_meant(arrive, site: Site, size) -> None:
+    owner = arrive(size)
+    owner.run(3)
+    sent, folder = address_of(owner), only_session(site).recording.folder
+    owner.page.click("#share > button")
+    owner.page.once("dialog", lambda dialog: dialog.dismiss())
+    owner.page.click("#delete")
+    owner.page.wait_for_timeout(1000)
+    assert folder.exists() and "Finished" in owner.status()
+    owner.page.once("dialog", lambda dialog: dialog.accept())
+    owner.page.click("#delete")
+    owner.page.wait_for_selector("text=Deleted: scene, clip and links are no more.")
+    assert not folder.exists() and view_of(owner).startswith("/replay/")
+    late = arrive(size, sent)
+    late.page.wait_for_selector("text=not here any more")
 
 
 def test_a_file_is_prepared_and_taken_away(arrive, site: Site, tmp_path: Path) -> None:

@@ -108,10 +108,10 @@ def test_it_is_cancelled_and_nothing_of_it_stays(sessions) -> None:  # noqa: F81
     comparison.cancel()
     wait_compared(comparison)
     assert comparison.progress.state == "cancelled" and session.scene.num_frames == 40
-    session.clear()
-    assert session.comparison is None and not (session.recording.folder / "beside").exists()
-    with pytest.raises(BadInput, match="Start"):
-        session.compare(OFFLINE)
+    sessions.close(session.token)
+    assert not comparison.running
+    sessions.remove(session.token)
+    assert not session.recording.folder.exists()
 
 
 def test_cancelling_leaves_the_stream_running(sessions) -> None:  # noqa: F811
@@ -195,9 +195,9 @@ def test_a_comparison_that_waits_for_the_device_can_be_closed(sessions) -> None:
         time.sleep(0.2)
         assert comparison.running
         began = time.monotonic()
-        session.clear()
+        sessions.close(session.token)
         assert time.monotonic() - began < 5
-    assert session.comparison is None
+    assert not comparison.running
 
 
 def test_a_moment_stays_when_colours_change(sessions) -> None:  # noqa: F811
@@ -262,8 +262,8 @@ def test_a_closed_comparison_is_collected(sessions) -> None:  # noqa: F811
         comparison = session.compare(OFFLINE)
         wait_compared(comparison)
         gone.append(weakref.ref(comparison.scene))
-    session.clear()
-    del comparison
+    sessions.close(session.token)
+    del comparison, session
     deadline = time.monotonic() + 10
     while any(ref() is not None for ref in gone) and time.monotonic() < deadline:
         gc.collect()

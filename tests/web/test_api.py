@@ -19,9 +19,9 @@ from svggt.sessions import Sessions
 from tests.test_sessions import write_pictures
 
 ENDPOINTS = {
-    "describe", "start", "go_on", "stop", "clear", "progress", "follow", "frame", "picture",
-    "look", "seek", "look_through", "reset_view", "measure", "track", "compare", "comparison",
-    "cancel_comparison", "paint", "compared_frame", "both_views", "export", "revoke",
+    "describe", "start", "go_on", "stop", "clear", "delete", "progress", "follow", "frame",
+    "picture", "look", "seek", "look_through", "reset_view", "measure", "track", "compare",
+    "comparison", "cancel_comparison", "paint", "compared_frame", "both_views", "export", "revoke",
 }  # fmt: skip
 
 
@@ -173,8 +173,12 @@ def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
     for progress in client.submit(token=token, api_name="/follow"):
         if progress["frames_done"] > stopped["frames_done"]:
             break
-    cleared = client.predict(token, api_name="/clear")
-    assert cleared["state"] == "empty" and cleared["frames_done"] == 0
+    client.predict(token, api_name="/clear")  # it has left memory, and comes back by its token
+    kept = client.predict(token, api_name="/progress")
+    assert kept["state"] == "stopped" and kept["frames_done"] > stopped["frames_done"]
+    client.predict(token, api_name="/delete")
+    with pytest.raises(AppError, match=r"not here|no such session"):
+        client.predict(token, api_name="/progress")
 
 
 def test_a_camera_is_waited_for(client: Client, site) -> None:
