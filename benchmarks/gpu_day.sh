@@ -23,7 +23,7 @@ if [ "$call" = 1 ]; then
     --json "$run/compiled.json" || echo "compiling failed: the plan does without"
   $python -m benchmarks.plan_training "$run" --seconds "$planned" >"$run/plan" ||
     echo "--scale 16 --total 8000 --lr 6e-4 --relative 3" >"$run/plan"
-  cp "$run"/*.json "$run/plan" "$out"
+  tar -cf "$out/figures.tar" -C "$run" gpu.json plain.json compiled.json plan  # at most eight files
 fi
 cat "$run/plan"
 left=$((seconds - $(date +%s) + begun))

@@ -22,11 +22,13 @@ from svggt.train.slices import read_network
 from svggt.train.source import SHAPES, rendered, scaled
 from svggt.train.trainer import Trainer
 
+_WARM = 3  # cycles
+
 
 def measure(
     scale: int, changes: dict[str, Any], cycles: int, device: torch.device
 ) -> dict[str, float]:
-    """Means over whole cycles, after one of warm-up."""
+    """Means over whole cycles, after those of warm-up."""
     shapes = scaled(SHAPES, scale)
     options = replace(WAYS["mixed"], **changes)
     trainer = Trainer(read_network(EMBEDDED, device), options, rendered(shapes, 0, device))
@@ -45,7 +47,7 @@ def measure(
         rendering += wait() - begun
         return batch
 
-    for _ in shapes:
+    for _ in range(_WARM * len(shapes)):  # kernels of every size are chosen
         trainer.take_step()
     started = wait()
     for _ in range(cycles * len(shapes)):

@@ -43,7 +43,7 @@ class Format:
 
 
 _MOST_WAITING = 8
-_CHANGED = "The run went on or was cleared meanwhile. Prepare the file once more."
+_CHANGED = "The run went on or was deleted meanwhile. Prepare the file once more."
 
 FormatName = Literal["glb", "ply", "colmap", "npz", "tum", "depth", "viser", "html", "comparison"]
 
@@ -75,7 +75,7 @@ def make_export(
         on_frame: told how many frames were read; may raise to end it.
 
     Raises:
-        BadInput: there is no such format, or no frame; or the run ended or was cleared meanwhile.
+        BadInput: there is no such format, or no frame; or the run ended or was deleted meanwhile.
     """
     if format_name not in FORMATS or cameras not in ("refined", "head"):
         raise BadInput(f"There is no such export. Choose one of {', '.join(FORMATS)}.")

@@ -128,7 +128,7 @@ def report(address: str, name: str, download_address: str, size: int) -> str:
 def kept_until(seconds: float) -> str:
     """When a scene goes, seconds since 1970."""
     when = datetime.fromtimestamp(seconds, UTC)
-    return f"<p>Kept until {when:%-d %B %Y, %H:%M} UTC; Clear removes the scene at once.</p>"
+    return f"<p>Kept until {when:%-d %B %Y, %H:%M} UTC.</p>"
 
 
 def retention(rows: dict[str, str], warning: str) -> str:

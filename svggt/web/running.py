@@ -37,7 +37,7 @@ _CLEARED = (
 )
 _GONE = (
     "The scene of this address is not here any more: its time is over, its link was revoked, or "
-    "it was cleared. Press Start for a new one."
+    "it was deleted. Press Start for a new one."
 )
 
 

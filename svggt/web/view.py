@@ -194,7 +194,7 @@ class ViewEvents:
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Changes nothing where a frame went meanwhile: the scene was cleared, or its session ended."""
+    """Changes nothing where a frame went meanwhile: its scene was deleted, or its session ended."""
 
     @wraps(handler)  # Gradio reads the signature
     def handle(*args: Any, **named: Any) -> Any:
