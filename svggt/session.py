@@ -52,6 +52,7 @@ class Session:
     Attributes:
         scene: its viser server.
         camera: whose pictures the run takes; None if it takes files.
+        dismissed: its owner has left it, and wants to hear of it no more.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Session:
         self.address, self.tokens, self.recording = address, tokens, recording
         self.scene = Scene(recording.frames)
         self.camera: Camera | None = None
+        self.dismissed = False
         self.opened = self.touched = time.monotonic()
         self._worker, self._has_room = worker, has_room
         self._stop = threading.Event()

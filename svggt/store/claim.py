@@ -29,7 +29,7 @@ _GONE = "gone"  # a deletion has begun: it ends at the next start, if the proces
 _FOLDERS = {"frames", "source", "source.part", "exports", "beside"}
 _OURS = re.compile(
     r"(beside/)?("
-    r"gone|(run\.json|tokens\.json|cameras\.jsonl)(\.part)?|[0-9a-f]{8}[\w.-]*\.part"
+    r"gone|(run\.json|tokens\.json|comparison\.json|cameras\.jsonl)(\.part)?|[0-9a-f]{8}[\w.-]*\.part"
     r"|frames/\d{6}\.npz(\.part)?|source(\.part)?/\d{6}(\.\w+)?|exports/(scene|comparison)[\w.-]*"
     r")"
 )
@@ -83,7 +83,8 @@ def check(folder: Path) -> None:
         return
     for path in sorted(folder.iterdir()):
         is_lock = path.name == LOCK and path.is_file() and not path.stat().st_size
-        stranger = None if is_lock else path
+        is_begun = path.name == f"{MARKER}.part"  # by a server that was killed
+        stranger = None if is_lock or is_begun else path
         if is_recording(path):
             stranger = next(strangers_in(path), None)
         if stranger is not None:

@@ -83,6 +83,13 @@ class Beginner:
             self._sessions.close(last.token)
         return session
 
+    def leave(self, token: str | None) -> None:
+        """Takes a scene out of memory whose owner is done with it; unknown ones are no matter."""
+        session = self._sessions.get(token)
+        if session is not None:
+            session.dismissed = True
+            self._sessions.close(session.token)
+
     def delete(self, token: str | None) -> None:
         """Ends a session and deletes its scene, its clip and the files that were sent for it.
 
@@ -93,8 +100,10 @@ class Beginner:
         if recording is None:
             raise BadInput("This scene is not here any more: there is nothing to delete.")
         about = recording.about
+        self.leave(token)
         self._sessions.remove(token or "")
-        self._uploads.discard(about.sent if about is not None else ())
+        if about is not None:
+            self._uploads.discard(about.sent, about.began)
 
     def go_on(self, token: str | None) -> Session:
         """Takes the run of a session up again; see `Session.go_on`.

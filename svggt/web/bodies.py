@@ -62,6 +62,8 @@ class BodyScan:
         self._size += len(chunk)
         if self._size > limits.size:
             raise TooCostly(f"at most {limits.size / 1e6:.1f} MB")
+        if b"\0" in chunk:  # UTF-16 and 32, whose marks are others; UTF-8 of JSON holds none
+            raise TooCostly("only text in UTF-8 is read")
         text, at = self._rest + chunk, 0
         self._rest = b""
         while at < len(text):

@@ -17,7 +17,8 @@ from fastapi import APIRouter, HTTPException, Response, WebSocket, WebSocketDisc
 
 from svggt.live import MAX_BYTES
 from svggt.session import Session
-from svggt.web.proxy import VIEWER_CSP, same_origin
+from svggt.web.hosts import same_origin
+from svggt.web.proxy import VIEWER_CSP
 
 _PAGE = Path(__file__).with_name("capture.html").read_text("utf-8")
 _HEAD = struct.Struct("<I")  # before each picture: how many were not sent
@@ -54,7 +55,7 @@ def capture_routes(find: Find, allowed_origins: frozenset[str]) -> APIRouter:
         session = find(token)
         waits = session is not None and session.camera is not None and not session.camera.ended
         await browser.accept()  # only an accepted socket can say why it closes
-        if not waits or not same_origin(browser, allowed_origins):
+        if not waits or not same_origin(browser.headers, allowed_origins):
             await browser.close(_REFUSED)
             return
         assert session is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_FORWARDED = b"x-forwarded-host"
+_NO_HOST = re.compile(r"[@/?#\\\s]")
 _DROPPED = b"x-gradio-server"  # by which anybody could tell Gradio where the page lies
 
 
@@ -35,21 +36,16 @@ class HostMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self._is_ours(host):
-            sentence = (
-                f"This server does not answer as “{_name(host)}”: start it with --allowed-hosts"
-            )
-            await _refuse(scope, receive, send, f"{sentence} {_name(host) or 'NAME'}.", 400)
+        strange = [host for host in hosts_of(headers) if not self._is_ours(host)]
+        if strange:
+            name = _name(strange[0])
+            sentence = f"This server does not answer as “{name}”: start it with --allowed-hosts"
+            await _refuse(scope, receive, send, f"{sentence} {name or 'NAME'}.", 400)
             return
-        if not self._may_send(scope, headers, host):
+        if not self._may_send(scope, headers):
             await _refuse(scope, receive, send, "Another site's page may not send this.", 403)
             return
-        kept = [
-            (name, value)
-            for name, value in scope["headers"]
-            if name != _DROPPED and (name != _FORWARDED or self._is_ours(value.decode("latin-1")))
-        ]
+        kept = [(name, value) for name, value in scope["headers"] if name != _DROPPED]
         await self._app({**scope, "headers": kept}, receive, send)
 
     def _is_ours(self, host: str) -> bool:
@@ -62,22 +58,39 @@ class HostMiddleware:
             return False
         return True
 
-    def _may_send(self, scope: Scope, headers: Headers, host: str) -> bool:
+    def _may_send(self, scope: Scope, headers: Headers) -> bool:
         """Whether a request that changes something comes from our page, or from no page at all.
 
-        Sockets look at their origin themselves (`svggt.web.proxy.same_origin`).
+        Sockets look at their origin themselves.
         """
         if scope["type"] != "http" or scope["method"] in _SAFE:
             return True
-        origin = headers.get("origin")
-        if origin is None or origin in self._origins:
-            return True
-        names = (host, headers.get("x-forwarded-host"))
-        return urlsplit(origin).netloc in names
+        return same_origin(headers, self._origins)
+
+
+def hosts_of(headers: Headers) -> list[str]:
+    """By which a browser reached us: as our proxy says, where there is one, and as we see it."""
+    forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip()
+    return [forwarded] * bool(forwarded) + [headers.get("host", "")]
+
+
+def same_origin(headers: Headers, allowed: frozenset[str]) -> bool:
+    """Whether a request comes from this page, from an allowed one, or from no page at all."""
+    origin = headers.get("origin")
+    if origin is None or origin in allowed:
+        return True
+    return _place(urlsplit(origin).netloc) in map(_place, hosts_of(headers))
+
+
+def _place(host: str) -> str:
+    """In small letters, without the port that a browser leaves out."""
+    return host.lower().removesuffix(":80").removesuffix(":443")
 
 
 def _name(host: str) -> str:
-    """Without its port and brackets."""
+    """Without its port and brackets; empty for what is no host."""
+    if _NO_HOST.search(host):
+        return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:

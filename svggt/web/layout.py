@@ -25,6 +25,10 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 FOLLOW = "follow the camera"
 PARTS = ("far points", "trajectory", "frustums", FOLLOW)
+CAMERA = (
+    "<p>Press Start, then allow the camera. Move slowly; a frame is taken when the picture has "
+    "moved. Your phone can be the camera too.</p>"
+)
 MEASURE, TRACK = "measures", "is followed"
 PLAY_SECONDS = 0.1  # between two steps of the timeline
 
@@ -240,11 +244,7 @@ def _lay_out_source(limits: InputLimits) -> Source:
             )
             take_as_uploaded(files)
         with gr.Tab("Camera") as live:
-            camera = gr.HTML(
-                "<p>Press Start, then allow the camera. Move slowly; a frame is taken when the "
-                "picture has moved. Your phone can be the camera too.</p>",
-                elem_id="camera",
-            )
+            camera = gr.HTML(CAMERA, elem_id="camera")
     tabs = {"example": examples, "upload": upload, "camera": live}
     return Source(gr.State("example"), gr.State(0), pictures, files, camera, tabs)
 

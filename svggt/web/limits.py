@@ -102,7 +102,7 @@ class LimitMiddleware:
             try:
                 scan.feed(chunk)
             except TooCostly as error:
-                await _refuse(scope, receive, send, f"Too large: {error}.", 413)
+                await _refuse(scope, receive, send, f"This cannot be taken: {error}.", 413)
                 return
             body += chunk
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]

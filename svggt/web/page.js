@@ -44,11 +44,20 @@ window.svggt = (() => {
       if (query.toString() !== new URLSearchParams(location.search).toString()) show(query);
       document.body.classList.toggle("reader", Boolean(reader && !owner));
     },
-    // The keys, if deleting was meant; a scene cannot be brought back.
+    // The keys, once Delete was pressed twice: a frame of a Space may open no dialog.
     confirmed(keys, example) {
-      const owner = keys.split(" ")[1];
-      const meant = owner && window.confirm("Delete this scene and its clip? Its links will open nothing.");
-      return [meant ? keys : "", example];
+      const button = document.querySelector("#delete"), owner = keys.split(" ")[1];
+      if (!owner) return ["", example];
+      if (button.dataset.sure) {
+        button.calm();
+        return [keys, example];
+      }
+      const text = button.textContent;
+      button.dataset.sure = "1";
+      button.textContent = "Press again to delete: its links will open nothing";
+      button.calm = () => { delete button.dataset.sure; button.textContent = text; };
+      setTimeout(() => button.dataset.sure && button.calm(), 6000);
+      return ["", example];
     },
     async copy(keys) {
       const [reader, owner] = keys.split(" ");

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import websockets
@@ -24,6 +23,7 @@ from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebS
 from websockets.typing import Subprotocol
 
 from svggt.scene import LOOKS_ON
+from svggt.web.hosts import same_origin
 
 VIEWER_CSP = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: data:; "
@@ -105,7 +105,7 @@ def viewer_routes(lookup: Lookup, allowed_origins: frozenset[str]) -> APIRouter:
     @router.websocket("/viser/{token}/")
     async def socket(token: str, browser: WebSocket) -> None:
         viewing = lookup(token)
-        if viewing is None or not same_origin(browser, allowed_origins):
+        if viewing is None or not same_origin(browser.headers, allowed_origins):
             await browser.close(1008)
             return
         if open_sockets[token] >= MAX_SOCKETS:
@@ -147,14 +147,6 @@ def viewer_page(style: str) -> Response:
 def _client(style: str) -> bytes:
     html = resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
     return html.replace("<head>", f"<head>{_FOLLOW_SCHEME}{style}", 1).encode()
-
-
-def same_origin(browser: WebSocket, allowed: frozenset[str]) -> bool:
-    """Whether the socket was opened by this page, by an allowed one, or by no page at all."""
-    origin = browser.headers.get("origin")
-    if origin is None or origin in allowed:
-        return True
-    return urlsplit(origin).netloc == browser.headers.get("host")
 
 
 async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bool]) -> None:

@@ -169,16 +169,22 @@ class RunEvents:
     async def _watch(self, token: str, owns: bool) -> AsyncIterator[Changes]:
         """Follows a run until it ends, or its session does."""
         version, role = -1, cast(Role, "owner" if owns else "reader")
+        last: Session | None = None
         while (session := self._sessions.get(token, role)) is not None:
-            progress = session.progress
+            last, progress = session, session.progress
             if progress.version != version:
                 version = progress.version
                 watcher = self._watcher(session, owns)
                 # In a thread: it encodes pictures.
-                yield await asyncio.to_thread(watched, self._c, watcher, progress)
+                changes = await asyncio.to_thread(watched, self._c, watcher, progress)
+                if owns and session.dismissed:
+                    return
+                yield changes
             if progress.state != "running" and not session.leaves:
                 return
             await asyncio.sleep(_WATCH_SECONDS)
+        if owns and last is not None and last.dismissed:
+            return
         if not owns:  # its owner went on to another scene: this one is on disk, and replays
             try:
                 session = await asyncio.to_thread(self._sessions.find, token, role)
@@ -198,7 +204,7 @@ class RunEvents:
     def _clear(self, token: str | None, example: int) -> Changes:
         """Leaves a scene, which stays at its link; the page is as it was before any."""
         kept = self._sessions.recording(token, "owner")
-        self._sessions.close(token or "")
+        self._beginner.leave(token)
         message = _CLEARED if kept is not None and kept.has_run else ""
         return emptied(self._c, EXAMPLES[example], message)
 

@@ -114,7 +114,7 @@ class OpenPaths:
     _OPEN = re.compile(
         r"/|/config|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
         r"|/gradio_api/("
-        r"info|upload|upload_progress|cancel|reset|startup-events|theme\.css|queue/(join|data)"
+        r"info|app_id|upload|upload_progress|cancel|reset|startup-events|theme\.css|queue/(join|data)"
         r"|(run|api)/[^/]+|call/(v2/)?[^/]+(/[^/]+)?|heartbeat/[^/]+|file=.+"
         r")"
     )

@@ -96,6 +96,7 @@ def emptied(c: Controls, example: Example, message: str) -> Changes:
         c.view.frame: layout.replay_of(example),
         c.view.why: f"<p>{layout.replay_title(example)}.</p>",
         c.view.closer: None,
+        c.source.camera: layout.CAMERA,
     }
 
 

@@ -65,10 +65,17 @@ class UploadFolder:
         path.touch()  # a run may need it as long as an upload waits
         return path
 
-    def discard(self, paths: Iterable[Path]) -> None:
-        """Deletes files that were sent to this page; others are left alone."""
+    def discard(self, paths: Iterable[Path], began: float) -> None:
+        """Deletes files that were sent to this page; others are left alone.
+
+        Args:
+            paths: of the files.
+            began: when the run began that took them, seconds since 1970: a file that was sent or
+                taken again since (Gradio keeps one of the same content) is somebody's still.
+        """
         for path in paths:
-            if path.resolve().is_relative_to(self._folder):
+            ours = path.resolve().is_relative_to(self._folder) and path.is_file()
+            if ours and path.stat().st_mtime <= began:
                 path.unlink(missing_ok=True)
 
 

@@ -139,11 +139,12 @@ def test_delete_means_it_once_it_was_meant(arrive, site: Site, size) -> None:
     owner.run(3)
     sent, folder = address_of(owner), only_session(site).recording.folder
     owner.page.click("#share > button")
-    owner.page.once("dialog", lambda dialog: dialog.dismiss())
     owner.page.click("#delete")
-    owner.page.wait_for_timeout(1000)
+    owner.page.wait_for_selector("text=Press again to delete")
+    owner.page.wait_for_selector("text=Delete this scene and its clip now")  # it was not meant
     assert folder.exists() and "Finished" in owner.status()
-    owner.page.once("dialog", lambda dialog: dialog.accept())
+    owner.page.click("#delete")
+    owner.page.wait_for_timeout(500)
     owner.page.click("#delete")
     owner.page.wait_for_selector("text=Deleted: scene, clip and links are no more.")
     assert not folder.exists() and view_of(owner).startswith("/replay/")

@@ -64,8 +64,14 @@ def test_a_scan_counts_what_json_holds_however_it_is_cut(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[" * 17, b"[" + b"1," * 8_000, b'{"data": [' + b"[]," * 4_000, b'"' + b"a" * 2_000_000],
-    ids=["nested", "flat", "many lists", "long"],
+    [
+        b"[" * 17,
+        b"[" + b"1," * 8_000,
+        b'{"data": [' + b"[]," * 4_000,
+        b'"' + b"a" * 2_000_000,
+        '["∀",[],[]]'.encode("utf-16"),
+    ],
+    ids=["nested", "flat", "many lists", "long", "another encoding"],
 )
 def test_what_would_cost_a_parser_is_refused(body: bytes) -> None:
     with pytest.raises(TooCostly):

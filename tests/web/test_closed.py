@@ -13,7 +13,6 @@ CLOSED = (
     "/gradio_api/openapi.json",
     "/gradio_api/runs",
     "/gradio_api/run-history",
-    "/gradio_api/app_id",
     "/gradio_api/token",
     "/gradio_api/queue/status",
     "/gradio_api/dev/reload",
@@ -50,6 +49,29 @@ def test_a_forged_host_is_told_or_not_believed(site, header: str) -> None:
     assert "evil.example" not in answer.text or answer.status_code == 400
     if header == "host":
         assert answer.status_code == 400 and "--allowed-hosts evil.example" in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.com@1.2.3.4", "1.2.3.4/evil.com", "1.2.3.4#.evil"])
+def test_what_only_looks_like_an_address_is_told(site, host: str) -> None:
+    for header in ("host", "x-forwarded-host"):
+        assert httpx.get(f"{site[0]}/config", headers={header: host}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin"),
+    [
+        ({"host": "192.0.2.1:443"}, "https://192.0.2.1"),
+        ({"host": "LOCALHOST"}, "http://localhost"),
+        ({"x-forwarded-host": "192.0.2.1, 10.1.2.3"}, "https://192.0.2.1"),
+    ],
+)
+def test_a_page_behind_a_proxy_may_send(site, headers: dict, origin: str) -> None:
+    answer = httpx.post(
+        f"{site[0]}/gradio_api/upload",
+        files={"files": ("a.png", b"x")},
+        headers=headers | {"origin": origin},
+    )
+    assert answer.status_code == 200
 
 
 def test_gradio_believes_no_header_about_where_it_lies(site) -> None:
