@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from svggt.web.limits import refuse
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _NO_HOST = re.compile(r"[@/?#\\\s]")
@@ -40,10 +41,10 @@ class HostMiddleware:
         if strange:
             name = _name(strange[0])
             sentence = f"This server does not answer as “{name}”: start it with --allowed-hosts"
-            await _refuse(scope, receive, send, f"{sentence} {name or 'NAME'}.", 400)
+            await refuse(scope, receive, send, f"{sentence} {name or 'NAME'}.", 400)
             return
         if not self._may_send(scope, headers):
-            await _refuse(scope, receive, send, "Another site's page may not send this.", 403)
+            await refuse(scope, receive, send, "Another site's page may not send this.", 403)
             return
         kept = [(name, value) for name, value in scope["headers"] if name != _DROPPED]
         await self._app({**scope, "headers": kept}, receive, send)
@@ -95,10 +96,3 @@ def _name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, sentence: str, code: int) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    await PlainTextResponse(sentence, code)(scope, receive, send)

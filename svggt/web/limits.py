@@ -61,7 +61,7 @@ class LimitMiddleware:
         # uvicorn has already read X-Forwarded-For where it trusts it.
         client = scope.get("client") or ("", 0)
         if not self._allowed(network_of(client[0])):
-            await _refuse(scope, receive, send, "Too many requests: wait a moment.", 429)
+            await refuse(scope, receive, send, "Too many requests: wait a moment.", 429)
             return
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
@@ -70,7 +70,7 @@ class LimitMiddleware:
         size = self._limits.upload_bytes + _FORM_BYTES if is_upload else self._limits.body.size
         promised = dict(scope["headers"]).get(b"content-length", b"0")
         if not promised.isdigit() or int(promised) > size:
-            await _refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
+            await refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
         elif is_upload:
             await self._take_upload(scope, receive, send, size)
         else:
@@ -80,7 +80,7 @@ class LimitMiddleware:
         """Lets the app read an upload as it comes; a too large one ends as if it broke off."""
         if not await asyncio.to_thread(self._has_room):
             sentence = "The disk set aside for uploads is full: try again in an hour."
-            await _refuse(scope, receive, send, sentence, 507)
+            await refuse(scope, receive, send, sentence, 507)
             return
         counting = _Counting(receive, send, size)
         try:
@@ -89,7 +89,7 @@ class LimitMiddleware:
             if not counting.exceeded:
                 raise
         if counting.exceeded:
-            await _refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
+            await refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
 
     async def _take_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads and counts a whole body, then hands it on in one piece."""
@@ -102,7 +102,7 @@ class LimitMiddleware:
             try:
                 scan.feed(chunk)
             except TooCostly as error:
-                await _refuse(scope, receive, send, f"This cannot be taken: {error}.", 413)
+                await refuse(scope, receive, send, f"This cannot be taken: {error}.", 413)
                 return
             body += chunk
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
@@ -165,8 +165,9 @@ class _Counting:
             await self._send(message)
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, sentence: str, code: int) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send, sentence: str, code: int) -> None:
+    """Answers with a sentence, or closes a socket: for good, or until there is less to do."""
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013})
+        await send({"type": "websocket.close", "code": 1008 if code in (400, 403) else 1013})
         return
     await PlainTextResponse(sentence, code)(scope, receive, send)
