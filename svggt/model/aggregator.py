@@ -99,6 +99,7 @@ class Aggregator(nn.Module):
 
 
 @lru_cache(maxsize=8)  # brought to a device once: a copy from the host would wait for it
+@torch.inference_mode(False)  # kept: a later training step must be able to use it
 def _image_statistics(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Mean and deviation (3, 1, 1) of ImageNet's pictures."""
     mean = torch.tensor([0.485, 0.456, 0.406], device=device, dtype=dtype).view(3, 1, 1)

@@ -187,6 +187,7 @@ def _add_uv(x: Tensor, picture: tuple[int, int], weight: float = 0.1) -> Tensor:
 
 
 @lru_cache(maxsize=128)  # small, and the same for every frame of a size
+@torch.inference_mode(False)  # kept: a later training step must be able to use it
 def _axis_embedding(
     count: int, half: float, channels: int, weight: float, device: torch.device, dtype: torch.dtype
 ) -> Tensor:

@@ -100,7 +100,10 @@ def window_of(
     tied = np.isin(seen, ids)
     keyframe, landmark = which[tied], np.searchsorted(ids, seen[tied])
     anchor, distance = landmarks.anchors[rows] - begin, landmarks.distances[rows].copy()
-    sigma = np.full(len(ids), distance_sigma)
+    held = max(1, free_from)
+    # With little baseline a world turned inside out (near and far exchanged, a turn for a shift)
+    # fits the pictures nearly as well; only the model's depth tells it from the true one.
+    sigma = np.full(len(ids), distance_sigma if held > 1 else min(distance_sigma, options.begun))
     # The first keyframe of some has left: what it taught stays as a prior.
     left = anchor < 0
     anchor[left] = _earliest(len(ids), landmark, keyframe)[left]
@@ -113,7 +116,7 @@ def window_of(
         first_keyframe=begin,
         ids=ids,
         world_from_cam=poses,
-        held=max(1, free_from),
+        held=held,
         focal=camera.focal,
         focal_prior=focal_prior[0],
         focal_sigma=focal_prior[1] if turned > options.turned else 0.0,

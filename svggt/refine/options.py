@@ -15,6 +15,7 @@ class RefineOptions:
         held: and older ones, fixed, that hold them in place.
         distance_trust: the depth prior's sigma, in spreads of the model's depth about the
             landmarks: errors inside one map are alike, so it must be weaker than they look.
+        begun: the most that this sigma may be until more than one pose is held.
         carry: of a landmark whose first keyframe has left: triangulation's spreads.
         focal_trust: the focal length prior's sigma, in spreads of the camera head's values.
         radial_sigma: of the distortion's prior, which is none.
@@ -39,6 +40,7 @@ class RefineOptions:
     window: int = 10
     held: int = 4
     distance_trust: float = 20.0
+    begun: float = 0.6
     carry: float = 3.0
     focal_trust: float = 3.0
     radial_sigma: float = 0.05

@@ -99,7 +99,7 @@ def solve(problem: WindowProblem, iterations: int = 8) -> WindowSolution:
 
     A focal length far from its prior is an artefact (of what moves, say): then the window is
     adjusted with the calibration held. Where one pose alone is held the pictures say nothing of
-    scale, and it stays as it was.
+    scale: it stays as it was, and of the depth priors only the proportions count.
 
     Raises:
         RuntimeError: the graph is singular; the caller keeps what it had.
@@ -118,13 +118,33 @@ def _in_scale(solution: WindowSolution) -> WindowSolution:
     them little.
     """
     problem, poses = solution.problem, solution.world_from_cam
-    now = np.linalg.norm(solution.points - poses[problem.anchor, :, 3], axis=1)
-    before = np.linalg.norm(problem.points - problem.world_from_cam[problem.anchor, :, 3], axis=1)
-    scale = float(np.exp(np.median(np.log((before + 1e-12) / (now + 1e-12)))))
+    now = _ranges(solution.points, poses, problem.anchor)
+    scale = _median_ratio(_ranges(problem.points, problem.world_from_cam, problem.anchor), now)
     held, grown = poses[0, :, 3], poses.copy()
     grown[:, :, 3] = held + scale * (poses[:, :, 3] - held)
     points = held + scale * (solution.points - held)
     return dataclasses.replace(solution, world_from_cam=grown, points=points)
+
+
+def _prior_distances(problem: WindowProblem) -> Array:
+    """(M,) what the depth priors say; in the world's scale where that is free.
+
+    Priors of another scale would draw the world along until an iteration leads through its
+    cameras, and ends in a world behind them.
+    """
+    if problem.held > 1:
+        return problem.distance
+    now = _ranges(problem.points, problem.world_from_cam, problem.anchor)
+    return problem.distance * _median_ratio(now, problem.distance)
+
+
+def _ranges(points: Array, poses: Array, anchor: Indices) -> Array:
+    """(M,) from each landmark to the camera that saw it first."""
+    return np.linalg.norm(points - poses[anchor, :, 3], axis=1)
+
+
+def _median_ratio(a: Array, b: Array) -> float:
+    return float(np.exp(np.median(np.log((a + 1e-12) / (b + 1e-12)))))
 
 
 def _solve(problem: WindowProblem, iterations: int) -> WindowSolution:
@@ -155,9 +175,10 @@ def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
     ):
         graph.add(gtsam.GeneralSFMFactor2Cal3Bundler(at, pixel, X(keyframe), L(landmark), K(0)))
     robust = gtsam.noiseModel.mEstimator.Huber.Create(1.0)
-    sigmas = problem.distance_sigma * problem.distance
+    distances = _prior_distances(problem)
+    sigmas = problem.distance_sigma * distances
     for landmark, (anchor, distance, sigma) in enumerate(
-        zip(problem.anchor.tolist(), problem.distance.tolist(), sigmas.tolist(), strict=True)
+        zip(problem.anchor.tolist(), distances.tolist(), sigmas.tolist(), strict=True)
     ):
         noise = gtsam.noiseModel.Robust.Create(robust, gtsam.noiseModel.Isotropic.Sigma(1, sigma))
         graph.add(gtsam.RangeFactor3D(X(anchor), L(landmark), distance, noise))

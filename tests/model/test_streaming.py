@@ -11,6 +11,7 @@ from svggt.experiments.parity import (
     stream_clip,
     streaming_errors,
 )
+from svggt.model import aggregator
 from svggt.model.chunks import Chunks
 from svggt.model.memory import Memory
 from svggt.model.network import VGGT
@@ -162,3 +163,14 @@ def test_a_pass_can_be_ended_between_two_chunks(parity: Fixture) -> None:
 
     with torch.no_grad(), pytest.raises(KeyboardInterrupt):
         parity.network()(parity.images, causal=False, chunks=Chunks(1, end))
+
+
+def test_what_a_stream_leaves_behind_is_fit_for_training(parity: Fixture) -> None:
+    """The network keeps constants; a stream makes them without autograd. Pictures learn too."""
+    size = (42, 70)  # that no other test has
+    aggregator._image_statistics.cache_clear()
+    with torch.inference_mode():
+        stream_clip(parity.network(), clip(2, 1, size, torch.float32), full())
+    images = clip(2, 1, size, torch.float32).requires_grad_(True)
+    parity.network().requires_grad_(True)(images, causal=True).depth.sum().backward()
+    assert images.grad is not None and images.grad.isfinite().all()

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
+from svggt.refine.camera import Camera
 from svggt.refine.solver import InlineSolver, ProcessSolver, SolverProcess, WaitingSolver
 from svggt.refine.window import WindowProblem, WindowSolution, solve
 
@@ -66,16 +67,52 @@ def test_a_disturbed_window_is_put_right() -> None:
     assert abs(solution.focal - 400) < 2 and np.median(solution.errors) < 0.05
 
 
-def test_a_window_keeps_its_scale_where_nothing_tells_it() -> None:
-    """One pose alone is held, and the depth prior is weak and far too small."""
-    asked = problem()
-    tiny = dataclasses.replace(
-        asked, distance=asked.distance / 100, distance_sigma=np.full(60, 2.0)
+def road() -> WindowProblem:
+    """Ten keyframes driven straight on; far points are said to be near, as models say."""
+    rng = np.random.default_rng(0)
+    camera = Camera(400.0, np.array([240.0, 135.0]), 0.0)
+    pixels, depth = rng.uniform((10, 10), (470, 260), (300, 2)), np.geomspace(8, 400, 300)
+    points = camera.lift(pixels, rng.permutation(depth), np.eye(3, 4))
+    poses = np.tile(np.eye(3, 4), (10, 1, 1))
+    poses[:, 2, 3] = 0.8 * np.arange(10)
+    seen, ahead = zip(*(camera.project(points, pose) for pose in poses), strict=True)
+    inside = (np.stack(seen) > 0).all(2) & (np.stack(seen) < (480, 270)).all(2)
+    keyframe, landmark = np.nonzero(inside & (np.stack(ahead) > 0))
+    poses[1:, :, 3] += rng.normal(0, 0.05, (9, 3))
+    ranges = np.linalg.norm(points, axis=1)
+    said = 4 * (ranges / 4) ** 0.6
+    return dataclasses.replace(
+        problem(),
+        ids=np.arange(300),
+        world_from_cam=poses,
+        focal_sigma=0.0,
+        centre=camera.centre,
+        points=points * (said / ranges)[:, None],
+        keyframe=keyframe,
+        landmark=landmark,
+        pixels=np.stack(seen)[keyframe, landmark] + rng.normal(0, 0.3, (len(keyframe), 2)),
+        anchor=np.zeros(300, int),
+        distance=said,
+        distance_sigma=np.full(300, 2.0),
     )
-    solution = solve(tiny)
-    ranges = np.linalg.norm(solution.points, axis=1) / np.linalg.norm(asked.points, axis=1)
-    assert abs(np.median(ranges) - 1) < 1e-6
-    assert np.allclose(solution.world_from_cam[:, 0, 3], [0, 0.3, 0.6, 0.9], atol=0.02)
+
+
+@pytest.mark.parametrize("asked", (problem(), road()), ids=("a room", "a road"))
+@pytest.mark.parametrize("size", (1e-4, 1e-2, 1.0, 1e2, 1e4))
+def test_scale_is_kept_whatever_the_depth_prior_says_of_it(
+    asked: WindowProblem, size: float
+) -> None:
+    """One pose alone is held, and the prior is weak: a world may neither shrink nor turn about."""
+    solution = solve(dataclasses.replace(asked, distance=size * asked.distance))
+    before = np.linalg.norm(asked.points, axis=1)
+    assert abs(np.median(np.linalg.norm(solution.points, axis=1) / before) - 1) < 1e-6
+    assert np.median(solution.errors) < 0.4  # pixels
+    way, true = (
+        w[-1, :, 3] / np.linalg.norm(w[-1, :, 3])
+        for w in (solution.world_from_cam, asked.world_from_cam)
+    )
+    assert way @ true > np.cos(np.radians(3))
+    assert np.allclose(solution.world_from_cam, solve(asked).world_from_cam, atol=1e-3)
 
 
 def test_a_process_answers_as_this_one_does(process: SolverProcess) -> None:
