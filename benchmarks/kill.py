@@ -1,7 +1,7 @@
-"""A run killed at any moment: what is on disk is whole, and goes on as if it never was killed.
+"""A run killed at any moment: what is on disk is whole, and resumes as if it never was killed.
 
 `python -m benchmarks.kill [--kills 50]` streams the office example by `python -m svggt run` and
-`go-on` in processes of their own, sends SIGKILL at random moments, and reads after each what is
+`resume` in processes of their own, sends SIGKILL at random moments, and reads after each what is
 there. A run that ends is compared with one that was left alone, and its exports are killed too.
 """
 
@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from svggt.media.examples import EXAMPLES
 from svggt.store.recording import Recording
-from svggt.web.gallery import EXAMPLES
 
 _SVGGT = (sys.executable, "-m", "svggt")
 _FRAMES = 10
-_KILLS_OF_ONE = 3  # each go-on rebuilds what was there: more would come no further
+_KILLS_OF_ONE = 3  # each resume rebuilds what was there: more would come no further
 _NONE: tuple[str, ...] = ("--export",)
 
 
@@ -136,7 +136,7 @@ def loop(kills: int, seed: int = 0) -> Found:
                     break
                 if about is None:  # killed before it began: its folder may hold half a clip
                     break
-                command = [*_SVGGT, "go-on", str(folder), *_NONE]
+                command = [*_SVGGT, "resume", str(folder), *_NONE]
     return found
 
 

@@ -11,7 +11,6 @@ import json
 import sys
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 from unittest.mock import patch
 
 import torch
@@ -19,13 +18,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from svggt.files import EMBEDDED_WEIGHTS
 from svggt.train.options import WAYS
-from svggt.train.slices import read_network
+from svggt.train.runs import read_network
 from svggt.train.source import SHAPES, Shape, rendered, scaled
 from svggt.train.synth import bundles, models
 from svggt.train.trainer import Trainer
-
-EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "embedded.safetensors"
 
 _NO_KERNEL = {  # beside views: memory, or facts about a tensor
     "aten.detach.default",
@@ -123,7 +121,9 @@ def count_step(trainer: Trainer) -> tuple[LaunchCounter, LaunchCounter]:
 def trainer_of(shape: Shape) -> Trainer:
     """The embedded weights, after a step: tables are made, and optimisers have their state."""
     cpu = torch.device("cpu")
-    trainer = Trainer(read_network(EMBEDDED, cpu), WAYS["mixed"], rendered((shape,), 0, cpu))
+    trainer = Trainer(
+        read_network(EMBEDDED_WEIGHTS, cpu), WAYS["mixed"], rendered((shape,), 0, cpu)
+    )
     trainer.take_step()
     return trainer
 

@@ -16,18 +16,18 @@ import numpy as np
 import rich
 import tyro
 
-from svggt.checkpoints import load_model
-from svggt.clips import open_clip
-from svggt.compare.background import Comparison
-from svggt.compare.state import Asked, Streamed
-from svggt.compare.ways import Mode, Way
-from svggt.devices import choose_device
-from svggt.frames import Frame, InputLimits
-from svggt.scene import Scene
+from svggt.compare.comparison import Comparison
+from svggt.compare.request import ComparisonRequest, ReferenceRun
+from svggt.compare.run_config import Mode, RunConfig
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.local_worker import LocalWorker
+from svggt.media.clips import open_clip
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import Frame, InputLimits
+from svggt.scene.scene import Scene
 from svggt.settings import StreamSettings
 from svggt.store.recording import Recording
-from svggt.web.gallery import EXAMPLES
-from svggt.workers import LocalWorker
 
 BOUND = 1.3
 _WARM = 8
@@ -35,7 +35,7 @@ _EVERY = 4
 
 
 def streamed(
-    worker: LocalWorker, way: Way, frames: list[Frame], gap_s: float, mode: Mode | None
+    worker: LocalWorker, way: RunConfig, frames: list[Frame], gap_s: float, mode: Mode | None
 ) -> tuple[np.ndarray, Comparison | None]:
     """Milliseconds of every step, waiting included, without the first few; and the comparison.
 
@@ -53,14 +53,14 @@ def streamed(
             Recording(Path(folder) / "a"),
             Scene(Recording(Path(folder) / "a").frames),
         )
-        a = Streamed(way, recording, scene, going, len(frames), lambda: True, None)
+        a = ReferenceRun(way, recording, scene, going, len(frames), lambda: True, None)
         for frame in frames:
             started = time.perf_counter()
             step = worker.step(stream_id, frame)
             seconds.append(time.perf_counter() - started)
             recording.add(frame, step.prediction, step.corrections)
             if mode is not None and comparison is None:
-                asked = Asked(Way(mode, way.settings, way.cameras), every=_EVERY)
+                asked = ComparisonRequest(RunConfig(mode, way.settings, way.cameras), every=_EVERY)
                 comparison = Comparison(worker, asked, a, Recording(Path(folder) / "b"))
             time.sleep(gap_s)
         worker.close(stream_id)
@@ -85,7 +85,7 @@ def main(
     loaded = load_model(model, choose_device())
     worker = LocalWorker()
     worker.add_model(loaded)
-    way = Way("streaming", StreamSettings(model=loaded.name, refine=True), "refined")
+    way = RunConfig("streaming", StreamSettings(model=loaded.name, refine=True), "refined")
     limits = InputLimits(max_frames=frames)
     clip = list(open_clip([EXAMPLES[0].clip], loaded.input_width, 10.0, limits).frames())
     alone, _ = streamed(worker, way, clip, gap_ms / 1000, mode=None)

@@ -23,14 +23,14 @@ import tyro
 import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
-from svggt.checkpoints import load_model
-from svggt.clips import open_clip
-from svggt.devices import choose_device
-from svggt.frames import InputLimits
-from svggt.sessions import SessionLimits, Sessions
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.local_worker import LocalWorker
+from svggt.media.clips import open_clip
+from svggt.media.frames import InputLimits
+from svggt.session.registry import SessionLimits, Sessions
 from svggt.settings import StreamSettings
 from svggt.store.store import Store
-from svggt.workers import LocalWorker
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def run_in(page: Page, address: str) -> Figures:
 def alone(sessions: Sessions, frames: int) -> float:
     """Seconds of the same run that nobody looks at."""
     model = next(iter(sessions.worker.models.values()))
-    from svggt.web.gallery import EXAMPLES
+    from svggt.media.examples import EXAMPLES
 
     example, session = EXAMPLES[0], sessions.open("benchmark")
     limits = InputLimits(max_frames=frames)

@@ -16,17 +16,17 @@ from dataclasses import dataclass, field
 
 import tyro
 
-from svggt.checkpoints import load_model
-from svggt.clips import open_clip
-from svggt.devices import choose_device
-from svggt.frames import Frame, InputLimits
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.stream import Stream
+from svggt.media.clips import open_clip
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import Frame, InputLimits
 from svggt.model.policies import window
 from svggt.prediction import FramePrediction
 from svggt.refine.refiner import Refiner
 from svggt.refine.snapshot import to_arrays
 from svggt.refine.solver import ProcessSolver, SolverProcess
-from svggt.stream import Stream
-from svggt.web.gallery import EXAMPLES
 
 _EVERY = 100  # frames between two looks at what is kept
 

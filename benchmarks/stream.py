@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from svggt.archive import FrameArchive
-from svggt.checkpoints import LoadedModel, load_model
-from svggt.clips import open_clip
-from svggt.devices import choose_device
-from svggt.frames import TRACKING_WIDTH, Frame, InputLimits
+from svggt.engine.checkpoints import LoadedModel, load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.stream import Stream
+from svggt.media.clips import open_clip
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import TRACKING_WIDTH, Frame, InputLimits
 from svggt.model.memory import CachePolicy
 from svggt.model.policies import full, window
 from svggt.prediction import FramePrediction
-from svggt.progress import Progress
-from svggt.scene import Scene
-from svggt.stream import Stream
-from svggt.web.gallery import EXAMPLES
+from svggt.scene.scene import Scene
+from svggt.session.progress import Progress
+from svggt.store.frame_archive import FrameArchive
 from svggt.web.panels import live
 
 

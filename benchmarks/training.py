@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.launches import EMBEDDED
+from svggt.files import EMBEDDED_WEIGHTS
 from svggt.train.options import WAYS
-from svggt.train.slices import read_network
+from svggt.train.runs import read_network
 from svggt.train.source import SHAPES, rendered, scaled
 from svggt.train.trainer import Trainer
 
@@ -31,7 +31,7 @@ def measure(
     """Means over whole cycles, after those of warm-up."""
     shapes = scaled(SHAPES, scale)
     options = replace(WAYS["mixed"], **changes)
-    trainer = Trainer(read_network(EMBEDDED, device), options, rendered(shapes, 0, device))
+    trainer = Trainer(read_network(EMBEDDED_WEIGHTS, device), options, rendered(shapes, 0, device))
     trainer.network.train()
     rendering, source = 0.0, trainer.source
 

@@ -32,7 +32,7 @@ def rotation_from_quaternion(xyzw: Array) -> Array:
 
 
 def decode_pose(pose_enc: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-    """A pose encoding to camera matrices (model.md, "Conventions").
+    """A pose encoding to camera matrices (docs/conventions.md).
 
     Args:
         pose_enc: (..., 9): translation of cam_from_world, quaternion x y z w, vertical and
@@ -73,7 +73,7 @@ def compose(a_from_b: Array, b_from_c: Array) -> Array:
 def unproject(depth: Array, intrinsics: Array) -> Array:
     """Points (H, W, 3) in the camera's frame of a z-depth map (H, W).
 
-    Integer pixel indices, no half pixel: x = (u - cx) z / fx (model.md, "Conventions").
+    Integer pixel indices, no half pixel: x = (u - cx) z / fx (docs/conventions.md).
     """
     height, width = depth.shape
     u, v = np.arange(width), np.arange(height)[:, None]

@@ -1,4 +1,4 @@
-"""Errors of depth maps and trajectories. Protocols: shared/evaluation.md, and each docstring."""
+"""Errors of depth maps and trajectories. Protocols: each docstring."""
 
 from __future__ import annotations
 

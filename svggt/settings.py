@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MemoryPolicy = Literal["window", "full"]
+"""Which frames a stream remembers: the first and the last ones, or all."""
+
 Storage = Literal["computed", "bfloat16", "int8"]
 """Of the cached tokens; see `svggt.model.storage`."""
 
@@ -24,7 +27,7 @@ class StreamSettings:
     """
 
     model: str
-    memory: Literal["full", "window"] = "window"
+    memory: MemoryPolicy = "window"
     window: int = 8
     storage: Storage = "computed"
     published_camera_memory: bool = False

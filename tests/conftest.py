@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,14 +16,14 @@ import torch
 import uvicorn
 from PIL import Image
 
-from svggt.checkpoints import LoadedModel, load_model
-from svggt.devices import choose_device
+from svggt.engine.background_load import BackgroundLoad
+from svggt.engine.checkpoints import LoadedModel, load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.local_worker import LocalWorker
 from svggt.experiments.parity import Fixture
-from svggt.frames import Fitter, Frame, InputLimits
-from svggt.loading import BackgroundLoad
-from svggt.sessions import SessionLimits, Sessions
+from svggt.media.frames import Fitter, Frame, InputLimits
+from svggt.session.registry import SessionLimits, Sessions
 from svggt.store.store import Store
-from svggt.workers import LocalWorker
 
 DATA = Path(__file__).parent / "data"
 os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="svggt-test-"))
@@ -63,6 +63,31 @@ def worker(tiny: LoadedModel) -> Iterator[LocalWorker]:
     local.add_model(tiny)
     yield local
     local.shutdown()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "store")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sessions(worker: LocalWorker, store: Store) -> Iterator[Sessions]:
+    made = Sessions(worker, SessionLimits(max_sessions=3, max_per_address=2), store)
+    yield made
+    made.shutdown()
+
+
+def wait_for(
+    condition: Callable[[], object], seconds: float = 20, said: Callable[[], object] = lambda: ""
+) -> None:
+    """Waits until something holds; longer where others use the cores too."""
+    began = time.monotonic()
+    while not condition():
+        stretch = max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
+        assert time.monotonic() - began < seconds * stretch, said()
+        time.sleep(0.01)
 
 
 def make_frames(count: int, height: int = 56, width: int = 84, seed: int = 0) -> list[Frame]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,15 +17,23 @@ import numpy as np
 import pytest
 from gradio_client import Client
 
-from svggt.checkpoints import ASSETS
+from svggt.files import ASSETS
 from svggt.store.recording import Recording
 
 
 @contextmanager
-def server(port: int, store: Path) -> Iterator[subprocess.Popen]:
+def server(
+    port: int, store: Path, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen]:
     """`python app.py`, killed at the end."""
     command = [sys.executable, "app.py", "--port", str(port), "--store", str(store)]
-    process = subprocess.Popen(command, cwd=ASSETS.parent, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ASSETS.parent,
+        env={**os.environ, **(environment or {})},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         yield process
     finally:
@@ -69,7 +79,7 @@ def test_a_killed_server_loses_no_frame(tmp_path: Path) -> None:
         assert len(text.splitlines()) == 4
         lost = client.predict(broken["reader_token"], api_name="/progress")
         assert lost["state"] == "interrupted" and 5 <= lost["frames_done"] < 12
-        client.predict(broken["token"], api_name="/go_on")
+        client.predict(broken["token"], api_name="/resume")
         *_, ended = client.submit(broken["token"], api_name="/follow")
         assert ended["state"] == "finished" and ended["frames_done"] == 12
     recordings = [Recording(path) for path in tmp_path.iterdir() if path.is_dir()]
@@ -83,3 +93,24 @@ def test_a_second_server_on_the_same_folder_is_told(tmp_path: Path) -> None:
         with server(free_port(), tmp_path) as second:
             _, said = second.communicate(timeout=60)
     assert "--store" in said and "Traceback" not in said and second.returncode == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", (signal.SIGTERM, signal.SIGINT), ids=("docker stop", "Ctrl-C"))
+def test_a_server_told_to_end_keeps_what_runs(tmp_path: Path, end: signal.Signals) -> None:
+    """Runs are kept as interrupted, files as sent are gone, and all that within ten seconds."""
+    store, temporary = tmp_path / "store", tmp_path / "tmp"
+    temporary.mkdir()
+    with server(port := free_port(), store, {"TMPDIR": str(temporary)}) as process:
+        client = client_of(port)
+        begun = client.predict(source="example", max_frames=60, api_name="/start")
+        for progress in client.submit(begun["token"], api_name="/follow"):
+            if progress["frames_done"] >= 3:
+                break
+        assert any(temporary.glob("svggt-*"))
+        process.send_signal(end)
+        process.wait(timeout=10)
+    (recording,) = (Recording(path) for path in store.iterdir() if path.is_dir())
+    assert recording.about is not None and recording.about.state == "interrupted"
+    assert 3 <= len(recording.frames) < 60
+    assert not any(temporary.glob("svggt-*"))

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt import geometry, metrics
+from svggt.data.truth import Truth
 from svggt.geometry import Similarity
-from svggt.scene.placing import Placing
-from svggt.shots import PosedFrame
-from svggt.truth import Truth
+from svggt.scene.frame_poses import FramePoses
+from svggt.store.posed_frames import PosedFrame
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ class Seen:
 
     Attributes:
         world_from_cam: (3, 4).
-        depth: (h, w) of every so manieth pixel, 0 where unknown.
+        depth: (h, w) of every n-th pixel, 0 where unknown.
         points: (h, w, 3) of the same, in the run's world; None if unknown.
     """
 
@@ -151,7 +151,7 @@ def pixel_points(shot: PosedFrame) -> Array:
     if shot.prediction.head_points is not None:  # the point head was run, and is what is drawn
         points = shot.prediction.head_points
         if correction is not None:
-            points = points * Placing.of(shot.prediction, None).corrected(correction)
+            points = points * FramePoses.of(shot.prediction, None).corrected(correction)
     elif correction is not None:
         points, _ = correction.lift(shot.prediction)
     return _in_world(points.astype(np.float64), shot.world_from_cam)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from svggt.compare.agreement import Agreement
-from svggt.compare.outcome import Outcome, Side
+from svggt.compare.result import ComparisonResult, RunResult
 
 NONE = "–"
 
@@ -25,7 +25,7 @@ class Row:
     values: tuple[str, ...]
 
 
-def costs(outcome: Outcome) -> list[Row]:
+def costs(outcome: ComparisonResult) -> list[Row]:
     """Time and memory of both."""
     titles = {
         "newest frame": lambda side: _ms(side.latencies[-1].seconds),
@@ -37,7 +37,7 @@ def costs(outcome: Outcome) -> list[Row]:
     return [Row(name, (of(outcome.a), of(outcome.b))) for name, of in titles.items()]
 
 
-def accuracies(outcome: Outcome) -> list[Row]:
+def accuracies(outcome: ComparisonResult) -> list[Row]:
     """Of both against the truth; empty where there is none."""
     a, b = outcome.a.accuracy, outcome.b.accuracy
     if a is None or b is None:
@@ -46,12 +46,12 @@ def accuracies(outcome: Outcome) -> list[Row]:
     return [Row(name, (one, other)) for (name, one), other in pairs]
 
 
-def agreements(outcome: Outcome) -> list[Row]:
+def agreements(outcome: ComparisonResult) -> list[Row]:
     """Of A with B."""
     return [Row(name, (value,)) for name, value in _said(outcome.agreement).items()]
 
 
-def sentence(outcome: Outcome) -> str:
+def sentence(outcome: ComparisonResult) -> str:
     """What is compared, and by which weights."""
     weights = (
         "Both run on one set of weights." if outcome.shares_weights else "Two sets of weights."
@@ -72,14 +72,14 @@ def _said(agreement: Agreement) -> dict[str, str]:
     }
 
 
-def _p95(side: Side) -> str:
+def _p95(side: RunResult) -> str:
     """Of frames that came one by one: passes over more and more frames have none."""
     if side.way.mode != "streaming":
         return NONE
     return _ms(float(np.percentile([each.seconds for each in side.latencies], 95)))
 
 
-def _total(side: Side) -> str:
+def _total(side: RunResult) -> str:
     count, total = len(side.latencies), f"{side.latencies[-1].total_s:.2f} s"
     if side.way.mode == "streaming":
         return f"{total}, {count} frames"

@@ -20,14 +20,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from svggt.checkpoints import ASSETS
-from svggt.clips import Clip
 from svggt.compare import figures
-from svggt.compare.outcome import Outcome, brings_together
-from svggt.compare.shown import INKS, Shown
+from svggt.compare.aligned_frames import INKS, AlignedFrames
+from svggt.compare.result import ComparisonResult, brings_together
+from svggt.compare.run_config import RunConfig
 from svggt.compare.views import Views
-from svggt.compare.ways import Way
-from svggt.shots import Shots
+from svggt.files import ASSETS
+from svggt.media.clips import Clip
+from svggt.store.posed_frames import PosedFrames
 
 _PACKAGES = ("torch", "numpy", "gtsam", "opencv-python-headless", "viser", "gradio")
 _ROOT = ASSETS.parent
@@ -39,7 +39,9 @@ _PLOTS = {
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text
 
 
-def write_report(outcome: Outcome, a: Shots, b: Shots, command: str | None, out: Path) -> None:
+def write_report(
+    outcome: ComparisonResult, a: PosedFrames, b: PosedFrames, command: str | None, out: Path
+) -> None:
     """`report.html` and, beside it, all that it is made of.
 
     Args:
@@ -49,7 +51,7 @@ def write_report(outcome: Outcome, a: Shots, b: Shots, command: str | None, out:
         command: that makes it again; None where a camera's pictures are gone.
         out: a folder.
     """
-    views = Views(Shown(a, b, brings_together(a, b)))
+    views = Views(AlignedFrames(a, b, brings_together(a, b)))
     Image.fromarray(views.behind(a.count // 2)).save(out / "views.png")
     views.write_film(out / "views.mp4", a.on_frame)
     for name in _PLOTS:
@@ -62,7 +64,7 @@ def write_report(outcome: Outcome, a: Shots, b: Shots, command: str | None, out:
     (out / "report.html").write_text(_page(outcome, command, out), "utf-8")
 
 
-def numbers(outcome: Outcome) -> dict[str, Any]:
+def numbers(outcome: ComparisonResult) -> dict[str, Any]:
     """All numbers of a comparison, as JSON has them."""
     return {
         "frames": outcome.frames,
@@ -82,7 +84,7 @@ def numbers(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def manifest(outcome: Outcome, a: Shots, command: str | None) -> dict[str, Any]:
+def manifest(outcome: ComparisonResult, a: PosedFrames, command: str | None) -> dict[str, Any]:
     """What was run by what, and the command that runs it again."""
     return {
         "command": command,
@@ -96,7 +98,7 @@ def manifest(outcome: Outcome, a: Shots, command: str | None) -> dict[str, Any]:
     }
 
 
-def command_of(outcome: Outcome, clip: Clip) -> str:
+def command_of(outcome: ComparisonResult, clip: Clip) -> str:
     """The command that compares a clip's frames so again; a visitor's clip is just CLIP."""
     name = f"assets/clips/{clip.example}.mp4" if clip.example else "CLIP"
     words = ["python", "-m", "svggt.experiments", "compare", name, "--out", "comparison"]
@@ -110,7 +112,7 @@ def command_of(outcome: Outcome, clip: Clip) -> str:
     return shlex.join(words)
 
 
-def _options(name: str, way: Way) -> list[str]:
+def _options(name: str, way: RunConfig) -> list[str]:
     settings = way.settings
     options = {
         "mode": way.mode,
@@ -128,7 +130,7 @@ def _options(name: str, way: Way) -> list[str]:
     return words + [f"--{name}.{flag}" for flag, on in flags.items() if on]
 
 
-def _plot(outcome: Outcome, what: str, unit: float, label: str) -> Figure:
+def _plot(outcome: ComparisonResult, what: str, unit: float, label: str) -> Figure:
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
     for side, ink in zip(outcome.sides.values(), INKS, strict=True):
@@ -141,7 +143,7 @@ def _plot(outcome: Outcome, what: str, unit: float, label: str) -> Figure:
     return figure
 
 
-def _write_latencies(outcome: Outcome, path: Path) -> None:
+def _write_latencies(outcome: ComparisonResult, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -167,7 +169,7 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _page(outcome: Outcome, command: str | None, out: Path) -> str:
+def _page(outcome: ComparisonResult, command: str | None, out: Path) -> str:
     environment = Environment(loader=PackageLoader("svggt.compare", "."), autoescape=True)
     drawn = [(out / f"{name}.svg").read_text("utf-8").split("?>", 1)[-1] for name in _PLOTS]
     return environment.get_template("report.html").render(

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.compare.render import pulled_back, render, write_film
-from svggt.compare.shown import Shown
+from svggt.compare.aligned_frames import AlignedFrames
+from svggt.compare.film import pulled_back, render, write_film
 from svggt.scene.clouds import Cloud, stride_of
-from svggt.shots import PosedFrame
+from svggt.store.posed_frames import PosedFrame
 
 Array = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Views:
         shown: both runs.
     """
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: AlignedFrames) -> None:
         self._shown = shown
         pairs = map(shown.pair, range(len(shown)))
         clouds = [tuple(_cloud(shot, len(shown)) for shot in pair) for pair in pairs]

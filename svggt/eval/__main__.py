@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from svggt.checkpoints import load_model
-from svggt.devices import choose_device
+from svggt.data.truth import PosedFolder
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
 from svggt.eval.cameras import folder_frames, head_figures, refined_figures
 from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
-from svggt.truth import PosedFolder
 
 
 def smoke(model: str = "embedded") -> int:
@@ -51,7 +51,7 @@ def cameras(
         folder: images/, depth/ and poses.txt, or a 7-Scenes sequence.
         model: a preset or a path to weights.
         cameras: the camera head's, or refined by tracking.
-        every: take every so manieth frame.
+        every: take every n-th frame.
         seeds: runs with different RANSAC seeds; the median of each figure is reported.
         json: print machine-readable figures.
     """

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt import metrics
-from svggt.checkpoints import LoadedModel
-from svggt.frames import Fitter, Frame
+from svggt.data.truth import PosedFolder, Truth
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.offline import predict_clip
+from svggt.engine.stream import Stream
+from svggt.media.frames import Fitter, Frame
 from svggt.model.policies import window
-from svggt.offline import predict_clip
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.refine.options import RefineOptions
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
-from svggt.stream import Stream
-from svggt.truth import PosedFolder, Truth
 
 Array = NDArray[Any]
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from svggt import metrics
-from svggt.checkpoints import ASSETS, LoadedModel
-from svggt.clips import open_clip
-from svggt.frames import Frame, InputLimits
+from svggt.data.truth import Truth, TruthFile
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.offline import predict_clip
+from svggt.engine.stream import Stream
+from svggt.files import ASSETS
+from svggt.media.clips import open_clip
+from svggt.media.frames import Frame, InputLimits
 from svggt.model.policies import full
-from svggt.offline import predict_clip
 from svggt.prediction import FramePrediction
-from svggt.stream import Stream
-from svggt.truth import Truth, TruthFile
 
 WINDOW = 8
 _RATE = 10.0  # the office clip's own

@@ -14,15 +14,14 @@ import tyro
 
 from svggt.compare.report import numbers
 from svggt.experiments import parity as parity_experiment
-from svggt.experiments.compare import Source, WayOptions, compare_clip
+from svggt.experiments.compare import ClipSource, WayOptions, compare_clip
 from svggt.experiments.replay import record_replay
 from svggt.experiments.store_int8 import store_int8 as write_int8
-from svggt.web.gallery import EXAMPLES
-from svggt.web.replay import replay_file
+from svggt.media.examples import EXAMPLES
 
 
 def parity(fixture: Annotated[Path, tyro.conf.Positional], streaming: bool = False) -> int:
-    """Print the relative error of every output, and fail above the bounds of model.md.
+    """Print the relative error of every output, and fail above the bounds of `parity`.
 
     Args:
         fixture: a file as `tests/data/landscape.safetensors`.
@@ -72,7 +71,7 @@ def tours(model: str = "embedded", frames: int = 40) -> int:
         frames: of each, at most.
     """
     for example in EXAMPLES:
-        out = replay_file(example.name)
+        out = example.replay
         replay(example.clip, out, model, example.frames_per_second, frames)
     return 0
 
@@ -110,10 +109,10 @@ def compare(
         b: the other; the first is compared with it.
         frames: at most.
         rate: frames a second taken from the clip; chosen by motion if left out.
-        every: all but streaming begins again with every so manieth frame, for its latency.
+        every: all but streaming begins again with every n-th frame, for its latency.
     """
     command = shlex.join(["python", "-m", "svggt.experiments", *sys.argv[1:]])
-    outcome = compare_clip(Source(clip, frames, rate, every), out, (a, b), command)
+    outcome = compare_clip(ClipSource(clip, frames, rate, every), out, (a, b), command)
     sys.stdout.write(json.dumps(numbers(outcome), indent=2) + f"\n{out / 'report.html'}\n")
     return 0
 

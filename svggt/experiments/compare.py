@@ -5,24 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from svggt.checkpoints import LoadedModel
-from svggt.clips import open_clip
-from svggt.compare.fits import check_fits
-from svggt.compare.outcome import Outcome, Side, Weights, compare
 from svggt.compare.report import write_report
-from svggt.compare.ways import Latency, Mode, Way, every_so_many, run_way
-from svggt.devices import choose_device
-from svggt.frames import Fitter, Frame, InputLimits, open_picture
-from svggt.residency import load_on_host
-from svggt.scene.look import Cameras, Look
-from svggt.settings import Storage, StreamSettings
-from svggt.shots import Shots
+from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
+from svggt.compare.run_config import Latency, Mode, RunConfig, every_so_many, execute
+from svggt.data.truth import PosedFolder, Truth
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.devices import choose_device
+from svggt.engine.local_worker import LocalWorker
+from svggt.engine.weight_cache import load_on_host
+from svggt.media.clips import open_clip
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import Fitter, Frame, InputLimits, open_picture
+from svggt.settings import MemoryPolicy, Storage, StreamSettings
+from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import About, Recording
-from svggt.truth import PosedFolder, Truth
-from svggt.web.gallery import EXAMPLES
-from svggt.workers import LocalWorker
+from svggt.view_options import Cameras, ViewOptions
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class WayOptions:
 
     mode: Mode
     model: str = "embedded"
-    memory: Literal["window", "full"] = "window"
+    memory: MemoryPolicy = "window"
     window: int = 8
     storage: Storage = "computed"
     published_camera_memory: bool = False
@@ -51,14 +49,14 @@ class WayOptions:
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipSource:
     """What is compared.
 
     Attributes:
         clip: a video, or a folder with poses.
         frames: at most.
         rate: frames a second taken from a video; None: chosen by motion.
-        every: all but streaming begins again with every so manieth frame.
+        every: all but streaming begins again with every n-th frame.
     """
 
     clip: Path
@@ -68,8 +66,8 @@ class Source:
 
 
 def compare_clip(
-    source: Source, out: Path, options: tuple[WayOptions, WayOptions], command: str
-) -> Outcome:
+    source: ClipSource, out: Path, options: tuple[WayOptions, WayOptions], command: str
+) -> ComparisonResult:
     """Runs both ways over a clip, each recorded in a folder of its own, and writes the report.
 
     Args:
@@ -90,28 +88,30 @@ def compare_clip(
         models = [loaded[option.model] for option in options]
         frames = _frames(source, models[0].input_width)
         jobs = list(zip(models, options, recordings, strict=True))
+        height, width = frames[0].image.shape[:2]
         for model, option, _ in jobs:
-            check_fits(_way(model, option), model, frames[0].image.shape[:2], len(frames))
+            at_once = _way(model, option).mode != "streaming"
+            worker.check_capacity(model.name, (height, width), len(frames), at_once)
         runs = [_run(worker, *job, frames, source.every) for job in jobs]
     finally:
         worker.shutdown()
     a, b = (
-        Shots.of(recording, run.way.cameras)
+        PosedFrames.of(recording, run.way.cameras)
         for recording, run in zip(recordings, runs, strict=True)
     )
     found = compare(a, b, _truth(source.clip))
     side_a, side_b = (
-        Side(run.way, run.weights, run.latencies, accuracy)
+        RunResult(run.way, run.weights, run.latencies, accuracy)
         for run, accuracy in zip(runs, found.accuracies, strict=True)
     )
-    outcome = Outcome(a.count, side_a, side_b, found.agreement)
+    outcome = ComparisonResult(a.count, side_a, side_b, found.agreement)
     write_report(outcome, a, b, command, out)
     return outcome
 
 
 @dataclass(frozen=True)
 class _Run:
-    way: Way
+    way: RunConfig
     weights: Weights
     latencies: tuple[Latency, ...]
 
@@ -125,15 +125,15 @@ def _run(
     every: int,
 ) -> _Run:
     way, began = _way(model, option), time.time()
-    look = Look(cameras=option.cameras)
+    look = ViewOptions(cameras=option.cameras)
     recording.begin(About(way.settings, model.note, None, len(frames), look, began))
     rounds = [frames] if option.mode == "streaming" else every_so_many(frames, every)
-    *_, found = run_way(worker, way, rounds, recording)
+    *_, found = execute(worker, way, rounds, recording)
     recording.end("finished", f"Finished: {len(frames)} frames.", time.time() - began)
     return _Run(way, Weights.of(model), found)
 
 
-def _way(model: LoadedModel, option: WayOptions) -> Way:
+def _way(model: LoadedModel, option: WayOptions) -> RunConfig:
     settings = StreamSettings(
         model=model.name,
         memory=option.memory,
@@ -143,10 +143,10 @@ def _way(model: LoadedModel, option: WayOptions) -> Way:
         points=option.points,
         refine=option.cameras == "refined",
     )
-    return Way(option.mode, settings, option.cameras)
+    return RunConfig(option.mode, settings, option.cameras)
 
 
-def _frames(source: Source, width: int) -> list[Frame]:
+def _frames(source: ClipSource, width: int) -> list[Frame]:
     limits = InputLimits(max_frames=source.frames)
     if not source.clip.is_dir():
         return list(open_clip([source.clip], width, source.rate, limits).frames())

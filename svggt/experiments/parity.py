@@ -20,7 +20,7 @@ from svggt.model.network import VGGT, NetworkOutput
 from svggt.model.policies import full, published_camera_memory
 
 BOUND = 1e-5
-"""Largest relative error, float32 (model.md, "Exactness")."""
+"""Largest relative error, float32 (ours; docs/conventions.md)."""
 
 TRACKER_BOUND = 1e-8
 """The same for the tracker alone, float64."""

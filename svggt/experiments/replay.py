@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from svggt.commands import run
+from svggt.cli import run
 from svggt.exports.replay import write_viser
-from svggt.shots import Shots
+from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 
 _POINTS = 200_000  # of a replay: it plays on any machine while the page loads
@@ -32,7 +32,7 @@ def record_replay(clip: Path, target: Path, model: str, rate: float, frames: int
         recording = Recording(out)
         about = recording.about
         assert about is not None
-        shots = Shots.of(recording, about.look.cameras)
+        shots = PosedFrames.of(recording, about.look.cameras)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_viser(shots, target, _POINTS)
     return target.stat().st_size

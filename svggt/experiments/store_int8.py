@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from svggt.checkpoints import LoadedModel, load_model
-from svggt.devices import choose_device
+from svggt.engine.checkpoints import LoadedModel, load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.quantise import save_quantised
+from svggt.engine.stream import Stream
 from svggt.eval.smoke import office_frames
 from svggt.model.policies import window
 from svggt.prediction import FramePrediction
-from svggt.quantise import save_quantised
-from svggt.stream import Stream
 
 _FRAMES = 24  # of the office clip
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from svggt.errors import BadInput
 from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
 from svggt.exports.comparison import write_comparison
 from svggt.exports.replay import write_html, write_viser
-from svggt.frames import BadInput
-from svggt.scene.look import Cameras
-from svggt.shots import Shots
+from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
+from svggt.view_options import Cameras
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Format:
 
     title: str
     suffix: str
-    write: Callable[[Shots, Path], None]
+    write: Callable[[PosedFrames, Path], None]
     stem: str = "scene-{cameras}-{count}-frames"
 
 
@@ -80,7 +80,7 @@ def make_export(
     if format_name not in FORMATS or cameras not in ("refined", "head"):
         raise BadInput(f"There is no such export. Choose one of {', '.join(FORMATS)}.")
     stamp, form = recording.stamp, FORMATS[format_name]
-    shots = Shots.of(recording, cameras, on_frame)
+    shots = PosedFrames.of(recording, cameras, on_frame)
     if not stamp or not shots.count:
         raise BadInput("There is nothing to export yet. Press Start first.")
     name = form.stem + form.suffix

@@ -14,7 +14,7 @@ from PIL import Image
 from viser import transforms
 
 from svggt import geometry
-from svggt.shots import PosedFrame, Shots
+from svggt.store.posed_frames import PosedFrame, PosedFrames
 
 _LARGEST = 65535
 
@@ -30,7 +30,7 @@ _ARRAYS: dict[str, Callable[[PosedFrame], Any]] = {
 }
 
 
-def write_npz(shots: Shots, path: Path) -> None:
+def write_npz(shots: PosedFrames, path: Path) -> None:
     """One array a quantity with a row a frame, written frame by frame: memory stays small.
 
     cam_from_world (S, 3, 4), intrinsics (S, 3, 3) in pixels, distortion (S, 2), images
@@ -50,7 +50,7 @@ def write_npz(shots: Shots, path: Path) -> None:
         archive.writestr("cameras.npy", buffer.getvalue())
 
 
-def write_tum(shots: Shots, path: Path) -> None:
+def write_tum(shots: PosedFrames, path: Path) -> None:
     """A line a frame: seconds, position, quaternion x y z w; of world_from_cam."""
     with path.open("w", encoding="utf-8") as file:
         file.write(f"# svggt, cameras: {shots.cameras}; timestamp tx ty tz qx qy qz qw\n")
@@ -61,7 +61,7 @@ def write_tum(shots: Shots, path: Path) -> None:
             file.write(" ".join(f"{number:.9g}" for number in numbers) + "\n")
 
 
-def write_depth(shots: Shots, path: Path) -> None:
+def write_depth(shots: PosedFrames, path: Path) -> None:
     """A zip of 16-bit PNGs, and `depth.json` with the number that a unit of depth became."""
     scale = _LARGEST / max(float(shot.depth.max()) for shot in shots)
     with zipfile.ZipFile(path, "w") as archive:

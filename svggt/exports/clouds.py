@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trimesh.path.entities import Line
 
 from svggt.scene.clouds import Cloud, stride_of
-from svggt.shots import PosedFrame, Shots
+from svggt.store.posed_frames import PosedFrame, PosedFrames
 
 MOST_POINTS = 3_000_000
 
@@ -21,12 +21,12 @@ _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 _STROKE = np.array([0, 1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4])  # a frustum in one line
 
 
-def write_ply(shots: Shots, path: Path) -> None:
+def write_ply(shots: PosedFrames, path: Path) -> None:
     """Coloured points in the world; OpenCV's axes."""
     path.write_bytes(_exported(_points(cloud_of(shots)), "ply"))
 
 
-def write_glb(shots: Shots, path: Path) -> None:
+def write_glb(shots: PosedFrames, path: Path) -> None:
     """Coloured points, and every camera as a frustum of lines; y is up, as glTF wants it."""
     scene = trimesh.Scene(metadata={"cameras": shots.cameras})
     scene.add_geometry(_points(cloud_of(shots)), geom_name="points")
@@ -38,7 +38,7 @@ def write_glb(shots: Shots, path: Path) -> None:
     path.write_bytes(_exported(scene, "glb"))
 
 
-def cloud_of(shots: Shots, most: int = MOST_POINTS) -> Cloud:
+def cloud_of(shots: PosedFrames, most: int = MOST_POINTS) -> Cloud:
     """The world's points, at most so many."""
     stride = stride_of(shots.first().depth.size, max(1, most // shots.count))
     return Cloud.joined([shot.cloud(stride) for shot in shots])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from svggt import geometry
 from svggt.exports.clouds import cloud_of
-from svggt.shots import PosedFrame, Shots
+from svggt.store.posed_frames import PosedFrame, PosedFrames
 
 MOST_POINTS = 200_000
 """As many as those who train on such a model begin with."""
@@ -21,7 +21,7 @@ MOST_POINTS = 200_000
 _HALF = 0.5  # COLMAP puts the first pixel's centre there, this project at 0
 
 
-def write_colmap(shots: Shots, path: Path) -> None:
+def write_colmap(shots: PosedFrames, path: Path) -> None:
     """A zip with `images/`, `sparse/0/` (binary) and `sparse_text/` (the same as text)."""
     with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryDirectory() as folder:
         model = pycolmap.Reconstruction()

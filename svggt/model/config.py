@@ -1,6 +1,6 @@
 """Sizes of the network, and the presets that the project knows by name.
 
-Knows nothing of weights: where they come from is `svggt.checkpoints`.
+Knows nothing of weights: where they come from is `svggt.engine.checkpoints`.
 """
 
 from __future__ import annotations

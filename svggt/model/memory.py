@@ -76,7 +76,7 @@ class CachePolicy:
         camera_layer: makes the memory of one camera trunk block in one pass.
         shared_camera_passes: all passes of the camera head share one memory per block, as in
             the published streaming loop; its poses then differ from its own batch pass
-            (model.md, part 4).
+            (docs/conventions.md).
     """
 
     name: str

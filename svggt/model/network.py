@@ -18,7 +18,7 @@ from svggt.model.config import ModelConfig
 from svggt.model.dense_head import DenseHead, activate_depth, activate_points
 from svggt.model.layers import Attend, attend_all, attend_past
 from svggt.model.memory import Memory
-from svggt.model.track_head import TrackHead, Tracks
+from svggt.model.track_head import TrackHead, TrackOutput
 
 Watch = Callable[[int, Attend], Attend]
 """(layer, its way of attending) to the way that is taken."""
@@ -94,7 +94,7 @@ class VGGT(nn.Module):
         tokens = self.aggregator(images, attend, first_frame=memory.num_frames, chunks=chunks)
         return self._heads(tokens, images, memory.camera_attend(), points, chunks)
 
-    def track(self, images: Tensor, query_points: Tensor, causal: bool) -> Tracks:
+    def track(self, images: Tensor, query_points: Tensor, causal: bool) -> TrackOutput:
         """Follows (B, N, 2) pixels (x, y) of frame 0 through a clip (B, S, 3, H, W).
 
         Raises:

@@ -11,7 +11,7 @@ class Rope:
 
     The first half of head_dim turns with the patch's row, the second with its column; positions
     start at 1, special tokens sit at 0. A position does not depend on the frame, so a rotated
-    key is final and can be cached (model.md, part 2).
+    key is final and can be cached (docs/conventions.md).
 
     Args:
         grid: (rows, columns) of patches.

@@ -20,7 +20,7 @@ from svggt.model.rope import sinusoids
 
 
 @dataclass(frozen=True)
-class Tracks:
+class TrackOutput:
     """What became of N query points in S frames.
 
     Attributes:
@@ -45,7 +45,7 @@ class TrackHead(nn.Module):
 
     def forward(
         self, tokens: dict[int, Tensor], size: tuple[int, int], query_points: Tensor
-    ) -> Tracks:
+    ) -> TrackOutput:
         """Tracks (B, N, 2) query points, pixels (x, y) of frame 0, through the clip."""
         return self.tracker(self.feature_extractor(tokens, size), query_points)
 
@@ -69,7 +69,7 @@ class Tracker(nn.Module):
         self.vis_predictor = nn.Sequential(nn.Linear(latent, 1))
         self.conf_predictor = nn.Sequential(nn.Linear(latent, 1))
 
-    def forward(self, features: Tensor, query_points: Tensor) -> Tracks:
+    def forward(self, features: Tensor, query_points: Tensor) -> TrackOutput:
         """Tracks points over feature maps (B, S, C, h, w); see `TrackHead.forward`."""
         config, frames = self.config, features.shape[1]
         maps = self.fmap_norm(features.movedim(2, -1)).movedim(-1, 2)
@@ -86,7 +86,7 @@ class Tracker(nn.Module):
             coords = torch.cat([query[:, None], coords[:, 1:]], dim=1)
             latents = latents + self.ffeat_updater(self._norm_update(delta[..., 2:]))
             iterations.append(coords * config.stride)
-        return Tracks(
+        return TrackOutput(
             iterations=iterations,
             visibility=self.vis_predictor(latents)[..., 0].sigmoid(),
             confidence=self.conf_predictor(latents)[..., 0].sigmoid(),

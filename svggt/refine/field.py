@@ -38,6 +38,7 @@ def fit_field(
         The weighted median of the ratios, and what is to be added to it: (rows, columns) over
         the whole picture, cell centres; None where too few points say anything.
     """
+    # One scale first, by the surest landmarks; what is far from it is an outlier.
     weights = 1 / (spreads**2 + _NOISE**2)
     scale = weighted_median(ratios, weights)
     rest = ratios - scale
@@ -48,6 +49,7 @@ def fit_field(
     width, few = size[1], np.flatnonzero(good)
     few = few[:: -(-len(few) // _MOST)]  # solving grows with their cube
     places, rest, spreads = pixels[few] / width, rest[few], spreads[few]
+    # What is left is a Gaussian process: its mean at the grid's cells, given the landmarks.
     grid = cells(size) / width
     covariance = _kernel(places, places) + np.diag(spreads**2 + _NOISE**2)
     field = _kernel(grid, places) @ np.linalg.solve(covariance, rest)

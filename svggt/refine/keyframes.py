@@ -80,9 +80,11 @@ def window_of(
         distance_sigma: relative, of the model's depth.
         options: tuning.
     """
+    # The newest keyframes are free; a few older ones stay where they are and hold them.
     begin = max(first, len(keyframes) - options.window - options.held)
     active = keyframes[begin:]
     free_from = len(active) - options.window
+    # A landmark ties keyframes if two of them see it, one of them a free one.
     seen = np.concatenate([k.ids for k in active])
     which = np.concatenate([np.full(len(k.ids), i) for i, k in enumerate(active)])
     ids, times = np.unique(seen, return_counts=True)
@@ -92,11 +94,13 @@ def window_of(
         return None
     rows = landmarks.rows(ids)
     poses = np.stack([k.pose for k in active])
+    # Without a baseline there is nothing to triangulate, and depths would follow noise.
     apart = np.linalg.norm(poses[:, :, 3] - poses[0, :, 3], axis=1).max()
     if apart < options.baseline * np.median(landmarks.distances[rows]):
         return None
     # Without a turn the focal length hardly shows.
     turned = rotation_angle(poses[0, :, :3].T @ poses[:, :, :3]).max()
+    # Observations as indices into the window's own keyframes and landmarks.
     tied = np.isin(seen, ids)
     keyframe, landmark = which[tied], np.searchsorted(ids, seen[tied])
     anchor, distance = landmarks.anchors[rows] - begin, landmarks.distances[rows].copy()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.geometry import invert
 from svggt.refine.camera import Camera
-from svggt.refine.polish import Expected, polish
+from svggt.refine.refine_pose import Expected, refine_pose
 from svggt.refine.uncertain import Uncertain
 
 Array = NDArray[Any]
@@ -48,11 +48,11 @@ def locate(
     ends = []
     by_pnp = _pnp(points.positions, pixels, camera, expected, seed)
     if by_pnp is not None:
-        ends.append(polish(points, pixels, camera, expected, by_pnp))
+        ends.append(refine_pose(points, pixels, camera, expected, by_pnp))
         known = (points.spreads < _KNOWN).sum() >= _ENOUGH_KNOWN
         if known and (ends[0][1] < AGREES).mean() > _CLEAR:
             return ends[0]
-    ends.append(polish(points, pixels, camera, expected, expected.world_from_cam))
+    ends.append(refine_pose(points, pixels, camera, expected, expected.world_from_cam))
     return min(ends, key=lambda end: _cost(end[0], end[1], expected))
 
 

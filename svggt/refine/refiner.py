@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 
 from svggt.geometry import Similarity, compose, invert
 from svggt.prediction import FramePrediction
-from svggt.refine import adjusting, settling
+from svggt.refine.apply_window import apply_window, forget
 from svggt.refine.camera import Camera
 from svggt.refine.correction import Correction, Status
+from svggt.refine.depth_alignment import align_depth
+from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.field import correct, sample, still
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
-from svggt.refine.motion import Suspects
+from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
 from svggt.refine.options import RefineOptions
-from svggt.refine.pieces import join
-from svggt.refine.polish import Expected
-from svggt.refine.recognition import NEWEST, Features, Remembered, remember
-from svggt.refine.search import Eye, Followed, Sighting, by_looks, by_motion, widen
+from svggt.refine.refine_pose import Expected
+from svggt.refine.relocalization import NEWEST, Features, Remembered, remember
+from svggt.refine.segments import merge
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Grey, Tracks, find_corners
 from svggt.refine.window import WindowProblem, WindowSolution
@@ -66,7 +67,7 @@ class Refiner:
     Args:
         solver: adjusts windows.
         options: tuning.
-        state: to go on from; a new stream's if left out.
+        state: to resume from; a new stream's if left out.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Refiner:
         self.state = state or RefinerState()
         self._solver = solver
 
-    def follow(self, grey: Grey) -> Followed | None:
+    def follow(self, grey: Grey) -> TrackedFrame | None:
         """Looks for what is known in the next picture, while the model has yet to say of it.
 
         Takes a finished window in, and changes nothing else. None for the first picture.
@@ -89,13 +90,13 @@ class Refiner:
         if not s.frames:
             return None
         unseen = float(np.clip(_UNSEEN * s.depth_error, *_UNSEEN_RANGE))
-        eye = Eye(grey, self.camera, s.landmarks, unseen, self.options)
+        eye = Localizer(grey, self.camera, s.landmarks, unseen, self.options)
         reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * s.distance)
         expected = Expected(compose(s.pose, s.motion), reach)
-        return Followed(eye, expected, by_motion(eye, s.grey, s.tracks, expected))
+        return TrackedFrame(eye, expected, track(eye, s.grey, s.tracks, expected))
 
     def add(
-        self, grey: Grey, prediction: FramePrediction, followed: Followed | None = None
+        self, grey: Grey, prediction: FramePrediction, followed: TrackedFrame | None = None
     ) -> list[Correction]:
         """Takes in the next frame and what the model said of it.
 
@@ -146,7 +147,7 @@ class Refiner:
         if len(s.keyframes) < 3:
             s.focal = float(np.median(s.focals))
 
-    def _advance(self, followed: Followed, prediction: FramePrediction) -> None:
+    def _advance(self, followed: TrackedFrame, prediction: FramePrediction) -> None:
         s, eye = self.state, followed.eye
         last = s.pose
         sighting = self._search(followed, prediction.time_s)
@@ -165,7 +166,7 @@ class Refiner:
             self._join_older(eye)
             self._submit_window()
 
-    def _search(self, followed: Followed, time_s: float) -> Sighting | None:
+    def _search(self, followed: TrackedFrame, time_s: float) -> PoseEstimate | None:
         """Known landmarks in the new picture: followed, or recognised where too few were."""
         s, eye, sighting = self.state, followed.eye, followed.sighting
         seconds = max(time_s - s.time_s, _SHORTEST_SECONDS)
@@ -178,22 +179,22 @@ class Refiner:
         found = [each for each in (sighting, leapt) if each and each.away(s.pose) <= furthest]
         return max(found, key=lambda sighting: sighting.num_inliers, default=None)
 
-    def _leap(self, eye: Eye, expected: Expected) -> Sighting | None:
+    def _leap(self, eye: Localizer, expected: Expected) -> PoseEstimate | None:
         """The newest keyframes by their looks, where tracking fails."""
         s, features = self.state, Features.of(eye.grey)
         for place in s.places[: -NEWEST - 1 : -1]:
             if place.keyframe < s.tied:
                 break
-            sighting = by_looks(eye, features, place, s.keyframes[place.keyframe], expected)
+            sighting = relocalize(eye, features, place, s.keyframes[place.keyframe], expected)
             if sighting is not None:
                 return widen(eye, sighting, s.grey, s.tracks, expected)
         return None
 
-    def _see(self, eye: Eye, sighting: Sighting) -> None:
+    def _see(self, eye: Localizer, sighting: PoseEstimate) -> None:
         """The newest camera stands where the landmarks say."""
         s = self.state
         rejected = sighting.tracks.pixels[~sighting.inliers]
-        s.suspects = s.suspects.go_on(s.grey, eye.grey, rejected)
+        s.suspects = s.suspects.advance(s.grey, eye.grey, rejected)
         s.pose, s.tracks = sighting.world_from_cam, sighting.tracks.only(sighting.inliers)
         s.landmarks.see(s.tracks.ids, s.pose[:, 3])
 
@@ -203,10 +204,10 @@ class Refiner:
         motion = compose(invert(s.head), prediction.world_from_cam)
         motion[:, 3] *= np.exp(s.log_scale)
         s.pose, s.tracks, s.bend = compose(s.pose, motion), Tracks.none(), None
-        s.suspects = Suspects.none()
+        s.suspects = DynamicPoints.none()
         s.tied, s.piece, s.num_pieces = len(s.keyframes), s.num_pieces, s.num_pieces + 1
 
-    def _join_older(self, eye: Eye) -> None:
+    def _join_older(self, eye: Localizer) -> None:
         """Looks for an older piece in the newest keyframe, and joins this one to it."""
         s = self.state
         others = [p for p in s.places if s.keyframes[p.keyframe].piece != s.piece]
@@ -218,7 +219,7 @@ class Refiner:
         for place in reversed(others):
             keyframe = s.keyframes[place.keyframe]
             expected = Expected(keyframe.pose, depth)
-            sighting = by_looks(eye, features, place, keyframe, expected)
+            sighting = relocalize(eye, features, place, keyframe, expected)
             if sighting is None or sighting.num_inliers < _RECOGNISED:
                 continue
             seen = sighting.tracks.only(sighting.inliers)
@@ -226,7 +227,7 @@ class Refiner:
             _, there = eye.camera.project(points, sighting.world_from_cam)
             ratios = np.log(there / sample(own.depth, seen.pixels, s.size))
             scale = float(np.exp(np.median(ratios)))
-            join(s, keyframe.piece, Similarity.of_camera(sighting.world_from_cam, s.pose, scale))
+            merge(s, keyframe.piece, Similarity.of_camera(sighting.world_from_cam, s.pose, scale))
             s.frames[-1].status = "recovered"
             return
 
@@ -239,7 +240,7 @@ class Refiner:
         index = len(s.keyframes) - 1
         said = self._said(prediction)
         placed = Placed(index, relative, s.log_scale, None, moving, status, share, s.tracks, said)
-        if settling.fit(s, placed, s.pose, self.camera):
+        if align_depth(s, placed, s.pose, self.camera):
             s.log_scale, s.bend = placed.log_scale, placed.field
         s.frames.append(placed)
 
@@ -288,11 +289,11 @@ class Refiner:
         s, solution = self.state, self._solver.collect(wait_s)
         if solution is None or solution.problem.world != s.world:
             return
-        adjusting.take(s, solution, self.options.drop_pixels)
+        apply_window(s, solution, self.options.drop_pixels)
         first, held = solution.problem.first_keyframe, solution.problem.held
         if held > 1 and held < len(solution.world_from_cam):
             self._settle_depth(s.keyframes[first + held].frame)
-        adjusting.forget(s, first)
+        forget(s, first)
 
     def _settle_depth(self, before: int) -> None:
         """Frames up to here get the depth that the landmarks ask for now, for good."""
@@ -300,7 +301,7 @@ class Refiner:
         for number in range(s.settled, before):
             placed = s.frames[number]
             pose = compose(s.keyframes[placed.keyframe].pose, placed.keyframe_from_cam)
-            if settling.fit(s, placed, pose, self.camera):
+            if align_depth(s, placed, pose, self.camera):
                 s.note_moved(number)
             placed.seen, placed.said = Tracks.none(), np.zeros(0)
         s.settled = max(s.settled, before)

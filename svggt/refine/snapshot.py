@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
-from svggt.refine.motion import Suspects
-from svggt.refine.recognition import Remembered
+from svggt.refine.relocalization import Remembered
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Tracks
 
@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 _OUTLINE = "outline"
 _KINDS = {
     kind.__name__: kind
-    for kind in (RefinerState, Keyframe, Landmarks, Suspects, Remembered, Placed, Tracks)
+    for kind in (RefinerState, Keyframe, Landmarks, DynamicPoints, Remembered, Placed, Tracks)
 }
 
 

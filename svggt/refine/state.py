@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt.refine.correction import Status
+from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
-from svggt.refine.motion import Suspects
-from svggt.refine.recognition import Remembered
+from svggt.refine.relocalization import Remembered
 from svggt.refine.tracking import Tracks
 
 Array = NDArray[Any]
@@ -90,7 +90,7 @@ class RefinerState:
     places: list[Remembered] = field(default_factory=list)
     tied: int = 0
     tracks: Tracks = field(default_factory=Tracks.none)
-    suspects: Suspects = field(default_factory=Suspects.none)
+    suspects: DynamicPoints = field(default_factory=DynamicPoints.none)
     grey: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     time_s: float = 0.0
     head: Array = field(default_factory=lambda: np.eye(3, 4))

@@ -19,7 +19,7 @@ _WORST = 0.5  # standard deviations that a wrong distance counts as, at most
 
 
 @dataclass(frozen=True)
-class View:
+class Projection:
     """What a camera sees of points at certain distances; where they lie ahead of it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Uncertain:
     origins: Array
     spreads: Array
 
-    def view(self, nearer: Array, camera: Camera, world_from_cam: Array) -> View:
+    def view(self, nearer: Array, camera: Camera, world_from_cam: Array) -> Projection:
         """The points (N,) nearer than said, seen by a camera from its pose (3, 4)."""
         turn, centre = world_from_cam[:, :3], world_from_cam[:, 3]
         way = (self.origins - centre) @ turn
@@ -69,7 +69,9 @@ class Uncertain:
         rays = seen[:, :2] / depth
         bent = camera.bend(rays)
         gain = bent * (way[:, :2] - rays * way[:, 2:]) / depth
-        return View(bent * rays + camera.centre, gain, rays, (1 + nearer) / depth[:, 0], ahead)
+        return Projection(
+            bent * rays + camera.centre, gain, rays, (1 + nearer) / depth[:, 0], ahead
+        )
 
     def surprise(self, nearer: Array) -> Array:
         """(N,) how much what is said disagrees, in squared deviations (Geman-McClure)."""

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from svggt.geometry import Similarity
 from svggt.refine.correction import Correction
-from svggt.scene.bands import Bands
 from svggt.scene.clouds import Cloud, merge
-from svggt.scene.look import Cameras
-from svggt.scene.placing import Placing
+from svggt.scene.confidence_layers import ConfidenceLayers
+from svggt.scene.frame_poses import FramePoses
+from svggt.view_options import Cameras
 
 Array = NDArray[Any]
-Make = Callable[[str, list[Cloud]], Bands]
+Make = Callable[[str, list[Cloud]], ConfidenceLayers]
 Placed = dict[Cameras, list[list[Cloud]]]  # for each part one cloud a band, in the world
 
 FEW = 8
 
 
 @dataclass
-class Block:
+class PointBlock:
     """Consecutive frames in one node for each kind of cameras.
 
     Attributes:
@@ -40,7 +40,7 @@ class Block:
 
     frames: range
     level: int
-    bands: dict[Cameras, Bands]
+    bands: dict[Cameras, ConfidenceLayers]
     anchor: Correction | None
 
     @property
@@ -48,7 +48,7 @@ class Block:
         """Of viser."""
         return sum(bands.num_nodes for bands in self.bands.values())
 
-    def version(self, cameras: Cameras) -> Bands:
+    def version(self, cameras: Cameras) -> ConfidenceLayers:
         """What is shown by the cameras wanted."""
         return self.bands.get(cameras, self.bands["head"])
 
@@ -69,8 +69,8 @@ class Block:
 
 
 def merge_frames(
-    oldest: dict[int, Bands], placings: list[Placing], voxel: float, make: Make
-) -> Block:
+    oldest: dict[int, ConfidenceLayers], placings: list[FramePoses], voxel: float, make: Make
+) -> PointBlock:
     """Consecutive frames as a block.
 
     Args:
@@ -89,13 +89,17 @@ def merge_frames(
         ]
         for cameras in kinds
     }
-    return Block(frames, 0, _drawn(placed, f"blocks/0/{frames.start}", voxel, make), anchor)
+    return PointBlock(frames, 0, _drawn(placed, f"blocks/0/{frames.start}", voxel, make), anchor)
 
 
-def merge_blocks(parts: list[Block], placings: list[Placing], voxel: float, make: Make) -> Block:
+def merge_blocks(
+    parts: list[PointBlock], placings: list[FramePoses], voxel: float, make: Make
+) -> PointBlock:
     """Consecutive blocks as one of the next level; see `merge_frames`."""
     placed: Placed = {cameras: [] for cameras in parts[0].bands}
     for part in parts:
+        # A block stands where its first frame stood when it was merged; what that frame has moved
+        # by since is taken in now.
         newest = placings[part.frames.start].correction
         for cameras, into in placed.items():
             where = (np.eye(3, 4), np.ones(3))
@@ -105,10 +109,10 @@ def merge_blocks(parts: list[Block], placings: list[Placing], voxel: float, make
     frames = range(parts[0].frames.start, parts[-1].frames.stop)
     level = parts[0].level + 1
     bands = _drawn(placed, f"blocks/{level}/{frames.start}", voxel, make)
-    return Block(frames, level, bands, placings[frames.start].correction)
+    return PointBlock(frames, level, bands, placings[frames.start].correction)
 
 
-def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras, Bands]:
+def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras, ConfidenceLayers]:
     return {
         cameras: make(
             f"{name}/{cameras}",
@@ -119,7 +123,7 @@ def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras,
 
 
 def _moved(before: Correction, after: Correction) -> tuple[Array, Array]:
-    """The similarity between two corrections of a frame, as `Bands.place` takes it."""
+    """The similarity between two corrections of a frame, as `ConfidenceLayers.place` takes it."""
     scale = float(np.exp(after.log_scale - before.log_scale))
     moves = Similarity.of_camera(after.world_from_cam, before.world_from_cam, scale)
     return moves.rigid, np.full(3, scale)

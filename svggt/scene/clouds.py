@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.placing import Placing
+from svggt.scene.frame_poses import FramePoses
 
 PERCENTILES = (75, 50, 25)
 """Of a frame's confidence: the lower ends of the bands; what is below them is never drawn."""
@@ -57,7 +57,7 @@ def banded(
 
     Args:
         prediction: of one frame; the point head's points are taken where it was run.
-        stride: take every so manieth row and column.
+        stride: take every n-th row and column.
         correction: of its depth and focal length.
 
     Returns:
@@ -72,7 +72,7 @@ def banded(
     if prediction.head_points is not None and prediction.world_points_conf is not None:
         points, confidence = prediction.head_points, prediction.world_points_conf
         if correction is not None:
-            points = points * Placing.of(prediction, None).corrected(correction)
+            points = points * FramePoses.of(prediction, None).corrected(correction)
     bounds = np.percentile(confidence, PERCENTILES)
     band = (confidence[..., None] < bounds).sum(axis=-1)
     far = depth > _FAR * np.median(depth)

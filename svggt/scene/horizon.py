@@ -9,7 +9,7 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
-from svggt.scene.placing import UP, turn
+from svggt.scene.frame_poses import UP
 
 _STEP = 1.0  # degrees; smaller corrections of the horizon are not worth a move
 _LOOKED = 0.05  # of a squared sine: what the mean up counts beside the axes to the right
@@ -47,3 +47,13 @@ class Horizon:
         change = level @ self.levelling.inverse()
         if np.degrees(np.linalg.norm(change.log())) > _STEP:
             self._node.wxyz, self.levelling = level.wxyz, level
+
+
+def turn(source: NDArray[Any], target: NDArray[Any]) -> transforms.SO3:
+    """The smallest rotation that brings one direction to another."""
+    source = source / np.linalg.norm(source)
+    axis = np.cross(source, target)
+    sine, cosine = np.linalg.norm(axis), float(source @ target)
+    if sine < 1e-9:
+        return transforms.SO3.identity()
+    return transforms.SO3.exp(axis / sine * np.arctan2(sine, cosine))

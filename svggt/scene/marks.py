@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import viser
 
-from svggt.scene.placing import Point
+from svggt.scene.frame_poses import Point
 
 _COLOUR = (220, 30, 120)
 _SIZE = 0.01  # of what the scene looks at

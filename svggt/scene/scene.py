@@ -8,6 +8,7 @@ merged into blocks. What is shown are flags; a moment that blocks hide is read f
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import viser
@@ -16,18 +17,18 @@ from viser import transforms
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.bands import Bands
-from svggt.scene.blocks import FEW, Block, merge_blocks, merge_frames
+from svggt.scene.blocks import FEW, PointBlock, merge_blocks, merge_frames
 from svggt.scene.clouds import NUM_BANDS, Cloud, banded, stride_of
-from svggt.scene.eye import Eye
+from svggt.scene.confidence_layers import ConfidenceLayers
+from svggt.scene.frame_poses import FramePoses, Point
 from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon
-from svggt.scene.look import Look
 from svggt.scene.marks import Marks
-from svggt.scene.part import Frames, Part, in_world, spread
-from svggt.scene.placing import Placing, Point
+from svggt.scene.overlay_clouds import OverlayClouds
+from svggt.scene.partial_block import Frames, PartialBlock, in_world, spread
 from svggt.scene.trajectory import Trajectory
-from svggt.scene.underlay import Underlay
+from svggt.scene.viewer_cameras import ViewerCameras
+from svggt.view_options import ViewOptions
 
 POINT_BUDGET = 3_000_000
 """Points that a browser is sent in one scene."""
@@ -57,8 +58,8 @@ class Scene:
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._frames = frames
         self._server.scene.set_up_direction("-y")  # once: it puts browsers at the first view
-        self.eye = Eye(self._server)
-        self.flags = Look()
+        self.eye = ViewerCameras(self._server)
+        self.flags = ViewOptions()
         self._lock = threading.RLock()  # a run adds while its visitor toggles
         self.reset(max_frames=1)
 
@@ -101,19 +102,25 @@ class Scene:
         newest = self.num_frames - 1
         return newest if self._moment is None else min(self._moment, newest)
 
-    def add(self, prediction: FramePrediction, correction: Correction | None = None) -> None:
+    def add(
+        self,
+        prediction: FramePrediction,
+        correction: Correction | None = None,
+        older: Sequence[Correction] = (),
+    ) -> None:
         """Draws one more frame. The first one decides the view, the size of points and frustums.
 
         Args:
             prediction: of the frame.
             correction: of its camera and depth; its depth is corrected before a point is sent.
+            older: of earlier frames, as `correct` takes them.
         """
         with self._lock, self._server.atomic():
             number = self.num_frames
             if not number:
                 self._set_up_view(prediction)
             assert self._frustums is not None
-            self._placings.append(Placing.of(prediction, correction))
+            self._placings.append(FramePoses.of(prediction, correction))
             if correction is None or not correction.settled:
                 self._unsettled[number] = prediction
             self._recent[number] = self._bands(
@@ -124,6 +131,7 @@ class Scene:
                 self._frustums.show(prediction)
             self._place(number)
             self._merge_oldest()
+            self._apply(older)
             self._settle_world()
             self._flip()
             if self.flags.follow and self._moment is None:
@@ -140,29 +148,30 @@ class Scene:
         if not corrections:
             return
         with self._lock, self._server.atomic():
-            for correction in corrections:
-                self._placings[correction.frame].correction = correction
-                prediction = self._unsettled.get(correction.frame)
-                if correction.settled and prediction is not None:
-                    self._placings[correction.frame].sent = correction
-                    del self._unsettled[correction.frame]
-                    self._recent[correction.frame].fill(
-                        banded(prediction, self._stride, correction)
-                    )
-                if correction.frame in self._recent:
-                    self._place(correction.frame)
-            newest = {correction.frame: correction for correction in corrections}
-            for block in self._blocks:
-                if block.frames.start in newest:
-                    block.follow(newest[block.frames.start])
+            self._apply(corrections)
             self._settle_world()
         self._server.flush()
 
-    def look(self, look: Look) -> None:
+    def _apply(self, corrections: Sequence[Correction]) -> None:
+        """Moves nodes and blocks; points of depth that has settled are sent once more."""
+        for correction in corrections:
+            self._placings[correction.frame].correction = correction
+            prediction = self._unsettled.get(correction.frame)
+            if correction.settled and prediction is not None:
+                self._placings[correction.frame].sent = correction
+                del self._unsettled[correction.frame]
+                self._recent[correction.frame].fill(banded(prediction, self._stride, correction))
+            if correction.frame in self._recent:
+                self._place(correction.frame)
+        newest = {correction.frame: correction for correction in corrections}
+        for block in self._blocks:
+            if block.frames.start in newest:
+                block.follow(newest[block.frames.start])
+
+    def look(self, look: ViewOptions) -> None:
         """Shows what is wanted, from the same view; flips flags, sends no point."""
         with self._lock, self._server.atomic():
-            self._inside = False
-            before, self.flags = self.flags, look
+            before, self.flags, self._inside = self.flags, look, False
             for bands in self._all_bands():
                 bands.look(look)
             self._underlay.look(look)
@@ -214,9 +223,8 @@ class Scene:
             The marks: this one, after the last one unless there were two.
         """
         with self._lock:
-            placing = self._placings[number]
-            point = placing.point_at(self._frames.load(number), u, v, self.flags.cameras)
-            self._marks.add(point, self._distance)
+            poses, frame = self._placings[number], self._frames.load(number)
+            self._marks.add(poses.point_at(frame, u, v, self.flags.cameras), self._distance)
             return self.marks
 
     def reset_view(self) -> None:
@@ -238,17 +246,17 @@ class Scene:
         with self._lock:
             self._frames, self._keep_view = frames or self._frames, keep_view
             self._points_per_frame = POINT_BUDGET // max_frames
-            self._placings: list[Placing] = []
-            self._recent: dict[int, Bands] = {}
+            self._placings: list[FramePoses] = []
+            self._recent: dict[int, ConfidenceLayers] = {}
             self._unsettled: dict[int, FramePrediction] = {}
-            self._blocks: list[Block] = []
+            self._blocks: list[PointBlock] = []
             self._moment: int | None = None
             self._growing = True
             self._marks = Marks(scene, "/level/marks")
-            self._underlay = Underlay(scene, "/level/underlay")
+            self._underlay = OverlayClouds(scene, "/level/underlay")
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None
-            self._part: Part | None = None
+            self._part: PartialBlock | None = None
             scene.reset()
             self._horizon = Horizon(scene)
             self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
@@ -271,21 +279,20 @@ class Scene:
         height, width = prediction.depth.shape
         self._stride = stride_of(prediction.depth.size, self._points_per_frame)
         self._distance = float(np.median(prediction.depth))
-        intrinsics = prediction.intrinsics
-        self._field = (width / 2 / intrinsics[0, 0], height / 2 / intrinsics[1, 1])
-        pixel = self._distance / intrinsics[0, 0]  # what a pixel covers there
-        self._point_size = 1.2 * self._stride * pixel
-        self._frustums = Frustums(
-            self._server.scene, "/level", 0.045 * self._distance, self.look_through
-        )
-        self._part = Part(self._bands("part", _EMPTY))
+        focal = np.diag(prediction.intrinsics)
+        self._field = (width / 2 / focal[0], height / 2 / focal[1])
+        self._point_size = 1.2 * self._stride * self._distance / focal[0]  # closes the gaps
+        size = 0.045 * self._distance
+        self._frustums = Frustums(self._server.scene, "/level", size, self.look_through)
+        self._part = PartialBlock(self._bands("part", _EMPTY))
         if not self._keep_view:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
-    def _bands(self, name: str, clouds: list[Cloud]) -> Bands:
-        return Bands(self._server.scene, f"/level/{name}", clouds, self._point_size, self.flags)
+    def _bands(self, name: str, clouds: list[Cloud]) -> ConfidenceLayers:
+        scene, path = self._server.scene, f"/level/{name}"
+        return ConfidenceLayers(scene, path, clouds, self._point_size, self.flags)
 
-    def _all_bands(self) -> list[Bands]:
+    def _all_bands(self) -> list[ConfidenceLayers]:
         merged_ones = [bands for block in self._blocks for bands in block.bands.values()]
         part = [] if self._part is None else [self._part.bands]
         return [*self._recent.values(), *merged_ones, *part]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import viser
 
-from svggt.scene.look import Cameras
-from svggt.scene.placing import Placing
+from svggt.scene.frame_poses import FramePoses
+from svggt.view_options import Cameras
 
 _HEAD = (220, 90, 30)
 _TRUST = {
@@ -40,7 +40,7 @@ class Trajectory:
         """Flips it."""
         self._line.visible = visible
 
-    def draw(self, placings: list[Placing], cameras: Cameras) -> None:
+    def draw(self, placings: list[FramePoses], cameras: Cameras) -> None:
         """Through frames, by the cameras wanted."""
         path = np.array([p.pose(cameras)[:, 3] for p in placings], np.float32)
         colours = np.array([_colour(p, cameras) for p in placings[1:]], np.uint8)
@@ -48,7 +48,7 @@ class Trajectory:
         self._line.colors = np.repeat(colours.reshape(-1, 1, 3), 2, axis=1)
 
 
-def _colour(placing: Placing, cameras: Cameras) -> tuple[int, int, int]:
+def _colour(placing: FramePoses, cameras: Cameras) -> tuple[int, int, int]:
     """Of the way to a frame."""
     if cameras == "head" or placing.correction is None:
         return _HEAD

@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-from svggt.files import whole
+from svggt.errors import StoreRefused
+from svggt.files import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,6 @@ _OURS = re.compile(
     r"|frames/\d{6}\.npz(\.part)?|source(\.part)?/\d{6}(\.\w+)?|exports/(scene|comparison)[\w.-]*"
     r")"
 )
-
-
-class StoreRefused(RuntimeError):
-    """A folder cannot be a store; the sentence says why, and what to do."""
 
 
 def is_recording(path: Path) -> bool:
@@ -97,7 +94,7 @@ def check(folder: Path) -> None:
 def mark(folder: Path) -> None:
     """Says in a folder that it is a store's."""
     if not (folder / MARKER).is_file():
-        with whole(folder / MARKER) as path:
+        with atomic_write(folder / MARKER) as path:
             path.write_text(json.dumps({"format": FORMAT}) + "\n", "utf-8")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from svggt.files import whole
+from svggt.files import atomic_write
 from svggt.refine.correction import Correction
 
 
@@ -52,7 +52,7 @@ class CameraJournal:
     def compact(self) -> None:
         """Keeps what counts alone, and takes an unfinished line away."""
         newest = self.read()
-        with whole(self._path) as path:
+        with atomic_write(self._path) as path:
             path.write_text("".join(_line(newest[n]) for n in sorted(newest)), "utf-8")
 
 

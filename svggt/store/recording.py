@@ -2,7 +2,7 @@
 
 ```
 run.json        settings, clip, state; written at the beginning and at the end
-frames/         a file a frame (svggt.archive)
+frames/         a file a frame (svggt.store.frame_archive)
 cameras.jsonl   refined cameras (svggt.store.journal)
 source/         the clip's files
 exports/        files made for download
@@ -21,24 +21,25 @@ import shutil
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from svggt.archive import FrameArchive
-from svggt.clips import Clip
-from svggt.files import whole
-from svggt.frames import Frame
+from svggt.files import atomic_write
+from svggt.media.clips import Clip
+from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction
-from svggt.progress import State
 from svggt.refine.correction import Correction
-from svggt.scene.look import Look
 from svggt.settings import StreamSettings
 from svggt.store import claim
 from svggt.store.claim import FORMAT
+from svggt.store.frame_archive import FrameArchive
 from svggt.store.journal import CameraJournal
+from svggt.view_options import ViewOptions
 
 log = logging.getLogger(__name__)
+
+RunState = Literal["empty", "running", "finished", "stopped", "failed", "interrupted"]
 
 BESIDE = "beside"
 """Folder of the run that one is compared with."""
@@ -65,9 +66,9 @@ class About:
     model_note: str
     clip: Clip | None
     max_frames: int
-    look: Look
+    look: ViewOptions
     began: float
-    state: State = "running"
+    state: RunState = "running"
     message: str = ""
     elapsed_s: float = 0.0
     sent: tuple[Path, ...] = ()
@@ -112,7 +113,7 @@ class Recording:
 
     @property
     def stamp(self) -> int:
-        """Changes when a run begins, goes on or ends; 0 without a run."""
+        """Changes when a run begins, is resumed or ends; 0 without a run."""
         return self._path.stat().st_mtime_ns if self.has_run else 0
 
     @property
@@ -149,8 +150,8 @@ class Recording:
             staged.rmdir()
         self._write(about)
 
-    def go_on(self) -> None:
-        """Says that an ended or interrupted run goes on."""
+    def resume(self) -> None:
+        """Says that an ended or interrupted run is resumed."""
         self.cameras.compact()
         self._clear_exports()
         self._end("running", "", 0.0)
@@ -160,7 +161,7 @@ class Recording:
         self.frames.add(prediction, frame.grey)
         self.cameras.append(corrections)
 
-    def end(self, state: State, message: str, elapsed_s: float) -> None:
+    def end(self, state: RunState, message: str, elapsed_s: float) -> None:
         """Says how the run ended; until then it counts as interrupted."""
         self.cameras.compact()
         self._clear_exports()  # of cameras that were not the last
@@ -195,14 +196,14 @@ class Recording:
             if claim.is_ours(self.folder, path):
                 path.unlink(missing_ok=True)
 
-    def _end(self, state: State, message: str, elapsed_s: float) -> None:
+    def _end(self, state: RunState, message: str, elapsed_s: float) -> None:
         about = self.about
         if about is not None:
             self._write(replace(about, state=state, message=message, elapsed_s=elapsed_s))
 
     def _write(self, about: About) -> None:
         kept = {"format": FORMAT, **_ABOUT.dump_python(about, mode="json")}
-        with whole(self._path) as path:
+        with atomic_write(self._path) as path:
             path.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
 
     def _with_files(self, clip: Clip, staged: Path) -> Clip:

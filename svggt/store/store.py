@@ -14,9 +14,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
-from svggt.files import whole
+from svggt.errors import StoreRefused
+from svggt.files import atomic_write
 from svggt.store import claim
-from svggt.store.claim import StoreRefused
 from svggt.store.recording import Recording
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Tokens:
     Attributes:
         owner: drives the session.
         view: opens the socket of its owner's 3D view.
-        reader: looks on: the page without its controls. Another one takes its place when it is
+        reader: read-only: the page without its controls. Another one takes its place when it is
             revoked.
         capture: lets a camera send pictures.
     """
@@ -94,7 +94,7 @@ class Store:
 
     def write_tokens(self, name: str, tokens: Tokens) -> None:
         """Sets the tokens of a recording, by the name of its folder."""
-        with whole(self._folder / name / "tokens.json") as path:
+        with atomic_write(self._folder / name / "tokens.json") as path:
             path.write_bytes(_TOKENS.dump_json(tokens))
 
     def tokens(self) -> dict[str, Tokens]:

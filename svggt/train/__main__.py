@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from svggt.files import EMBEDDED_WEIGHTS
 from svggt.train.batch import Source
-from svggt.train.machine import Machine
+from svggt.train.distributed import Distributed
 from svggt.train.options import BESIDE_TRUTH, WAYS
+from svggt.train.preview import write_clip, write_sheet
 from svggt.train.real.clips import mixed, recorded
 from svggt.train.real.layouts import find_sequences
+from svggt.train.runs import Slice, facts_of, read_network, train_slice, write_pieces
 from svggt.train.settings import remember
-from svggt.train.sheet import write_clip, write_sheet
-from svggt.train.slices import Slice, facts_of, read_network, train_slice, write_pieces
 from svggt.train.source import SHAPES, rendered, scaled
-
-_EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded.safetensors"
 
 
 def train(asked: argparse.Namespace) -> None:
-    """Goes on with a slice, or begins one."""
-    way, machine = WAYS[asked.name], Machine()
-    weights = asked.weights or asked.teacher or _EMBEDDED
+    """Resumes a training run, or begins one."""
+    way, machine = WAYS[asked.name], Distributed()
+    weights = asked.weights or asked.teacher or EMBEDDED_WEIGHTS
     taught = (way.taught or BESIDE_TRUTH) if asked.taught is None else asked.taught
     truth = way.truth if asked.truth is None else asked.truth
     if way.taught and not asked.teacher:
@@ -155,11 +155,11 @@ def experiment(asked: argparse.Namespace) -> None:
     if asked.name == "ablation":
         from svggt.train.ablation import run_ablation as carry_out
     else:
-        from svggt.train.failure import run_failure as carry_out
+        from svggt.train.teacher_corruption import run_failure as carry_out
     from svggt.train.report import plot_results
 
     remember(asked.out, {"weights": str(asked.weights), "steps": asked.steps})
-    network = read_network(asked.weights, Machine().device)
+    network = read_network(asked.weights, Distributed().device)
     outcome = carry_out(network, asked.steps, asked.seeds, asked.out)
     plot_results(outcome.results, outcome.begun, asked.out / "results.png")
     sys.stdout.write(f"{outcome.text}\n{asked.out / 'results.png'}\n")
@@ -211,15 +211,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_experiments(commands) -> None:
     asked = commands.add_parser("study", help="what makes pose learnt soonest")
-    asked.add_argument("out", type=Path, help="folder, gone on with if it is there")
+    asked.add_argument("out", type=Path, help="folder, resumed if it is there")
     asked.add_argument("--arms", nargs="*", help="some of them; all if left out")
-    asked.add_argument("--weights", type=Path, help="go on from these; by heart if left out")
+    asked.add_argument("--weights", type=Path, help="start from these; fresh weights if left out")
     asked.add_argument("--steps", type=int, default=200)
     asked.add_argument("--every", type=int, default=5, help="steps between two measurements")
     asked.add_argument("--seeds", type=int, default=2, help="of weights and clips")
     asked.set_defaults(run=study)
     asked = commands.add_parser("probe", help="what can be read from tokens linearly, R squared")
-    asked.add_argument("--weights", type=Path, default=_EMBEDDED)
+    asked.add_argument("--weights", type=Path, default=EMBEDDED_WEIGHTS)
     asked.set_defaults(run=probe)
     about = {
         "ablation": "students with and without a teacher",
@@ -227,8 +227,10 @@ def _add_experiments(commands) -> None:
     }
     for name, words in about.items():
         asked = commands.add_parser(name, help=words)
-        asked.add_argument("out", type=Path, help="folder, gone on with if it is there")
-        asked.add_argument("--weights", type=Path, default=_EMBEDDED, help="that all begin from")
+        asked.add_argument("out", type=Path, help="folder, resumed if it is there")
+        asked.add_argument(
+            "--weights", type=Path, default=EMBEDDED_WEIGHTS, help="that all begin from"
+        )
         asked.add_argument("--steps", type=int, default=60, help="of each student")
         asked.add_argument("--seeds", type=int, default=3 if name == "ablation" else 1)
         asked.set_defaults(run=experiment)
@@ -242,7 +244,7 @@ def _add_ways(commands) -> None:
     }
     for name, words in about.items():
         way = commands.add_parser(name, help=words)
-        way.add_argument("out", type=Path, help="folder of the slice, gone on with if it is there")
+        way.add_argument("out", type=Path, help="folder of the slice, resumed if it is there")
         way.add_argument("--weights", type=Path, help="to begin from; the teacher's if left out")
         way.add_argument("--teacher", type=Path, help="weights that teach; a student needs them")
         way.add_argument("--taught", type=float, help="weight of what it says")
@@ -272,9 +274,14 @@ def _add_ways(commands) -> None:
         way.set_defaults(run=train)
 
 
-if __name__ == "__main__":
+def main(words: Sequence[str] | None = None) -> None:
+    """The command line, or the words given; bad input ends it with a sentence."""
     try:
-        parsed = _parser().parse_args()
+        parsed = _parser().parse_args(words)
         parsed.run(parsed)
-    except ValueError as error:  # bad input; its message says what to do
+    except ValueError as error:  # its message says what to do
         sys.exit(f"svggt: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,9 +15,9 @@ from svggt.train.figures import NAMES
 from svggt.train.options import BESIDE_TRUTH
 from svggt.train.students import (
     STUDENT,
-    Outcome,
     Results,
     Student,
+    StudentResult,
     begun_at,
     cell_of,
     figures_by,
@@ -28,7 +28,7 @@ from svggt.train.students import (
 _SURE = 0.05  # chance of a difference that is none, below which it counts
 
 
-def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> Outcome:
+def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> StudentResult:
     """Teaches, and says what came of it: a table, and a sentence a figure.
 
     Args:
@@ -53,7 +53,7 @@ def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> Outcome
         for way in ("teacher alone", "both")
         for figure in NAMES
     ]
-    return Outcome(results, begun, "\n".join([table(rows), "", *verdicts]))
+    return StudentResult(results, begun, "\n".join([table(rows), "", *verdicts]))
 
 
 def verdict(results: Results, way: str, figure: str, other: str = "truth alone") -> str:

@@ -114,7 +114,7 @@ def camera_points(batch: ClipBatch) -> Tensor:
 
 
 def rays(size: tuple[int, int], fields_of_view: Tensor) -> Tensor:
-    """(B, H, W, 3) through every pixel, 1 along z; pixel (W/2, H/2) looks ahead (model.md).
+    """(B, H, W, 3) through every pixel, 1 along z; pixel (W/2, H/2) looks ahead.
 
     Args:
         size: (H, W).

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from svggt.checkpoints import load_model
-from svggt.devices import choose_device
+from svggt.data.truth import PosedFolder, Truth
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
 from svggt.eval.cameras import CameraFigures, folder_frames, head_figures
 from svggt.eval.smoke import office_frames, office_truth
-from svggt.frames import Frame
-from svggt.train.sheet import write_clip
-from svggt.truth import PosedFolder, Truth
+from svggt.media.frames import Frame
+from svggt.train.preview import write_clip
 
 _BETTER = 0.98  # geometric mean of the figures' ratios, from which weights are replaced
 _WORSE = 1.10  # of any figure: then they are not
@@ -26,7 +26,7 @@ _SIZE = (168, 224)
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipErrors:
     """Frames with their truth."""
 
     name: str
@@ -56,9 +56,9 @@ Table = dict[str, CameraFigures]
 """Clip and way of running to its figures."""
 
 
-def held_out_clips(folders: list[Path], width: int) -> Iterator[Clip]:
+def held_out_clips(folders: list[Path], width: int) -> Iterator[ClipErrors]:
     """The office, rendered clips that nothing trains on, and folders with poses."""
-    yield Clip("office", office_frames(width), office_truth())
+    yield ClipErrors("office", office_frames(width), office_truth())
     for number, seed in enumerate(_RENDERED):
         with tempfile.TemporaryDirectory() as folder:
             write_clip(Path(folder), _FRAMES, seed, torch.device("cpu"), _SIZE)
@@ -67,7 +67,7 @@ def held_out_clips(folders: list[Path], width: int) -> Iterator[Clip]:
         yield _of_folder(folder.name, folder, width)
 
 
-def table_of(weights: str, clips: list[Clip]) -> Table:
+def table_of(weights: str, clips: list[ClipErrors]) -> Table:
     """Figures of the camera head and depth, streamed and offline.
 
     Args:
@@ -122,8 +122,8 @@ def _errors(figures: CameraFigures) -> dict[str, float]:
     return cameras | {"absrel": figures.absrel_frame, "focal": figures.focal}
 
 
-def _of_folder(name: str, path: Path, width: int) -> Clip:
+def _of_folder(name: str, path: Path, width: int) -> ClipErrors:
     folder = PosedFolder.open(path, 1)
     depths = {number: folder.depth(number) for number in range(len(folder.depths))}
     # Read now: a rendered folder is gone later.
-    return Clip(name, folder_frames(folder, width), replace(folder.truth, depth=depths.get))
+    return ClipErrors(name, folder_frames(folder, width), replace(folder.truth, depth=depths.get))

@@ -1,6 +1,6 @@
 """What a teacher says of a clip, and what it costs to say something else.
 
-Source: StreamVGGT (arXiv 2507.11539), equation 7; constants in shared/training.md.
+Source: StreamVGGT (arXiv 2507.11539), equation 7; constants: docs/training.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from svggt.model.network import VGGT, NetworkOutput
-from svggt.model.track_head import Tracks
+from svggt.model.track_head import TrackOutput
 from svggt.train.batch import ClipBatch
 from svggt.train.losses import (
     aligned,
@@ -31,7 +31,7 @@ _SURE = 0.5  # of the teacher's visibility
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TeacherOutput:
     """What a teacher says of B clips of S frames.
 
     Attributes:
@@ -46,10 +46,10 @@ class Lesson:
     depth: Tensor
     world_points: Tensor
     queries: Tensor | None = None
-    tracks: Tracks | None = None
+    tracks: TrackOutput | None = None
 
 
-Teacher = Callable[[ClipBatch, Tensor], Lesson]
+Teacher = Callable[[ClipBatch, Tensor], TeacherOutput]
 """(clips, (B, N, 2) pixels to follow) to a lesson."""
 
 
@@ -57,17 +57,19 @@ def teacher_of(network: VGGT) -> Teacher:
     """A teacher that sees all frames of a clip at once, and does not learn."""
     network.requires_grad_(False).eval()
 
-    def teach(batch: ClipBatch, queries: Tensor) -> Lesson:
+    def teach(batch: ClipBatch, queries: Tensor) -> TeacherOutput:
         said = network(batch.images, causal=False)
         tracks = None
         if network.track_head is not None:
             tracks = network.track_head(said.tokens, batch.images.shape[-2:], queries)
-        return Lesson(said.pose_enc, said.depth, said.world_points, queries, tracks)
+        return TeacherOutput(said.pose_enc, said.depth, said.world_points, queries, tracks)
 
     return torch.no_grad()(teach)
 
 
-def distillation_loss(said: NetworkOutput, lesson: Lesson, counts: Tensor) -> dict[str, Tensor]:
+def distillation_loss(
+    said: NetworkOutput, lesson: TeacherOutput, counts: Tensor
+) -> dict[str, Tensor]:
     """Weighted parts of equation 7, but for the tracks.
 
     Depth and points are brought to one unit, each clip's mean distance, then every frame by the
@@ -99,13 +101,15 @@ def distillation_loss(said: NetworkOutput, lesson: Lesson, counts: Tensor) -> di
     }
 
 
-def taught_tracks(said: Tracks, lesson: Tracks) -> Tensor:
+def taught_tracks(said: TrackOutput, lesson: TrackOutput) -> Tensor:
     """The last part of equation 7: every pass of the tracker, the later ones counting more."""
     seen = lesson.visibility > _SURE
     return TRACK * tracks_loss(said, lesson.iterations[-1], seen, lesson.confidence)
 
 
-def tracks_loss(said: Tracks, places: Tensor, seen: Tensor, sure: Tensor | None = None) -> Tensor:
+def tracks_loss(
+    said: TrackOutput, places: Tensor, seen: Tensor, sure: Tensor | None = None
+) -> Tensor:
     """Of all passes of a tracker.
 
     Args:

@@ -1,6 +1,6 @@
 """What a prediction is worth, against the truth or a teacher: pure functions of tensors.
 
-Sources: VGGT section 3.4 and StreamVGGT equation 7; constants in shared/training.md. Everything is
+Sources: VGGT section 3.4 and StreamVGGT equation 7; constants: docs/training.md. Everything is
 averaged over what counts, so that a loss does not grow with a batch or a picture.
 """
 

@@ -1,6 +1,6 @@
 """Matching supervision: one head of some global blocks must find the patch where a point went.
 
-Without it pose stays at the identity for a long time (shared/training.md, runs 0 and 1): nothing
+Without it pose stays at the identity for a long time (docs/training.md): nothing
 tells the network early which tokens belong together. Targets are finer than a patch: the share of
 each of the four patches that a point lies between, so that small motions say something too.
 """
@@ -23,7 +23,7 @@ _QUERIES = 4  # frames that are asked for at once; the others are left out at ra
 
 
 @dataclass(frozen=True, eq=False)
-class Landings:
+class Correspondences:
     """Where the points at the centres of patches land in other frames.
 
     Attributes:
@@ -37,7 +37,7 @@ class Landings:
     grid: tuple[int, int]
 
 
-class Watcher:
+class AttentionProbe:
     """Keeps the queries and keys of one head of chosen layers, as they go by.
 
     Args:
@@ -64,7 +64,7 @@ class Watcher:
 
 
 @torch.no_grad()
-def landings_of(targets: Targets, patch: int) -> Landings:
+def landings_of(targets: Targets, patch: int) -> Correspondences:
     """Where the point at every patch's centre is in all other frames.
 
     Args:
@@ -76,11 +76,11 @@ def landings_of(targets: Targets, patch: int) -> Landings:
     centres = (places_of(grid) * patch + patch // 2).to(targets.depth.device)
     followed = follow(targets, centres.expand(batch, frames, -1, -1))
     others = ~torch.eye(frames, dtype=torch.bool, device=centres.device)[None, :, None]
-    return Landings(followed.places / patch - 0.5, followed.seen & others, grid)
+    return Correspondences(followed.places / patch - 0.5, followed.seen & others, grid)
 
 
 def matching_loss(
-    queries: Tensor, keys: Tensor, landings: Landings, fine: bool = True
+    queries: Tensor, keys: Tensor, landings: Correspondences, fine: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of attention over another frame's patches with where the point landed.
 
@@ -116,7 +116,7 @@ def matching_loss(
     return -((shares * found).sum(-1) * weight).sum(), matched
 
 
-def displacement_loss(said: Tensor, landings: Landings) -> Tensor:
+def displacement_loss(said: Tensor, landings: Correspondences) -> Tensor:
     """Smooth L1 of how far patches say that their points moved since the first frame.
 
     Args:

@@ -9,11 +9,11 @@ from svggt.model.config import ModelConfig
 from svggt.model.layers import attend_past_at_once
 from svggt.model.network import VGGT, NetworkOutput
 from svggt.train.batch import ClipBatch, Targets, targets_of
-from svggt.train.distil import Lesson, distillation_loss, taught_tracks, tracks_loss
+from svggt.train.distil import TeacherOutput, distillation_loss, taught_tracks, tracks_loss
 from svggt.train.losses import camera_loss, dense_loss, relative_pose_loss
 from svggt.train.matching import (
-    Landings,
-    Watcher,
+    AttentionProbe,
+    Correspondences,
     displacement_loss,
     landings_of,
     matching_loss,
@@ -47,7 +47,7 @@ class Objective(nn.Module):
         )
 
     def forward(
-        self, batch: ClipBatch, causal: bool, queries: Tensor, lesson: Lesson | None
+        self, batch: ClipBatch, causal: bool, queries: Tensor, lesson: TeacherOutput | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses of a batch, and figures that are only told, all of one number.
 
@@ -80,13 +80,15 @@ class Objective(nn.Module):
             told |= found
         return losses, told
 
-    def _watcher(self, batch: ClipBatch, causal: bool) -> Watcher:
+    def _watcher(self, batch: ClipBatch, causal: bool) -> AttentionProbe:
         options, config = self._options, self.network.config
         frames, _, height, width = batch.images.shape[1:]
         patches = (height // config.patch_size) * (width // config.patch_size)
         tokens = config.num_special_tokens + patches
         past = attend_past_at_once(tokens, frames, batch.images.device) if causal else None
-        return Watcher(options.matching_layers if options.truth * options.matching else (), past)
+        return AttentionProbe(
+            options.matching_layers if options.truth * options.matching else (), past
+        )
 
     def _cameras(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
         true, options = targets.pose_enc, self._options
@@ -106,7 +108,7 @@ class Objective(nn.Module):
         return {"depth": weight * depth, "points": weight * points}
 
     def _matches(
-        self, said: NetworkOutput, landings: Landings, watcher: Watcher
+        self, said: NetworkOutput, landings: Correspondences, watcher: AttentionProbe
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What queries find, and what patches say of their displacement."""
         options, losses, told = self._options, {}, {}
@@ -130,7 +132,7 @@ class Objective(nn.Module):
         return losses, told
 
     def _of_tracks(
-        self, said: NetworkOutput, targets: Targets, queries: Tensor, lesson: Lesson | None
+        self, said: NetworkOutput, targets: Targets, queries: Tensor, lesson: TeacherOutput | None
     ) -> dict[str, Tensor]:
         assert self.network.track_head is not None
         tracks = self.network.track_head(said.tokens, targets.depth.shape[-2:], queries)

@@ -1,4 +1,4 @@
-"""What a folder was begun with: it is gone on with so, or not at all."""
+"""What a folder was begun with: it is resumed so, or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from svggt.files import whole
+from svggt.files import atomic_write
 
 
 def remember(folder: Path, settings: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ def remember(folder: Path, settings: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path, given = folder / "settings.json", json.loads(json.dumps(settings))
     if not path.is_file():
-        with whole(path) as begun:
+        with atomic_write(path) as begun:
             begun.write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
         return
     kept = json.loads(path.read_text("utf-8"))

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from svggt.train.batch import ClipBatch, Source
-from svggt.train.synth.chance import Chance
 from svggt.train.synth.render import render_clips
+from svggt.train.synth.rng import Rng
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ def held_out(shape: Shape, count: int, device: torch.device) -> list[ClipBatch]:
 def _render(shape: Shape, device: torch.device, *words: int) -> ClipBatch:
     # Hashed: torch's generator on a CPU looks at 32 bits of its seed alone.
     seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-    return render_clips(shape.clips, shape.frames, shape.size, Chance(seed, device))
+    return render_clips(shape.clips, shape.frames, shape.size, Rng(seed, device))

@@ -1,7 +1,7 @@
 """Students that begin alike and are taught differently: the engine of two experiments.
 
 All take the same steps on the same clips, from the same weights, with the parts frozen that the
-paper freezes. A row is written as soon as a student is done, so that an experiment goes on.
+paper freezes. A row is written as soon as a student is done, so that an experiment resumes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from svggt.model.network import VGGT
 from svggt.train.batch import ClipBatch
 from svggt.train.distil import Teacher
+from svggt.train.distributed import Distributed
 from svggt.train.figures import NAMES, Figures, network_figures
-from svggt.train.machine import Machine
 from svggt.train.options import WAYS, TrainOptions
 from svggt.train.source import Shape, held_out, rendered
 from svggt.train.trainer import Trainer
@@ -47,7 +47,7 @@ class Student:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudentResult:
     """Of an experiment.
 
     Attributes:
@@ -66,7 +66,7 @@ Results = dict[tuple[str, int], Figures]
 
 
 def teach_all(students: list[Student], network: VGGT, steps: int, seeds: int, out: Path) -> Results:
-    """Teaches every student with every seed, or goes on with it.
+    """Teaches every student with every seed, or resumes it.
 
     Args:
         students: ways of teaching.
@@ -99,7 +99,7 @@ def read_results(path: Path) -> Results:
 @cache
 def evaluated() -> list[ClipBatch]:
     """Clips that nobody is taught on, longer than those that are."""
-    return held_out(_EVALUATED, _HELD, Machine().device)
+    return held_out(_EVALUATED, _HELD, Distributed().device)
 
 
 def figures_by(results: Results, name: str) -> list[Figures]:
@@ -130,7 +130,7 @@ def _taught(
 ) -> Figures:
     learner = copy.deepcopy(network)
     options = replace(student.options, seed=seed, total=steps)
-    source = rendered((SHAPE,), seed, Machine().device)
+    source = rendered((SHAPE,), seed, Distributed().device)
     trainer = Trainer(learner, options, source, teacher=student.teacher)
     for _ in range(steps):
         trainer.take_step()

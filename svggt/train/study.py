@@ -22,14 +22,14 @@ from svggt.model.layers import LayerScale
 from svggt.model.network import VGGT
 from svggt.model.rope import sinusoids
 from svggt.train.batch import ClipBatch, Source, targets_of
+from svggt.train.distributed import Distributed
 from svggt.train.logs import Log
-from svggt.train.machine import Machine
 from svggt.train.options import TrainOptions
 from svggt.train.poses import angle_between, rotation_of
-from svggt.train.slices import read_network, write_network
+from svggt.train.runs import read_network, write_network
 from svggt.train.source import Shape, held_out, rendered
-from svggt.train.synth.chance import Chance
 from svggt.train.synth.render import render_clips
+from svggt.train.synth.rng import Rng
 from svggt.train.trainer import Trainer
 
 SMALL = ModelConfig(
@@ -59,7 +59,7 @@ _LEFT = 0.25  # of a still camera's rotation error: pose is learnt
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """One way to train.
 
     Attributes:
@@ -84,18 +84,18 @@ RECIPE = TrainOptions(
     matching_layers=(1, 2),
 )
 ARMS = {
-    "recipe": Arm(RECIPE),
-    "no matching": Arm(replace(RECIPE, matching=0.0)),
-    "matches whole patches": Arm(replace(RECIPE, fine=False)),
-    "no displacement": Arm(replace(RECIPE, displacement=0.0)),
-    "no matching, no displacement": Arm(replace(RECIPE, matching=0.0, displacement=0.0)),
-    "no relative pose": Arm(replace(RECIPE, relative=0.0)),
-    "knee of 0.1": Arm(replace(RECIPE, knee=0.1)),
-    "no depth and points": Arm(replace(RECIPE, dense=0.0)),
-    "AdamW alone": Arm(replace(RECIPE, muon=False)),
-    "layer scale 0.01": Arm(RECIPE, layer_scale=0.01),
-    "quiet positions": Arm(RECIPE, positions=0.0),
-    "prototype": Arm(replace(RECIPE, displacement=0.0, knee=0.1, relative=0.0, fine=False)),
+    "recipe": Variant(RECIPE),
+    "no matching": Variant(replace(RECIPE, matching=0.0)),
+    "matches whole patches": Variant(replace(RECIPE, fine=False)),
+    "no displacement": Variant(replace(RECIPE, displacement=0.0)),
+    "no matching, no displacement": Variant(replace(RECIPE, matching=0.0, displacement=0.0)),
+    "no relative pose": Variant(replace(RECIPE, relative=0.0)),
+    "knee of 0.1": Variant(replace(RECIPE, knee=0.1)),
+    "no depth and points": Variant(replace(RECIPE, dense=0.0)),
+    "AdamW alone": Variant(replace(RECIPE, muon=False)),
+    "layer scale 0.01": Variant(RECIPE, layer_scale=0.01),
+    "quiet positions": Variant(RECIPE, positions=0.0),
+    "prototype": Variant(replace(RECIPE, displacement=0.0, knee=0.1, relative=0.0, fine=False)),
 }
 
 
@@ -108,7 +108,7 @@ def fresh_network(config: ModelConfig, layer_scale: float, positions: float, see
 
     Args:
         config: sizes.
-        layer_scale: 0.3 to 1 (shared/training.md).
+        layer_scale: 0.3 to 1 (docs/training.md).
         positions: amplitude of the grid of positions, waves of many lengths; 0: noise of 0.02.
         seed: of all else.
     """
@@ -132,7 +132,7 @@ def fresh_network(config: ModelConfig, layer_scale: float, positions: float, see
 
 def fixed_clips(seed: int, device: torch.device) -> ClipBatch:
     """Four good clips of four frames."""
-    drawn = render_clips(_DRAWN, _FRAMES, _SIZE, Chance(seed, device))
+    drawn = render_clips(_DRAWN, _FRAMES, _SIZE, Rng(seed, device))
     kept = drawn.good.nonzero()[:_CLIPS, 0]
     small = F.avg_pool2d(drawn.images[kept].flatten(0, 1), _HALF)
     return replace(
@@ -163,17 +163,17 @@ class Beginning:
     measured: ClipBatch
 
 
-def by_heart(arm: Arm, seed: int) -> Beginning:
+def by_heart(arm: Variant, seed: int) -> Beginning:
     """A small network that knows nothing, and four clips."""
-    device = Machine().device
+    device = Distributed().device
     clips = fixed_clips(seed, device)
     network = fresh_network(SMALL, arm.layer_scale, arm.positions, seed).to(device)
     return Beginning(network, arm.options, lambda step, part: clips, clips)
 
 
-def going_on(weights: Path, arm: Arm, seed: int) -> Beginning:
+def going_on(weights: Path, arm: Variant, seed: int) -> Beginning:
     """Weights that know something, and new pairs of frames at every step."""
-    device = Machine().device
+    device = Distributed().device
     options = replace(arm.options, lr=3e-4, dense=1.0, matching_layers=(1, 3))
     return Beginning(
         read_network(weights, device),

@@ -14,7 +14,7 @@ _HIDDEN = 0.05  # of a point's depth: what is so much nearer hides it
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class TrackTargets:
     """Points, by frame and by number, in all T frames of their clips.
 
     Attributes:
@@ -27,7 +27,7 @@ class Followed:
 
 
 @torch.no_grad()
-def follow(targets: Targets, pixels: Tensor) -> Followed:
+def follow(targets: Targets, pixels: Tensor) -> TrackTargets:
     """Follows what is seen at pixels of the first S frames.
 
     Args:
@@ -57,7 +57,7 @@ def follow(targets: Targets, pixels: Tensor) -> Followed:
     there = targets.depth.flatten(2).gather(2, landed)
     there = there.unflatten(2, (asked, -1)).permute(0, 2, 3, 1)
     open_to = (there - seen_from[..., 2]).abs() < _HIDDEN * seen_from[..., 2]
-    return Followed(places, inside & known[..., None] & open_to)
+    return TrackTargets(places, inside & known[..., None] & open_to)
 
 
 def _projected(points: Tensor, fields_of_view: Tensor, size: tuple[int, int]) -> Tensor:

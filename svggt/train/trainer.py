@@ -1,4 +1,4 @@
-"""Training in slices: a step's chance comes from its number, so that a slice goes on exactly."""
+"""Training in slices: a step's chance comes from its number, so that a run resumes exactly."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svggt.files import whole
+from svggt.files import atomic_write
 from svggt.model.network import VGGT
 from svggt.train.batch import Source
 from svggt.train.distil import Teacher
-from svggt.train.machine import Machine, prepare
+from svggt.train.distributed import Distributed, prepare
 from svggt.train.objective import Objective, draw_queries
 from svggt.train.optim import make_optimisers
 from svggt.train.options import TrainOptions
@@ -44,7 +44,7 @@ class Trainer:
     source: Source
     step: int = 0
     teacher: Teacher | None = None
-    machine: Machine = field(default_factory=Machine)
+    machine: Distributed = field(default_factory=Distributed)
 
     def __post_init__(self) -> None:
         prepare(self.network, self.options, self.machine.device)
@@ -100,11 +100,11 @@ class Trainer:
             "step": self.step,
             "began": self._began,
         }
-        with whole(path) as begun:
+        with atomic_write(path) as begun:
             torch.save(state, begun)
 
     def load(self, path: Path) -> None:
-        """Goes on where `save` was."""
+        """Resumes where `save` was."""
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         self._objective.load_state_dict(state["objective"])
         for name, value in state["averaged"].items():

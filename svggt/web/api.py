@@ -1,7 +1,7 @@
 """Every action of the page as a named endpoint, for scripts: see "Use via API" on the page.
 
 Types are documented by the signatures, which Gradio reads. A session's owner token drives it; its
-reader token looks on and exports. What cannot be done is a `gradio_client.exceptions.AppError`
+reader token watches and exports. What cannot be done is a `gradio_client.exceptions.AppError`
 with one sentence.
 """
 
@@ -13,20 +13,20 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from svggt.errors import BadInput
 from svggt.exports import FORMATS, Exporter, FormatName
-from svggt.frames import BadInput
-from svggt.progress import Progress
-from svggt.scene import Cameras, Look, Show
-from svggt.session import Session
-from svggt.sessions import Sessions
-from svggt.settings import Storage
+from svggt.media.examples import EXAMPLES
+from svggt.session.progress import Progress
+from svggt.session.registry import Sessions
+from svggt.session.session import Session
+from svggt.settings import MemoryPolicy, Storage
+from svggt.view_options import Cameras, Show, ViewOptions
 from svggt.web import pictures
-from svggt.web.begin import Beginner, Wanted, settings_of
-from svggt.web.gallery import EXAMPLES
+from svggt.web.api_errors import GONE, owned, told
 from svggt.web.limits import address_of
-from svggt.web.sharing import export_address
-from svggt.web.told import GONE, owned, told
-from svggt.web.view import distance_of
+from svggt.web.run_request import RunRequest, RunStarter, settings_of
+from svggt.web.share_events import export_address
+from svggt.web.view_events import distance_of
 
 _FOLLOW_SECONDS = 0.1
 
@@ -40,13 +40,13 @@ class Api:
         exporter: makes files.
     """
 
-    def __init__(self, sessions: Sessions, beginner: Beginner, exporter: Exporter) -> None:
+    def __init__(self, sessions: Sessions, beginner: RunStarter, exporter: Exporter) -> None:
         self._sessions, self._beginner, self._exporter = sessions, beginner, exporter
 
     def offer(self) -> None:
         """Registers all endpoints with the blocks that are open."""
         for endpoint in (
-            self.describe, self.start, self.go_on, self.stop, self.clear, self.delete,
+            self.describe, self.start, self.resume, self.stop, self.clear, self.delete,
             self.progress, self.follow, self.frame, self.picture, self.look, self.seek,
             self.look_through, self.reset_view, self.measure, self.track, self.export, self.revoke,
         ):  # fmt: skip
@@ -71,7 +71,7 @@ class Api:
         files: list[dict[str, Any]] | None = None,
         token: str | None = None,
         model: str | None = None,
-        memory: Literal["window", "full"] = "window",
+        memory: MemoryPolicy = "window",
         window: int = 8,
         storage: Storage = "computed",
         published_camera_memory: bool = False,
@@ -94,12 +94,14 @@ class Api:
         paths = [str(file.get("path", "")) for file in files or []]
         index = names.index(example) if example in names else 0
         most = self._beginner.limits.max_frames if max_frames is None else max_frames
-        wanted = Wanted(source, index, paths, rate, most, settings, Look(cameras=cameras))
+        wanted = RunRequest(
+            source, index, paths, rate, most, settings, ViewOptions(cameras=cameras)
+        )
         return _opened(self._beginner.begin(token, wanted, address_of(request)))
 
-    def go_on(self, token: str) -> dict[str, Any]:
+    def resume(self, token: str) -> dict[str, Any]:
         """Take a stopped or interrupted run up again; returns what `start` does."""
-        return _opened(self._beginner.go_on(token))
+        return _opened(self._beginner.resume(token))
 
     def stop(self, token: str) -> dict[str, Any]:
         """End the run after the frame in hand; returns its progress."""
@@ -109,7 +111,9 @@ class Api:
 
     def clear(self, token: str) -> None:
         """Take a scene out of memory, its run ended; it stays at its links until its time."""
-        self._sessions.close(self._owned(token).token)
+        session = self._owned(token)
+        session.stop()  # by its owner: it is not interrupted
+        self._sessions.close(session.token)
 
     def delete(self, token: str) -> None:
         """Delete a scene, its clip and the files sent for it, now."""
@@ -181,7 +185,7 @@ class Api:
     ) -> None:
         """Set the 3D view's flags; bands 1 to 3: the surest quarter, half, three quarters."""
         bands, size = min(3, max(1, bands)), min(3.0, max(0.5, point_size))
-        look = Look(show, cameras, bands, far, trajectory, frustums, size, follow)
+        look = ViewOptions(show, cameras, bands, far, trajectory, frustums, size, follow)
         self._owned(token).look(look)
 
     def seek(self, token: str, number: int | None) -> int:
@@ -264,7 +268,7 @@ def _plain(progress: Progress) -> dict[str, Any]:
         "message": progress.message,
         "frames_done": progress.frames_done,
         "total": progress.total,
-        "can_go_on": progress.can_go_on,
+        "can_resume": progress.can_resume,
         "milliseconds": [round(1000 * seconds, 1) for seconds in progress.step_seconds],
         "elapsed_s": progress.elapsed_s,
         "tracking": None if progress.tracking is None else progress.tracking.status,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from svggt.frames import InputLimits
+from svggt.media.frames import InputLimits
 
 # Possessive: an unterminated string of escapes takes linear time too.
 _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)

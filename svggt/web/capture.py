@@ -15,8 +15,8 @@ from pathlib import Path
 import segno
 from fastapi import APIRouter, HTTPException, Response, WebSocket, WebSocketDisconnect
 
-from svggt.live import MAX_BYTES
-from svggt.session import Session
+from svggt.media.camera_stream import MAX_BYTES
+from svggt.session.session import Session
 from svggt.web.hosts import same_origin
 from svggt.web.proxy import VIEWER_CSP
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from svggt.compare.background import Comparison
-from svggt.compare.shown import Paint
-from svggt.compare.ways import Mode
-from svggt.frames import BadInput
-from svggt.scene import Cameras
-from svggt.sessions import Sessions
-from svggt.settings import Storage
+from svggt.compare.aligned_frames import Paint
+from svggt.compare.comparison import Comparison
+from svggt.compare.run_config import Mode
+from svggt.errors import BadInput
+from svggt.session.registry import Sessions
+from svggt.settings import MemoryPolicy, Storage
+from svggt.view_options import Cameras
 from svggt.web import pictures
-from svggt.web.comparing import asked_of
-from svggt.web.told import owned, told
+from svggt.web.api_errors import owned, told
+from svggt.web.compare_events import asked_of
 
 
 class CompareApi:
@@ -43,7 +43,7 @@ class CompareApi:
         token: str,
         mode: Mode = "offline",
         model: str | None = None,
-        memory: Literal["window", "full"] = "window",
+        memory: MemoryPolicy = "window",
         window: int = 8,
         storage: Storage = "computed",
         published_camera_memory: bool = False,
@@ -99,7 +99,7 @@ class CompareApi:
         }
 
     def both_views(self, token: str) -> str:
-        """Both scenes from the camera of the browser that looks on, as a data: address."""
+        """Both scenes from the camera of the browser that watches, as a data: address."""
         return pictures.as_address(Image.fromarray(self._compared(token).picture()), "PNG")
 
     def _compared(self, token: str) -> Comparison:

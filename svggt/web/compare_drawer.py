@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from svggt.compare.shown import INKS
-from svggt.compare.ways import Mode
-from svggt.scene import Cameras
+from svggt.compare.aligned_frames import INKS
+from svggt.compare.run_config import Mode
 from svggt.settings import Storage
+from svggt.view_options import Cameras
 
 SAME = "as A"
 """Weights of B: those of the run."""
@@ -27,7 +27,7 @@ _INKS = {"A": INKS[0], "B": INKS[1]}
 
 @dataclass(frozen=True)
 class Other:
-    """What B is made of; see `svggt.web.comparing.CompareEvents`.
+    """What B is made of; see `svggt.web.compare_events.CompareEvents`.
 
     Attributes:
         every: begin again with every so many frames; 0: once.

@@ -7,9 +7,9 @@ from typing import get_args
 
 import gradio as gr
 
-from svggt.checkpoints import LoadedModel
+from svggt.engine.checkpoints import LoadedModel
 from svggt.exports import FORMATS
-from svggt.frames import InputLimits
+from svggt.media.frames import InputLimits
 from svggt.settings import Storage
 
 MAX_WINDOW = 64
@@ -34,7 +34,7 @@ class Share:
     """Links, and files to take away.
 
     Attributes:
-        link: that looks on.
+        link: to the read-only view.
         kept: until when the scene is.
         export: how far an export is, and then its file.
     """
@@ -56,13 +56,13 @@ def lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced
         return Advanced(
             rate=gr.Number(
                 0,
-                label="Frames a second",
-                info="of an uploaded video; 0: chosen by motion",
+                label="FPS",
+                info="taken from an uploaded video; 0: chosen by motion",
                 minimum=0,
             ),
             max_frames=gr.Number(
                 limits.max_frames,
-                label="Frames at most",
+                label="Max frames",
                 info="of a run",
                 minimum=1,
                 maximum=limits.max_frames,
@@ -110,11 +110,11 @@ def lay_out_share(retention: str) -> Share:
     Args:
         retention: what is kept how long, as HTML.
     """
-    with gr.Accordion("Share and take away", open=False, elem_id="share"), gr.Row():
+    with gr.Accordion("Share & export", open=False, elem_id="share"), gr.Row():
         with gr.Column(min_width=280):
             link = gr.Textbox(
                 label="Read-only link",
-                info="whoever has it can look on, and replay it later",
+                info="read-only: whoever has it can watch, and replay it later",
                 placeholder="Press Start first",
                 interactive=False,
                 buttons=["copy"],

@@ -7,16 +7,16 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from svggt.checkpoints import LoadedModel
-from svggt.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from svggt.compare.shown import Paint
-from svggt.frames import InputLimits
-from svggt.progress import Progress
-from svggt.scene import Cameras, CamerasChoice, chosen_cameras
+from svggt.compare.aligned_frames import Paint
+from svggt.engine.checkpoints import LoadedModel
+from svggt.media.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from svggt.media.examples import EXAMPLES, Example
+from svggt.media.frames import InputLimits
+from svggt.session.progress import Progress
+from svggt.view_options import Cameras, CamerasChoice, chosen_cameras
 from svggt.web import panels
 from svggt.web.compare_drawer import Compare, lay_out_compare
 from svggt.web.drawers import Advanced, Share, lay_out_advanced, lay_out_share
-from svggt.web.gallery import EXAMPLES, Example
 from svggt.web.replay import replay_address
 from svggt.web.uploads import take_as_uploaded
 
@@ -29,12 +29,12 @@ CAMERA = (
     "<p>Press Start, then allow the camera. Move slowly; a frame is taken when the picture has "
     "moved. Your phone can be the camera too.</p>"
 )
-MEASURE, TRACK = "measures", "is followed"
+MEASURE, TRACK = "measure", "track"
 PLAY_SECONDS = 0.1  # between two steps of the timeline
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceInputs:
     """Where frames come from.
 
     Attributes:
@@ -55,7 +55,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class View:
+class ViewInputs:
     """What drives the 3D view: its flags, its moment, its eye.
 
     Attributes:
@@ -100,7 +100,7 @@ class View:
 
     @property
     def look(self) -> list[gr.Radio | gr.Slider | gr.CheckboxGroup]:
-        """What `Look` is made of; see `svggt.web.view.look_of`."""
+        """What `Look` is made of; see `svggt.web.view_events.look_of`."""
         return [self.show, self.cameras, self.confidence, self.point_size, self.parts]
 
 
@@ -116,13 +116,13 @@ class Controls:
     token: gr.State
     keys: gr.Textbox
     header: gr.HTML
-    source: Source
+    source: SourceInputs
     start: gr.Button
-    go_on: gr.Button
+    resume: gr.Button
     stop: gr.Button
     clear: gr.Button
     status: gr.HTML
-    view: View
+    view: ViewInputs
     compare: Compare
     live: gr.HTML
     advanced: Advanced
@@ -134,7 +134,7 @@ class Controls:
         v, s = self.view, self.share
         return [
             self.token, self.keys, self.status, self.live,
-            self.start, self.go_on, self.stop, self.clear,
+            self.start, self.resume, self.stop, self.clear,
             v.frame, v.beside, v.painted, v.why, v.moment, v.play, v.closer, *v.look,
             self.source.camera, self.compare.figures, self.compare.results,
             s.link, s.kept, s.export,
@@ -166,7 +166,7 @@ def lay_out(
             source = _lay_out_source(limits)
             with gr.Row(elem_id="actions"):
                 start = gr.Button("Start", variant="primary", elem_id="start")
-                go_on = gr.Button("Go on", visible=False, elem_id="go-on")
+                resume = gr.Button("Resume", visible=False, elem_id="resume")
                 stop = gr.Button("Stop", interactive=False, elem_id="stop")
                 clear = gr.Button("Clear", interactive=False, elem_id="clear")
             status = gr.HTML(panels.status(Progress()), elem_id="status")
@@ -183,7 +183,7 @@ def lay_out(
         header,
         source,
         start,
-        go_on,
+        resume,
         stop,
         clear,
         status,
@@ -217,7 +217,7 @@ def lay_out_load(name: str, sentence: str) -> tuple[gr.HTML, gr.Button, gr.Timer
     return notice, switch, gr.Timer(1.0)
 
 
-def _lay_out_source(limits: InputLimits) -> Source:
+def _lay_out_source(limits: InputLimits) -> SourceInputs:
     with gr.Tabs(elem_id="tabs"):
         with gr.Tab("Examples") as examples:
             pictures = gr.Gallery(
@@ -246,10 +246,10 @@ def _lay_out_source(limits: InputLimits) -> Source:
         with gr.Tab("Camera") as live:
             camera = gr.HTML(CAMERA, elem_id="camera")
     tabs = {"example": examples, "upload": upload, "camera": live}
-    return Source(gr.State("example"), gr.State(0), pictures, files, camera, tabs)
+    return SourceInputs(gr.State("example"), gr.State(0), pictures, files, camera, tabs)
 
 
-def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
+def _lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
     first = EXAMPLES[0]
     with gr.Row(elem_id="views"):
         frame, beside = gr.HTML(replay_of(first)), gr.HTML(elem_id="beside")
@@ -285,7 +285,7 @@ def _lay_out_view(model: LoadedModel, cameras: Cameras) -> View:
         )
     closer = _lay_out_closer(model)
     clock, playing = gr.Timer(PLAY_SECONDS, active=False), gr.State(None)
-    return View(
+    return ViewInputs(
         frame, beside, painted, paint, legend, play, moment, speed, clock, playing,
         show, camera, confidence, size, parts, through, reset, why, *closer,
     )  # fmt: skip
@@ -312,7 +312,7 @@ def _lay_out_closer(model: LoadedModel) -> tuple[Any, ...]:
             clicks = gr.Radio(
                 [MEASURE, TRACK],
                 value=MEASURE,
-                label="A click",
+                label="Click",
                 visible=model.tracks_points,
                 elem_id="clicks",
             )

@@ -13,7 +13,7 @@ window.svggt = (() => {
     try {
       const newest = [...others, [reader, owner]].slice(-MOST);
       localStorage.setItem(PLACE, JSON.stringify(Object.fromEntries(newest)));
-    } catch { /* without storage a reload looks on */ }
+    } catch { /* without storage a reload is read-only */ }
   }
 
   function show(query) {

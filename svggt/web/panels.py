@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.compare import figures
-from svggt.compare.shown import DIFFERENCE_TOP, INKS, Paint
-from svggt.compare.state import ComparisonProgress
+from svggt.compare.aligned_frames import DIFFERENCE_TOP, INKS, Paint
+from svggt.compare.request import ComparisonProgress
 from svggt.prediction import FramePrediction, PointTrack
-from svggt.progress import Progress
+from svggt.session.progress import Progress
 from svggt.web import pictures
 
 _PLOT = (300, 56)  # pixels of the latency plot

@@ -11,9 +11,9 @@ from cmap import Colormap
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from svggt.compare.shown import coloured
+from svggt.compare.aligned_frames import coloured
 from svggt.prediction import FramePrediction, PointTrack
-from svggt.shots import PosedFrame
+from svggt.store.posed_frames import PosedFrame
 
 Picture = NDArray[np.uint8]
 

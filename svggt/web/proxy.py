@@ -1,7 +1,7 @@
 """viser behind the page's own port: its client as a page, its socket through a proxy.
 
 A session's viser server listens on a loopback port that nobody outside reaches; the token in
-the path says which. Facts that this file rests on: shared/demo.md, "One public port".
+the path says which.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import websockets
 from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from websockets.typing import Subprotocol
 
-from svggt.scene import LOOKS_ON
+from svggt.scene.viewer_cameras import READ_ONLY
 from svggt.web.hosts import same_origin
 
 VIEWER_CSP = (
@@ -50,7 +50,7 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) {
 }
 </script>"""
 
-_LOOK_SECONDS = 2  # between two looks whether a token is still good
+_POLL_SECONDS = 2  # between two looks whether a token is still good
 
 _Three = tuple[float, float, float]
 _Size = Annotated[float, msgspec.Meta(gt=0)]
@@ -155,7 +155,7 @@ async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bo
     asked = [Subprotocol(name) for name in browser.scope.get("subprotocols", [])]
     try:
         viser = await websockets.connect(
-            f"ws://127.0.0.1:{viewing.port}{LOOKS_ON if viewing.reads_only else '/'}",
+            f"ws://127.0.0.1:{viewing.port}{READ_ONLY if viewing.reads_only else '/'}",
             subprotocols=asked or None,
             max_size=None,
             compression=None,
@@ -183,7 +183,7 @@ async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bo
 
 async def _until_revoked(is_good: Callable[[], bool]) -> None:
     while is_good():
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _to_viser(

@@ -1,27 +1,19 @@
-"""Recorded scenes: the page opens on one, and whoever looks on has one when a run has ended.
+"""Recorded scenes: the page opens on one, and read-only viewers have one when a run has ended.
 
 A replay is a `.viser` file that viser's own client plays; it needs no session and no device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from svggt.checkpoints import ASSETS
 from svggt.web.proxy import HIDE_NOTICES, viewer_page
 
-REPLAYS = ASSETS / "replays"
-
 _BYTES = "application/octet-stream"
-
-
-def replay_file(name: str) -> Path:
-    """Where the replay of an example lies."""
-    return REPLAYS / f"{name}.viser"
 
 
 def replay_address(name: str) -> str:
@@ -30,7 +22,7 @@ def replay_address(name: str) -> str:
 
 
 def shared_address(reader_token: str) -> str:
-    """The page that plays a session to those who look on, as a path of this site."""
+    """The page that plays a session to read-only viewers, as a path of this site."""
     return f"/shared/{reader_token}/?playbackPath=/shared/{reader_token}.viser"
 
 
@@ -39,11 +31,13 @@ def report_address(reader_token: str) -> str:
     return f"/report/{reader_token}/"
 
 
-def replay_routes(names: frozenset[str], shared: Callable[[str], Awaitable[Path]]) -> APIRouter:
+def replay_routes(
+    replays: Mapping[str, Path], shared: Callable[[str], Awaitable[Path]]
+) -> APIRouter:
     """`/replay/{name}/` and `/shared/{token}/` play recordings, and nothing else.
 
     Args:
-        names: of the examples' recordings.
+        replays: the examples' recordings by name.
         shared: the recording that a reader's token opens, made unless it is there; 404 for
             unknown, expired and revoked.
     """
@@ -57,15 +51,15 @@ def replay_routes(names: frozenset[str], shared: Callable[[str], Awaitable[Path]
 
     @router.get("/replay/{name}/")
     async def page(name: str, request: Request) -> Response:
-        if name not in names:
+        if name not in replays:
             raise HTTPException(404)
         return played(request, replay_address(name))
 
     @router.get("/replay/{name}.viser")
     async def recording(name: str) -> FileResponse:
-        if name not in names:
+        if name not in replays:
             raise HTTPException(404)
-        return FileResponse(replay_file(name), media_type=_BYTES)
+        return FileResponse(replays[name], media_type=_BYTES)
 
     @router.get("/shared/{token}/")
     async def shared_page(token: str, request: Request) -> Response:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 
-from svggt.sessions import Sessions
+from svggt.session.registry import Sessions
 from svggt.web import panels
 
 _EPHEMERAL = (
     "This Space’s disk is ephemeral: a restart or a sleep loses every scene. Take away what you "
     "want to keep."
 )
-_LASTING = "After a restart of the server finished scenes are here again, and others can go on."
+_LASTING = (
+    "After a restart of the server finished scenes are here again, and others can be resumed."
+)
 
 
 def retention_of(sessions: Sessions) -> str:

@@ -14,21 +14,21 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from svggt.engine.background_load import BackgroundLoad
 from svggt.exports import Exporter
-from svggt.frames import InputLimits
-from svggt.loading import BackgroundLoad
-from svggt.scene import CamerasChoice
-from svggt.sessions import Sessions
-from svggt.web.begin import Beginner
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import InputLimits
+from svggt.session.registry import Sessions
+from svggt.view_options import CamerasChoice
 from svggt.web.bodies import BodyLimits
 from svggt.web.capture import capture_routes
-from svggt.web.comparing import BESIDE
-from svggt.web.gallery import EXAMPLES
+from svggt.web.compare_events import BESIDE
 from svggt.web.hosts import HostMiddleware
 from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
-from svggt.web.replay import replay_file, replay_routes
-from svggt.web.sharing import export_routes, report_routes, shared_replay
+from svggt.web.replay import replay_routes
+from svggt.web.run_request import RunStarter
+from svggt.web.share_events import export_routes, report_routes, shared_replay
 from svggt.web.ui import SCRIPT, STYLE, THEME, Page
 from svggt.web.uploads import UploadFolder
 
@@ -58,7 +58,7 @@ def build_site(
     site.include_router(viewer_routes(partial(_viewing, sessions), allowed_origins))
     capturing = partial(sessions.get, role="capture")
     site.include_router(capture_routes(capturing, allowed_origins))
-    recorded = frozenset(e.name for e in EXAMPLES if replay_file(e.name).is_file())
+    recorded = {e.name: e.replay for e in EXAMPLES if e.replay.is_file()}
     exporter = Exporter()
     site.include_router(replay_routes(recorded, partial(shared_replay, sessions, exporter)))
     site.include_router(export_routes(sessions, exporter))
@@ -68,7 +68,7 @@ def build_site(
     gr.mount_gradio_app(
         site,
         Page(
-            sessions, limits, Beginner(sessions, limits, uploads), exporter, load, cameras
+            sessions, limits, RunStarter(sessions, limits, uploads), exporter, load, cameras
         ).build(),
         path="/",
         theme=THEME,

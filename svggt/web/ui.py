@@ -11,23 +11,24 @@ from typing import Any
 
 import gradio as gr
 
-from svggt.checkpoints import LoadedModel
+from svggt.engine.background_load import BackgroundLoad
+from svggt.engine.checkpoints import LoadedModel
+from svggt.errors import BadInput
 from svggt.exports import Exporter
-from svggt.frames import BadInput, InputLimits
-from svggt.loading import BackgroundLoad
-from svggt.scene import Cameras, CamerasChoice, chosen_cameras
-from svggt.session import Session
-from svggt.sessions import Sessions
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import InputLimits
+from svggt.session.registry import Sessions
+from svggt.session.session import Session
+from svggt.view_options import Cameras, CamerasChoice, chosen_cameras
 from svggt.web import layout, panels
 from svggt.web.api import Api
-from svggt.web.begin import Beginner
 from svggt.web.compare_api import CompareApi
-from svggt.web.comparing import CompareEvents
-from svggt.web.gallery import EXAMPLES
+from svggt.web.compare_events import CompareEvents
 from svggt.web.retention import retention_of
-from svggt.web.running import RunEvents
-from svggt.web.sharing import ShareEvents
-from svggt.web.view import ViewEvents
+from svggt.web.run_events import RunEvents
+from svggt.web.run_request import RunStarter
+from svggt.web.share_events import ShareEvents
+from svggt.web.view_events import ViewEvents
 
 STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
 SCRIPT = Path(__file__).with_name("page.js").read_text("utf-8")
@@ -57,7 +58,7 @@ class Page:
         self,
         sessions: Sessions,
         limits: InputLimits,
-        beginner: Beginner,
+        beginner: RunStarter,
         exporter: Exporter,
         load: BackgroundLoad | None,
         cameras: CamerasChoice,

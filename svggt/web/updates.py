@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from svggt.progress import Progress
-from svggt.scene import Look
-from svggt.session import Session
+from svggt.media.examples import Example
+from svggt.session.progress import Progress
+from svggt.session.session import Session
 from svggt.store.store import Tokens
+from svggt.view_options import ViewOptions
 from svggt.web import layout, panels, pictures
-from svggt.web.gallery import Example
 from svggt.web.layout import Controls
 from svggt.web.replay import report_address, shared_address
 
@@ -20,7 +20,7 @@ Changes = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class Watcher:
+class SessionWatcher:
     """Who looks at a session.
 
     Attributes:
@@ -39,7 +39,7 @@ def refused(c: Controls, sentence: str) -> Changes:
     return {c.status: panels.failure(sentence)}
 
 
-def opened(c: Controls, watcher: Watcher, origin: str, why: str) -> Changes:
+def opened(c: Controls, watcher: SessionWatcher, origin: str, why: str) -> Changes:
     """The view of a session that was not shown before, its keys and its links.
 
     Args:
@@ -100,7 +100,7 @@ def emptied(c: Controls, example: Example, message: str) -> Changes:
     }
 
 
-def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes:
+def watched(c: Controls, watcher: SessionWatcher | None, progress: Progress) -> Changes:
     """Status, figures, buttons and timeline of a run; None: of no session."""
     running, empty = progress.state == "running", progress.state == "empty"
     changes: Changes = {
@@ -108,7 +108,7 @@ def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes
         c.live: panels.live(progress),
         # What makes sense now can be pressed.
         c.start: gr.Button(interactive=not running),
-        c.go_on: gr.Button(visible=progress.can_go_on and watcher is not None),
+        c.resume: gr.Button(visible=progress.can_resume and watcher is not None),
         c.stop: gr.Button(interactive=running),
         c.clear: gr.Button(interactive=not empty),
         **_timeline(c, watcher, progress),
@@ -120,22 +120,22 @@ def watched(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes
     return changes
 
 
-def controls_of(look: Look) -> tuple[Any, ...]:
-    """Values of the view's flags; see `layout.View.look` and `svggt.web.view.look_of`."""
+def controls_of(look: ViewOptions) -> tuple[Any, ...]:
+    """Values of the view's flags; see `view_events.look_of`."""
     flags = (look.far, look.trajectory, look.frustums, look.follow)
     parts = [part for part, on in zip(layout.PARTS, flags, strict=True) if on]
     return look.show, look.cameras, 25 * look.bands, look.point_size, parts
 
 
-def _looks_on(watcher: Watcher) -> str:
+def _looks_on(watcher: SessionWatcher) -> str:
     session, report = watcher.session, ""
     if session.comparison is not None and session.comparison.progress.outcome is not None:
         address = report_address(session.tokens.reader)
         report = f' <a href="{address}" target="_blank" rel="noopener">Report of a comparison</a>.'
-    return f"<p>You look on. Whoever began this run drives it.{report}</p>"
+    return f"<p>Read-only: the owner controls this run.{report}</p>"
 
 
-def _view(watcher: Watcher) -> str:
+def _view(watcher: SessionWatcher) -> str:
     """The 3D view: the owner's own, a reader's that is live, or a reader's replay."""
     tokens = watcher.session.tokens
     if watcher.owns:
@@ -145,7 +145,7 @@ def _view(watcher: Watcher) -> str:
     return panels.viewer(shared_address(tokens.reader), "Replay of the 3D scene")
 
 
-def _timeline(c: Controls, watcher: Watcher | None, progress: Progress) -> Changes:
+def _timeline(c: Controls, watcher: SessionWatcher | None, progress: Progress) -> Changes:
     """Slider, play button and picture of a run's moment."""
     done, running = progress.frames_done, progress.state == "running"
     moment = 1 + watcher.session.scene.moment if watcher is not None and done else 1

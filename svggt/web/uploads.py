@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from svggt.frames import BadInput
+from svggt.errors import BadInput
 
 _MAX_AGE = 3600.0  # seconds that an upload waits for a Start
 

@@ -20,10 +20,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from svggt.checkpoints import LoadedModel
-from svggt.session import Session
-from svggt.sessions import Sessions
-from svggt.workers import LocalWorker
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.local_worker import LocalWorker
+from svggt.session.registry import Sessions
+from svggt.session.session import Session
 from tests.conftest import serve
 
 DESKTOP, PHONE = (1280, 720), (390, 844)
@@ -70,7 +70,7 @@ class Visitor:
     def run(self, frames: int) -> None:
         """A run of so many frames, to its end."""
         self.page.get_by_text("Advanced", exact=True).click()
-        field = self.page.get_by_label("Frames at most")
+        field = self.page.get_by_label("Max frames")
         field.wait_for()
         self.page.wait_for_timeout(1500)  # it unfolds
         field.fill(str(frames))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from svggt.scene import Scene
-from svggt.scene.eye import Look
+from svggt.scene.scene import Scene
+from svggt.scene.viewer_cameras import CameraView
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 
 
@@ -49,7 +49,9 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
     def cameras() -> list[np.ndarray]:
         """Where both look from in the world that they share, before either levels it."""
         found = [(scene.eye.camera, scene.levelling.inverse()) for scene in scenes]
-        return [np.array(Look.of(c).turned(back).position) for c, back in found if c is not None]
+        return [
+            np.array(CameraView.of(c).turned(back).position) for c, back in found if c is not None
+        ]
 
     for _ in range(60):
         visitor.page.wait_for_timeout(500)
@@ -79,7 +81,7 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
 
 
 def position(scene: Scene) -> np.ndarray:
-    """Of the browser that looks on."""
+    """Of the browser that watches."""
     camera = scene.eye.camera
     assert camera is not None
     return np.array(camera.position)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svggt.checkpoints import ASSETS
+from svggt.files import ASSETS
 from tests.browser.conftest import DESKTOP, PHONE, Site, drawn, only_session
 
 

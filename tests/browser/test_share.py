@@ -9,8 +9,8 @@ import pytest
 import trimesh
 from playwright.sync_api import Browser
 
-from svggt.checkpoints import LoadedModel
-from svggt.workers import LocalWorker
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.local_worker import LocalWorker
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 from tests.conftest import serve
 
@@ -50,7 +50,7 @@ def test_a_reload_resumes_a_running_scene(arrive, site: Site) -> None:
     visitor.page.click("#stop")
     visitor.page.wait_for_selector("text=Stopped after")
     stopped = only_session(site).progress.frames_done
-    visitor.page.click("#go-on")
+    visitor.page.click("#resume")
     visitor.page.wait_for_selector("text=Rebuilding the memory")
     visitor.wait_frames(stopped + 1)
     visitor.page.click("#stop")
@@ -64,7 +64,7 @@ def test_a_reader_follows_and_replays_without_the_owners_view(arrive, site: Site
     owner.wait_frames(2)
     reader = arrive(PHONE, address_of(owner))
     tokens = only_session(site).tokens
-    reader.page.wait_for_selector("text=You look on")
+    reader.page.wait_for_selector("text=Read-only")
     assert view_of(reader) == f"/viser/{tokens.reader}/"
     assert view_of(owner) == f"/viser/{tokens.view}/"
     for hidden in ("#start", "#stop", "#clear", "#choices", "#timeline", "#advanced"):
@@ -86,7 +86,7 @@ def test_a_revoked_link_is_told(arrive, site: Site) -> None:
     owner.page.wait_for_function("old => location.href != old", arg=old)
     assert address_of(owner) == f"{site.address}/?s={only_session(site).tokens.reader}"
     reader = arrive(DESKTOP, old)
-    reader.page.wait_for_selector("text=not here any more")
+    reader.page.wait_for_selector("text=has expired")
     owner.page.reload()
     owner.errors.clear()  # of the request that the reload cut off
     owner.page.wait_for_selector("text=Finished: 3 frames")
@@ -109,7 +109,7 @@ def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:
     other.page.click("#clear")
     other.page.wait_for_selector("text=Cleared.")
     assert not site.sessions.in_memory and "s=" not in address_of(other)
-    again = arrive(DESKTOP, own)  # it is kept until its time is over
+    again = arrive(DESKTOP, own)  # it is kept until it expires
     again.page.wait_for_selector("text=Finished: 3 frames")
 
 
@@ -149,7 +149,7 @@ def test_delete_means_it_once_it_was_meant(arrive, site: Site, size) -> None:
     owner.page.wait_for_selector("text=Deleted: scene, clip and links are no more.")
     assert not folder.exists() and view_of(owner).startswith("/replay/")
     late = arrive(size, sent)
-    late.page.wait_for_selector("text=not here any more")
+    late.page.wait_for_selector("text=has expired")
 
 
 def test_a_file_is_prepared_and_taken_away(arrive, site: Site, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_scenes_are_there_after_a_restart(
         again.page.wait_for_selector("text=Interrupted after")
         again.wait_canvas(lambda pixels: drawn(pixels) > 0.01)
         done = sessions.in_memory[0].progress.frames_done
-        again.page.click("#go-on")
+        again.page.click("#resume")
         again.wait_frames(done + 1)
         again.page.click("#stop")
         again.page.wait_for_selector("text=Stopped after")

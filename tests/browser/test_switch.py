@@ -6,9 +6,9 @@ import threading
 
 from playwright.sync_api import Browser
 
-from svggt.checkpoints import LoadedModel
-from svggt.loading import BackgroundLoad
-from svggt.workers import LocalWorker
+from svggt.engine.background_load import BackgroundLoad
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.local_worker import LocalWorker
 from tests.conftest import serve
 
 

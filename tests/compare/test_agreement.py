@@ -12,7 +12,7 @@ from evo.core.trajectory import PoseTrajectory3D
 from svggt import geometry, metrics
 from svggt.compare.agreement import agree, similarity_of
 from svggt.geometry import Similarity
-from svggt.shots import PosedFrame
+from svggt.store.posed_frames import PosedFrame
 from tests.scene.frames import prediction
 
 COUNT = 9

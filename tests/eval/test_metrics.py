@@ -13,15 +13,16 @@ import pytest
 from PIL import Image
 
 from svggt import geometry, metrics
-from svggt.checkpoints import ASSETS, LoadedModel
-from svggt.clips import open_clip
+from svggt.data.truth import PosedFolder
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.stream import Stream
 from svggt.eval.smoke import BOUNDS, SmokeFigures, office_frames, office_truth, smoke_figures
-from svggt.frames import InputLimits
+from svggt.files import ASSETS
+from svggt.media.clips import open_clip
+from svggt.media.frames import InputLimits
 from svggt.model.policies import window
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
-from svggt.stream import Stream
-from svggt.truth import PosedFolder
 
 RNG = np.random.default_rng(0)
 

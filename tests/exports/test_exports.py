@@ -19,13 +19,14 @@ from evo.tools import file_interface
 from PIL import Image
 
 from svggt import geometry
-from svggt.compare.outcome import Outcome, Side, Weights, compare
-from svggt.compare.ways import Way
+from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
+from svggt.compare.run_config import RunConfig
+from svggt.errors import BadInput
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
-from svggt.frames import BadInput, Fitter, InputLimits, open_picture
+from svggt.media.frames import Fitter, InputLimits, open_picture
 from svggt.settings import StreamSettings
-from svggt.shots import PosedFrame, Shots
+from svggt.store.posed_frames import PosedFrame, PosedFrames
 from svggt.store.recording import Recording
 from tests.conftest import make_frames
 from tests.scene.frames import correction, prediction
@@ -63,17 +64,21 @@ def compared(recording: Recording) -> Recording:
 def keep_outcome(recording: Recording) -> None:
     """Compares it with the run beside it, by the head's cameras of both."""
     settings = StreamSettings(model="tiny")
-    a, b = Shots.of(recording, "head"), Shots.of(recording.beside, "head")
+    a, b = PosedFrames.of(recording, "head"), PosedFrames.of(recording.beside, "head")
     found = compare(a, b, None)
     sides = (
-        Side(Way(mode, settings, "head"), Weights("a note", "0" * 64, "a device"), found.streamed)
+        RunResult(
+            RunConfig(mode, settings, "head"),
+            Weights("a note", "0" * 64, "a device"),
+            found.streamed,
+        )
         for mode in ("streaming", "offline")
     )
-    Outcome(a.count, *sides, found.agreement).write(recording.beside.folder)
+    ComparisonResult(a.count, *sides, found.agreement).write(recording.beside.folder)
 
 
 def shots(recording: Recording, cameras="refined") -> list[PosedFrame]:
-    return list(Shots.of(recording, cameras))
+    return list(PosedFrames.of(recording, cameras))
 
 
 def points_of(recording: Recording, cameras="refined"):
@@ -221,7 +226,7 @@ def test_an_export_that_is_cut_off_is_not_there(compared: Recording) -> None:
 
 def test_a_run_that_goes_on_is_exported_anew(recording: Recording) -> None:
     first = make_export(recording, "tum", "refined")
-    recording.go_on()
+    recording.resume()
     recording.add(make_frames(6)[5], prediction(5), [replace(refined(0), frame=5)])
     second = make_export(recording, "tum", "refined")
     assert len(second.read_text().splitlines()) == 7 and not first.exists()

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from svggt import geometry
 from svggt.refine.camera import Camera
-from svggt.refine.polish import Expected, polish
 from svggt.refine.pose import AGREES, locate
+from svggt.refine.refine_pose import Expected, refine_pose
 from svggt.refine.uncertain import Uncertain
 
 CAMERA = Camera(400.0, np.array([240.0, 135.0]), -0.03)
@@ -84,7 +84,7 @@ def test_a_turn_is_found_where_a_shift_was_expected(yaw: float) -> None:
     shifted = np.concatenate([np.eye(3), [[0.5], [0.0], [0.0]]], axis=1)
     pixels, depth = scene()
     there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
-    pose, lengths = polish(said_to_lie(depth), there, CAMERA, Expected(shifted, 1.0), shifted)
+    pose, lengths = refine_pose(said_to_lie(depth), there, CAMERA, Expected(shifted, 1.0), shifted)
     assert turned(pose, truth) < 0.1 and (lengths < AGREES).mean() > 0.99
 
 
@@ -93,5 +93,5 @@ def test_what_the_camera_seems_to_have_passed_is_farther_than_said() -> None:
     pixels, depth = scene()
     depth = 5 * depth
     there, _ = CAMERA.project(CAMERA.lift(pixels, depth, START), truth)
-    _, lengths = polish(said_to_lie(depth / 10), there, CAMERA, Expected(truth, 1e-3), truth)
+    _, lengths = refine_pose(said_to_lie(depth / 10), there, CAMERA, Expected(truth, 1e-3), truth)
     assert (lengths < AGREES).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from svggt import geometry
-from svggt.refine.adjusting import forget, take
+from svggt.refine.apply_window import apply_window, forget
 from svggt.refine.correction import Correction
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.options import RefineOptions
@@ -287,7 +287,7 @@ def test_frames_grow_with_their_keyframe() -> None:
     grown[:, :, 3] *= 2
     errors = np.zeros(len(problem.pixels))
     found = WindowSolution(problem, grown, problem.focal, 0.0, 2 * problem.points, errors)
-    take(state, found, drop_pixels=4.0)
+    apply_window(state, found, drop_pixels=4.0)
     assert np.allclose(places(), 2 * before, atol=1e-9)
     after = np.array([placed.log_scale for placed in state.frames])
     assert np.allclose(after, depth + np.log(2), atol=1e-6)

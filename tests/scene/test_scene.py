@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from viser import transforms
 
-from svggt.archive import FrameArchive
 from svggt.refine.correction import Correction
-from svggt.scene import POINT_BUDGET, Look, Scene
 from svggt.scene.clouds import banded
+from svggt.scene.frame_poses import UP
 from svggt.scene.horizon import upright
-from svggt.scene.placing import UP
+from svggt.scene.scene import POINT_BUDGET, Scene
+from svggt.store.frame_archive import FrameArchive
+from svggt.view_options import ViewOptions
 from tests.scene.frames import correction, prediction
 
-REFINED = Look(cameras="refined")
+REFINED = ViewOptions(cameras="refined")
 
 
 @pytest.fixture
@@ -72,24 +73,24 @@ def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
 
 
 def test_newest_frame_hides_the_others_and_back(scene: Scene) -> None:
-    scene.look(Look(show="one frame"))
+    scene.look(ViewOptions(show="one frame"))
     grow(scene, 4)
     assert shown(scene) == [2, 3]  # the last one stays until the browser has the next
     scene.settle()
     assert shown(scene) == [3]
-    scene.look(Look(show="all frames"))
+    scene.look(ViewOptions(show="all frames"))
     assert shown(scene) == [0, 1, 2, 3]
 
 
 def test_no_flag_sends_a_point(scene: Scene) -> None:
     grow(scene, 40, refined=True)
     looks = [
-        Look(show="one frame"),
-        Look(bands=1),
-        Look(bands=3, far=False),
-        Look(point_size=2.0),
-        Look(frustums=False, follow=True),
-        Look(trajectory=False),
+        ViewOptions(show="one frame"),
+        ViewOptions(bands=1),
+        ViewOptions(bands=3, far=False),
+        ViewOptions(point_size=2.0),
+        ViewOptions(frustums=False, follow=True),
+        ViewOptions(trajectory=False),
     ]
 
     def flip() -> None:
@@ -103,7 +104,7 @@ def test_confidence_chooses_bands(scene: Scene) -> None:
     grow(scene, 1)
     bands = scene._recent[0]._clouds
     for chosen in (1, 2, 3):
-        scene.look(Look(bands=chosen, far=False))
+        scene.look(ViewOptions(bands=chosen, far=False))
         assert [c.visible for c in bands] == [n < chosen for n in range(3)] + [False]
 
 
@@ -122,16 +123,16 @@ def test_any_moment_can_be_shown_again(scene: Scene) -> None:
         scene.seek(moment)
         seen = set(shown(scene)) | set(scene._part.numbers)
         assert max(seen) == moment == scene.moment
-        scene.look(Look(show="one frame"))
+        scene.look(ViewOptions(show="one frame"))
         assert [*shown(scene), *scene._part.numbers * scene._part.bands.visible] == [moment]
-        scene.look(Look())
+        scene.look(ViewOptions())
     scene.seek(None)
     assert shown(scene) == list(range(60))
 
 
 def test_a_moment_is_shown_exactly(scene: Scene) -> None:
     """What was merged long ago comes back pixel by pixel."""
-    scene.look(Look(show="one frame"))
+    scene.look(ViewOptions(show="one frame"))
     grow(scene, 40)
     scene.seek(5)
     made, pose = prediction(5), prediction(5).world_from_cam
@@ -212,7 +213,7 @@ def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
     plain = banded(prediction(0), scene._stride)[0].points
     assert np.allclose(corrected[:, 2], 2 * plain[:, 2], rtol=1e-2)  # float16
     assert np.allclose(bands._clouds[0].scale, 1)
-    scene.look(Look(cameras="head"))  # undoes scale and focal length
+    scene.look(ViewOptions(cameras="head"))  # undoes scale and focal length
     assert np.allclose(bands._clouds[0].scale, (0.4, 0.4, 0.5))
 
 
@@ -237,7 +238,7 @@ def test_cameras_flip_and_come_back(scene: Scene) -> None:
     assert np.allclose(last._frame.position, [2.9, 0, 0])  # the head's are shown
     scene.look(REFINED)
     assert np.allclose(last._frame.position, [9, 9, 29]) and shown(scene) == list(range(30))
-    scene.look(Look(cameras="head"))
+    scene.look(ViewOptions(cameras="head"))
     assert np.allclose(last._frame.position, [2.9, 0, 0]) and shown(scene) == list(range(30))
 
 

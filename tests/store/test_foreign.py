@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from svggt.store.claim import MARKER, StoreRefused
+from svggt.errors import StoreRefused
+from svggt.store.claim import MARKER
 from svggt.store.recording import Recording
 from svggt.store.store import Store, Tokens
 from tests.conftest import make_frames

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from svggt.clips import Clip
-from svggt.frames import InputLimits
-from svggt.scene import Look
+from svggt.media.clips import Clip
+from svggt.media.frames import InputLimits
 from svggt.settings import StreamSettings
 from svggt.store.journal import CameraJournal
 from svggt.store.recording import About, Recording
+from svggt.view_options import ViewOptions
 from tests.conftest import make_frames
 from tests.scene.frames import correction, prediction
 
@@ -25,7 +25,7 @@ def about(clip: Clip | None = None) -> About:
         model_note="a test",
         clip=clip,
         max_frames=12,
-        look=Look(cameras="refined"),
+        look=ViewOptions(cameras="refined"),
         began=5.0,
     )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from svggt.train.distil import distillation_loss, in_unit, taught_tracks, teacher_of, tracks_loss
-from svggt.train.machine import prepare
+from svggt.train.distributed import prepare
 from svggt.train.objective import Objective, draw_queries
 from svggt.train.options import WAYS, TrainOptions
 from svggt.train.trainer import Trainer

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from svggt.train.batch import targets_of
+from svggt.train.preview import write_clip
 from svggt.train.real.clips import centred_box, mixed, recorded
 from svggt.train.real.layouts import LAYOUTS, find_sequences
-from svggt.train.sheet import write_clip
 from svggt.train.source import SHAPES, Shape, rendered
 from svggt.train.tracks import follow
 

@@ -13,14 +13,14 @@ from svggt.train.batch import rays as camera_rays
 from svggt.train.matching import landings_of
 from svggt.train.poses import transform
 from svggt.train.synth.bundles import NOTHING, Bundles, Rays
-from svggt.train.synth.chance import Chance
+from svggt.train.synth.camera_paths import STEPS, make_walks
 from svggt.train.synth.furniture import BOX, CYLINDER, ELLIPSOID, PIECES
 from svggt.train.synth.models import Library, Models, nearest_triangle
-from svggt.train.synth.places import Places, make_places, rotation_by
+from svggt.train.synth.raycast import nearest
 from svggt.train.synth.render import render_clips
+from svggt.train.synth.rng import Rng
+from svggt.train.synth.rooms import Places, make_places, rotation_by
 from svggt.train.synth.surfaces import meet
-from svggt.train.synth.trace import nearest
-from svggt.train.synth.walks import STEPS, make_walks
 
 CPU = torch.device("cpu")
 SIZE = (42, 56)
@@ -156,7 +156,7 @@ def test_real_furniture_is_above_the_floor_and_as_large_as_furniture() -> None:
 
 def test_a_point_is_where_every_camera_sees_it() -> None:
     """What one camera sees nothing hides from another but what that one sees itself."""
-    chance = Chance(3, CPU)
+    chance = Rng(3, CPU)
     places = make_places(4, chance)
     places = replace(places, velocity=0 * places.velocity)
     poses = make_walks(places, 3, chance)
@@ -178,7 +178,7 @@ def test_a_point_is_where_every_camera_sees_it() -> None:
 
 def test_depth_unprojected_is_where_the_frames_agree() -> None:
     """Targets, matches and masks of rendered clips fit together."""
-    clip = render_clips(6, 3, SIZE, Chance(5, CPU), shadows=False)
+    clip = render_clips(6, 3, SIZE, Rng(5, CPU), shadows=False)
     targets = targets_of(clip)
     world = transform(camera_points(clip), clip.world_from_cam[:, :, None, None])
     assert torch.isfinite(world).all() and torch.isfinite(targets.pose_enc).all()
@@ -188,9 +188,9 @@ def test_depth_unprojected_is_where_the_frames_agree() -> None:
 
 def test_who_is_not_asked_is_not_met(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundles of rays, of cameras and of lamps, meet what single rays meet among everything."""
-    clip = render_clips(6, 3, SIZE, Chance(19, CPU))
+    clip = render_clips(6, 3, SIZE, Rng(19, CPU))
     monkeypatch.setattr(Bundles, "reach", lambda _, centre, radius: radius == radius)
-    slowly = render_clips(6, 3, SIZE, Chance(19, CPU))
+    slowly = render_clips(6, 3, SIZE, Rng(19, CPU))
     for field in fields(clip):
         quickly, all_asked = (getattr(x, field.name).float() for x in (clip, slowly))
         same = torch.isclose(quickly, all_asked, atol=1e-3)
@@ -198,7 +198,7 @@ def test_who_is_not_asked_is_not_met(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_same_seed_is_the_same_clip() -> None:
-    first, again, other = (render_clips(2, 2, SIZE, Chance(seed, CPU)) for seed in (1, 1, 2))
+    first, again, other = (render_clips(2, 2, SIZE, Rng(seed, CPU)) for seed in (1, 1, 2))
     for field in fields(first):
         assert torch.equal(getattr(first, field.name), getattr(again, field.name)), field.name
     assert not torch.equal(first.depth, other.depth)
@@ -206,7 +206,7 @@ def test_the_same_seed_is_the_same_clip() -> None:
 
 @pytest.mark.parametrize("size", [(42, 56), (56, 42), (28, 70)])
 def test_pictures_are_pictures(size) -> None:
-    clip = render_clips(3, 2, size, Chance(7, CPU))
+    clip = render_clips(3, 2, size, Rng(7, CPU))
     assert clip.images.shape == (3, 2, 3, *size) and clip.depth.shape == (3, 2, *size)
     assert clip.images.min() >= 0 and clip.images.max() <= 1
     assert clip.images.std(dim=(-1, -2)).mean() > 0.03  # something is in them
@@ -215,7 +215,7 @@ def test_pictures_are_pictures(size) -> None:
 
 
 def test_cameras_move_as_a_hand_does() -> None:
-    chance = Chance(11, CPU)
+    chance = Rng(11, CPU)
     places = make_places(64, chance)
     poses = make_walks(places, 8, chance)
     steps = torch.diff(poses[..., 3], dim=1).norm(dim=-1)
@@ -232,7 +232,7 @@ def test_cameras_move_as_a_hand_does() -> None:
 
 
 def test_most_clips_are_good_and_some_things_move() -> None:
-    clip = render_clips(40, 2, (28, 42), Chance(13, CPU), shadows=False)
+    clip = render_clips(40, 2, (28, 42), Rng(13, CPU), shadows=False)
     assert clip.good.float().mean() > 0.6
     moving = clip.moving.flatten(1).any(1)
     assert 0.02 < moving.float().mean() < 0.6
@@ -240,7 +240,7 @@ def test_most_clips_are_good_and_some_things_move() -> None:
 
 def test_what_does_not_move_stays() -> None:
     """One camera, two moments: depth differs only where something that moves is or was."""
-    chance = Chance(17, CPU)
+    chance = Rng(17, CPU)
     places = make_places(12, chance)
     pose = make_walks(places, 1, chance)[:, 0]
     views = torch.full((12, 2), 0.9)

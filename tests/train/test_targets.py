@@ -10,7 +10,13 @@ import torch
 
 from svggt import geometry
 from svggt.train.batch import camera_points, rays, targets_of
-from svggt.train.matching import Watcher, displacement_loss, landings_of, matching_loss, places_of
+from svggt.train.matching import (
+    AttentionProbe,
+    displacement_loss,
+    landings_of,
+    matching_loss,
+    places_of,
+)
 from svggt.train.poses import (
     angle_between,
     compose,
@@ -167,7 +173,7 @@ def test_matching_is_least_where_queries_are_keys_of_the_right_patch() -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_watching_queries_and_keys_changes_nothing(tiny, causal: bool) -> None:
-    images, watcher = torch.rand(2, 3, 3, 28, 42), Watcher((1,))
+    images, watcher = torch.rand(2, 3, 3, 28, 42), AttentionProbe((1,))
     with torch.no_grad():
         plain = tiny.network(images, causal)
         watched = tiny.network(images, causal, watch=watcher)

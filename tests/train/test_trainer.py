@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from svggt.checkpoints import EMBEDDED_FILE, load_model
-from svggt.devices import choose_device
-from svggt.quantise import save_quantised
+from svggt.data.truth import PosedFolder
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
+from svggt.engine.quantise import save_quantised
+from svggt.files import EMBEDDED_WEIGHTS
 from svggt.train.optim import Muon, make_optimisers, orthogonal
 from svggt.train.options import TrainOptions
-from svggt.train.sheet import write_clip
-from svggt.train.slices import (
+from svggt.train.preview import write_clip
+from svggt.train.runs import (
     Slice,
     facts_of,
     read_network,
@@ -28,7 +30,6 @@ from svggt.train.slices import (
 )
 from svggt.train.source import Shape, rendered
 from svggt.train.trainer import Trainer
-from svggt.truth import PosedFolder
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -88,7 +89,7 @@ def test_every_parameter_has_one_optimiser(tiny) -> None:
 def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
     """What leaves it loads as any weights do; the log has a line a step."""
     options, folder = TrainOptions(warmup=2), tmp_path / "run"
-    wanted = Slice(EMBEDDED_FILE, options, CLIPS)
+    wanted = Slice(EMBEDDED_WEIGHTS, options, CLIPS)
     first, second = (train_slice(folder, wanted, 0.0001) for _ in range(2))
     assert second.step == first.step + 1 == 2
     rows = (folder / "log.csv").read_text().splitlines()
@@ -177,7 +178,7 @@ def test_two_processes_share_a_step(tiny, tmp_path: Path) -> None:
 
 def test_what_trains_needs_little_else() -> None:
     """A machine for training has no tyro, av, viser, gradio, trimesh, hub and plots."""
-    names = ("__main__", "study", "ablation", "failure", "probe", "real.clips")
+    names = ("__main__", "study", "ablation", "teacher_corruption", "probe", "real.clips")
     imports = "; ".join(f"import svggt.train.{name}" for name in names)
     code = f"import sys; {imports}; print(*sorted(n.split('.')[0] for n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from svggt.frames import InputLimits
-from svggt.sessions import Sessions
-from svggt.workers import LocalWorker
+from svggt.engine.local_worker import LocalWorker
+from svggt.media.frames import InputLimits
+from svggt.session.registry import Sessions
 from tests.conftest import serve
 
 

@@ -15,11 +15,11 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from svggt.sessions import Sessions
-from tests.test_sessions import write_pictures
+from svggt.session.registry import Sessions
+from tests.media.files import write_pictures
 
 ENDPOINTS = {
-    "describe", "start", "go_on", "stop", "clear", "delete", "progress", "follow", "frame",
+    "describe", "start", "resume", "stop", "clear", "delete", "progress", "follow", "frame",
     "picture", "look", "seek", "look_through", "reset_view", "measure", "track", "compare",
     "comparison", "cancel_comparison", "paint", "compared_frame", "both_views", "export", "revoke",
 }  # fmt: skip
@@ -168,8 +168,8 @@ def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
         if progress["frames_done"] >= 3:
             break
     stopped = client.predict(token, api_name="/stop")
-    assert stopped["state"] == "stopped" and stopped["can_go_on"]
-    assert client.predict(token, api_name="/go_on")["token"] == token
+    assert stopped["state"] == "stopped" and stopped["can_resume"]
+    assert client.predict(token, api_name="/resume")["token"] == token
     for progress in client.submit(token=token, api_name="/follow"):
         if progress["frames_done"] > stopped["frames_done"]:
             break
@@ -190,8 +190,8 @@ def test_a_camera_is_waited_for(client: Client, site) -> None:
 
 
 def test_a_reader_drives_nothing(client: Client, run: dict) -> None:
-    for name in ("stop", "clear", "go_on", "revoke", "look", "reset_view"):
-        with pytest.raises(AppError, match=r"no such session|not here"):
+    for name in ("stop", "clear", "resume", "revoke", "look", "reset_view"):
+        with pytest.raises(AppError, match=r"no such session|has expired"):
             client.predict(run["reader_token"], api_name=f"/{name}")
 
 

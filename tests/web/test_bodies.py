@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from svggt.frames import InputLimits
+from svggt.media.frames import InputLimits
 from svggt.web.bodies import BodyLimits, BodyScan, TooCostly
 
 LIMITS = BodyLimits(size=1_000_000, elements=1_000_000, nesting=1_000)

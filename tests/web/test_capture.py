@@ -11,12 +11,12 @@ import httpx
 import pytest
 import websockets
 
-from svggt.frames import InputLimits
-from svggt.live import MAX_BYTES, Camera, LiveClip
-from svggt.session import Session
+from svggt.media.camera_stream import MAX_BYTES, CameraFeed, LiveClip
+from svggt.media.frames import InputLimits
+from svggt.session.session import Session
 from svggt.settings import StreamSettings
 from svggt.web.capture import panel
-from tests.test_live import jpeg
+from tests.media.files import jpeg
 
 
 def message(picture: bytes) -> bytes:
@@ -25,7 +25,7 @@ def message(picture: bytes) -> bytes:
 
 def waiting(sessions) -> Session:
     session = sessions.open("a")
-    clip = LiveClip(Camera(), 84, InputLimits(max_frames=3))
+    clip = LiveClip(CameraFeed(), 84, InputLimits(max_frames=3))
     session.start(clip, StreamSettings(model="tiny", window=2))
     return session
 

@@ -1,4 +1,4 @@
-"""Each scene has keys of its own: who was sent one sees that one, until its time is over."""
+"""Each scene has keys of its own: who was sent one sees that one, until it expires."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from svggt.sessions import Sessions
+from svggt.errors import BadInput
+from svggt.session.registry import Sessions
 from svggt.store.store import Tokens
-from tests.test_sessions import write_pictures
+from svggt.web.run_request import settings_of
+from tests.media.files import write_pictures
 
 
 @pytest.fixture
@@ -156,3 +158,8 @@ def test_a_capture_link_sends_nothing_into_the_next_scene(client: Client, site) 
     time.sleep(0.1)
     assert httpx.get(address + again["capture"]).status_code == 200
     client.predict(again["token"], api_name="/stop")
+
+
+def test_an_unknown_policy_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="no memory policy lots"):
+        settings_of("tiny", "lots", 8, "computed", False, False)

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from svggt.data.truth import SEVEN_SCENES, PosedFolder
 from svggt.train.real.sequence import Array, Sequence, files, integers, read_array
-from svggt.truth import SEVEN_SCENES, PosedFolder
 
 _TUM_PER_METRE = 5000.0
 _TUM_APART = 0.02  # seconds between a picture and its depth or pose, at most

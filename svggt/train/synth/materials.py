@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from svggt.train.synth.chance import Chance
+from svggt.files import ASSETS
+from svggt.train.synth.rng import Rng
 
-ATLAS = Path(__file__).resolve().parents[3] / "assets" / "textures" / "ambientcg_tiles.jpg"
+ATLAS = ASSETS / "textures" / "ambientcg_tiles.jpg"
 """Material tiles of 128 pixels, 32 a row (ambientCG, CC0)."""
 
 _TILE = 128
@@ -73,7 +73,7 @@ def atlas(device: torch.device) -> Tensor:
     return tiles[there].to(device)
 
 
-def make_materials(piece: Tensor, pieces: int, chance: Chance) -> Materials:
+def make_materials(piece: Tensor, pieces: int, chance: Rng) -> Materials:
     """Draws materials; the parts of a piece share their colours.
 
     Args:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from svggt.files import ASSETS
 from svggt.train.synth.bundles import NEAREST, NOTHING, Bundles, in_turns
 
-FURNITURE = Path(__file__).resolve().parents[3] / "assets" / "furniture.npz"
+FURNITURE = ASSETS / "furniture.npz"
 """Models in millimetres (`assets/make_furniture.py`; CC0)."""
 
 PAIRS = {"cpu": 4096, "cuda": 2**17}

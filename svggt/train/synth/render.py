@@ -8,14 +8,14 @@ from torch import Tensor
 
 from svggt.train.batch import ClipBatch
 from svggt.train.batch import rays as camera_rays
-from svggt.train.synth import models, trace
+from svggt.train.synth import models, raycast
 from svggt.train.synth.bundles import NOTHING, Rays
-from svggt.train.synth.chance import Chance
+from svggt.train.synth.camera_paths import make_walks
 from svggt.train.synth.materials import Materials, albedo, make_materials
 from svggt.train.synth.models import Library
-from svggt.train.synth.places import Places, make_places
+from svggt.train.synth.rng import Rng
+from svggt.train.synth.rooms import Places, make_places
 from svggt.train.synth.surfaces import FACES, Met, meet, obstacle
-from svggt.train.synth.walks import make_walks
 
 _FAR = 60.0  # metres from which depth counts as unknown
 _CLOSE = 0.25  # metres: a clip that is nearer to things for a twentieth of it is not good
@@ -27,13 +27,13 @@ _LIFT = 1e-3  # metres from a surface that a ray of light starts
 
 def compile_rendering() -> None:
     """Fuses the element-wise passes of what rays meet, in this process, from now on."""
-    for module, name in ((models, "nearest_of"), (trace, "nearest_of")):
+    for module, name in ((models, "nearest_of"), (raycast, "nearest_of")):
         setattr(module, name, torch.compile(getattr(module, name), dynamic=True))
 
 
 @torch.no_grad()
 def render_clips(
-    count: int, frames: int, size: tuple[int, int], chance: Chance, shadows: bool = True
+    count: int, frames: int, size: tuple[int, int], chance: Rng, shadows: bool = True
 ) -> ClipBatch:
     """Renders clips, exact in depth, cameras and motion.
 
@@ -96,7 +96,7 @@ def _cast(poses: Tensor, ahead: Tensor) -> Rays:
     )
 
 
-def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) -> Tensor:
+def _lit(places: Places, rays: Rays, met: Met, chance: Rng, shadows: bool) -> Tensor:
     """Colours (B, N, 3): a lamp in a room, the sun outside, and light from everywhere."""
     count, materials = len(places.height), _materials(places, chance)
     point = rays.origin + met.distance.clamp_max(_FAR)[..., None] * rays.direction
@@ -128,7 +128,7 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Chance, shadows: bool) ->
     return torch.where(met.distance[..., None] < NOTHING, colors, sky * (1 + 0.4 * height))
 
 
-def _materials(places: Places, chance: Chance) -> Materials:
+def _materials(places: Places, chance: Rng) -> Materials:
     """Of all surfaces; most models look as they are, the others as anything."""
     own = Library.on(chance.device).colors[places.models.model]  # (B, M, G, 3)
     count, models, each = own.shape[:3]
@@ -153,7 +153,7 @@ def _lit_by(light: Tensor, places: Places, start: Tensor, rays: Rays) -> Tensor:
     return torch.where(distance[..., None] < reach, 0.15, 1.0)
 
 
-def _photographed(images: Tensor, chance: Chance) -> Tensor:
+def _photographed(images: Tensor, chance: Rng) -> Tensor:
     """Exposure, gamma, a soft lens and a noisy sensor, (B, S, 3, H, W) in [0, 1]."""
     count, frames = images.shape[:2]
     exposure = 0.25 * chance.normal(count, 1, 1, 1, 1) + 0.03 * chance.normal(
@@ -169,7 +169,7 @@ def _photographed(images: Tensor, chance: Chance) -> Tensor:
     return (seen + grain * chance.normal(*images.shape)).clamp(0, 1)
 
 
-def _fields_of_view(count: int, size: tuple[int, int], chance: Chance) -> Tensor:
+def _fields_of_view(count: int, size: tuple[int, int], chance: Rng) -> Tensor:
     """(B, 2) vertical and horizontal, of square pixels; the longer side spans 43 to 83 degrees."""
     height, width = size
     longer = chance.uniform(count, low=0.75, high=1.45)

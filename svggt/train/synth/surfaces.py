@@ -11,8 +11,8 @@ from torch import Tensor
 from svggt.train.synth.bundles import Bundles, Rays
 from svggt.train.synth.furniture import CYLINDER, ELLIPSOID
 from svggt.train.synth.models import Library, nearest_triangle
-from svggt.train.synth.places import Places
-from svggt.train.synth.trace import nearest, room_distance
+from svggt.train.synth.raycast import nearest, room_distance
+from svggt.train.synth.rooms import Places
 
 FACES = 6
 """Of a room."""

@@ -1,0 +1,16 @@
+"""Camera errors on a folder with poses: `python examples/evaluate_folder.py FOLDER [FRAMES]`."""
+
+import sys
+from pathlib import Path
+
+from svggt.data.truth import PosedFolder
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
+from svggt.eval.cameras import folder_frames, refined_figures
+
+model = load_model("embedded", choose_device())
+folder = PosedFolder.open(Path(sys.argv[1]), every=1)
+frames = folder_frames(folder, model.input_width)[: int(sys.argv[2]) if len(sys.argv) > 2 else None]
+figures = refined_figures(model, frames, folder.truth)
+for num_frames, errors in figures.windows.items():  # quotients: 1 is a camera that never moves
+    print(num_frames, f"rotation {errors['rotation']:.3f}", f"ATE {errors['ate']:.3f}")

@@ -1,0 +1,189 @@
+"""`svggt run | resume | export | serve`: streams without a browser, and the page."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import rich
+import tyro
+from tqdm import tqdm
+
+from svggt.engine.checkpoints import LoadedModel, automatic_model, load_model
+from svggt.engine.devices import Precision, choose_device
+from svggt.engine.local_worker import LocalWorker
+from svggt.engine.run import settle, take, with_kept_frames
+from svggt.errors import BadInput, StoreRefused
+from svggt.exports import FormatName, make_export
+from svggt.media.clips import PICTURE_SUFFIXES, open_clip
+from svggt.media.frames import Frame, InputLimits
+from svggt.settings import MemoryPolicy, Storage, StreamSettings
+from svggt.store.recording import About, Recording, RunState
+from svggt.view_options import Cameras, CamerasChoice, ViewOptions, chosen_cameras
+
+Formats = Annotated[tuple[FormatName, ...], tyro.conf.arg(metavar="FORMAT")]
+
+
+def run(
+    clip: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    export: Formats = ("glb", "tum"),
+    model: str = "auto",
+    cameras: CamerasChoice = "auto",
+    memory: MemoryPolicy = "window",
+    window: int = 8,
+    storage: Storage = "computed",
+    published_camera_memory: bool = False,
+    points: bool = False,
+    rate: float | None = None,
+    frames: int = 1000,
+    precision: Precision = "auto",
+) -> int:
+    """Stream a clip into a folder, frame by frame, and export the scene.
+
+    Args:
+        clip: a video, pictures, or a folder of pictures.
+        out: folder for the run; what is in it is a session that `resume` and `export` read.
+        export: what to make of it at the end: glb, ply, colmap, npz, tum, depth, viser, html.
+        model: auto, a preset, or a path to .safetensors, .pt or .pth.
+        cameras: of the exports; auto is refined where the weights' head does not hold.
+        memory: the first frame and the last ones, or all.
+        window: frames besides the first that are remembered.
+        storage: of what is remembered: as computed, or in fewer bits.
+        published_camera_memory: as in the published tables.
+        points: run the point head too.
+        rate: frames a second taken from a video; chosen by motion if left out.
+        frames: at most.
+        precision: numbers of the backbone.
+    """
+    if any(path.is_file() for path in out.rglob("*")):
+        raise BadInput(f"{out} is not empty: name another folder, or resume the run in it.")
+    loaded = load_model(_name(model, precision), choose_device(precision))
+    limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
+    opened = open_clip(_files(clip), loaded.input_width, rate, limits)
+    settings = StreamSettings(
+        loaded.name, memory, window, storage, published_camera_memory, points, refine=True
+    )
+    chosen = chosen_cameras(cameras, loaded.cameras_hold)
+    look = ViewOptions(cameras=chosen)
+    recording = Recording(out)
+    recording.begin(About(settings, loaded.note, opened, frames, look, time.time()))
+    state = _stream(loaded, settings, recording, opened.frames(), opened.total)
+    return _export(recording, export, chosen) if state == "finished" else 1
+
+
+def resume(
+    folder: Annotated[Path, tyro.conf.Positional],
+    export: Formats = ("glb", "tum"),
+    precision: Precision = "auto",
+) -> int:
+    """Resume a run that was interrupted; its stream is rebuilt from the frames kept.
+
+    Args:
+        folder: of the run.
+        export: what to make of it at the end.
+        precision: numbers of the backbone.
+    """
+    recording, about = _existing(folder)
+    if about.state == "finished" or about.clip is None:
+        raise BadInput(f"The run in {folder} has ended: there is nothing to resume.")
+    loaded = load_model(about.settings.model, choose_device(precision))
+    frames = with_kept_frames(recording, about.clip, lambda: False)
+    recording.resume()
+    state = _stream(loaded, about.settings, recording, frames, about.clip.total)
+    return _export(recording, export, about.look.cameras) if state == "finished" else 1
+
+
+def export(
+    folder: Annotated[Path, tyro.conf.Positional],
+    formats: Annotated[tuple[FormatName, ...], tyro.conf.Positional],
+    cameras: Cameras | None = None,
+) -> int:
+    """Make files of a run for other programs.
+
+    Args:
+        folder: of the run; one of a server's store does too.
+        formats: glb, ply, colmap, npz, tum, depth, viser, html.
+        cameras: which; those of the run if left out.
+    """
+    recording, about = _existing(folder)
+    return _export(recording, formats, cameras or about.look.cameras)
+
+
+def _stream(
+    loaded: LoadedModel,
+    settings: StreamSettings,
+    recording: Recording,
+    frames: Iterator[Frame],
+    total: int | None,
+) -> RunState:
+    """The run itself; Ctrl-C ends it, and it can be resumed later."""
+    worker = LocalWorker()
+    worker.add_model(loaded)
+    stream_id, began, state = worker.open(settings), time.perf_counter(), "finished"
+    done = 0
+    try:
+        for step in tqdm(take(worker, stream_id, frames, recording), total=total, unit="frame"):
+            done = step.prediction.number + 1
+        settle(worker, stream_id, recording)
+    except KeyboardInterrupt:
+        state: RunState = "stopped"
+    finally:
+        worker.close(stream_id)
+        worker.shutdown()
+    seconds = time.perf_counter() - began
+    recording.end(state, f"{state.capitalize()}: {done} frames.", seconds)
+    sys.stdout.write(f"{state}: {done} frames, {1000 * seconds / max(1, done):.0f} ms each\n")
+    return state
+
+
+def _export(recording: Recording, formats: Sequence[FormatName], cameras: Cameras) -> int:
+    for name in formats:
+        sys.stdout.write(f"{make_export(recording, name, cameras)}\n")
+    return 0
+
+
+def _existing(folder: Path) -> tuple[Recording, About]:
+    about = Recording(folder).about if (folder / "run.json").is_file() else None
+    if about is None:
+        raise BadInput(f"{folder} holds no run. Make one: svggt run CLIP --out {folder}")
+    return Recording(folder), about
+
+
+def _files(clip: tuple[Path, ...]) -> list[Path]:
+    """The files meant; a folder means the pictures in it."""
+    if len(clip) == 1 and clip[0].is_dir():
+        return [path for path in clip[0].iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    missing = [path for path in clip if not path.is_file()]
+    if missing:
+        raise BadInput(f"There is no file {missing[0]}.")
+    return list(clip)
+
+
+def _name(model: str, precision: Precision) -> str:
+    return automatic_model(choose_device(precision)) if model == "auto" else model
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command line, or the words given; bad input ends it with a sentence."""
+    words = sys.argv[1:] if words is None else words
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    rich.get_console().quiet = True  # viser announces every server
+    commands = {"run": run, "resume": resume, "export": export, "serve": _serve(words)}
+    try:
+        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="svggt", args=words))
+    except (ValueError, StoreRefused) as error:  # bad input; its message says what to do
+        sys.exit(f"svggt: {error}")
+
+
+def _serve(words: Sequence[str]) -> Callable[..., None]:
+    """The page's command; a stand-in where another one was asked for."""
+    if words and words[0] in ("run", "resume", "export"):
+        return lambda: None  # the page takes seconds to import
+    from svggt.web.serve import serve
+
+    return serve

@@ -1,0 +1,1 @@
+"""Ground truth of recorded clips."""

@@ -1,0 +1,125 @@
+"""A stream: frames in order, each turned into a camera and a depth map as it arrives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svggt import geometry
+from svggt.engine.checkpoints import LoadedModel
+from svggt.errors import ModelOverflow
+from svggt.media.frames import Frame
+from svggt.model.chunks import WHOLE, Chunks
+from svggt.model.memory import CachePolicy, Memory
+from svggt.model.network import NetworkOutput
+from svggt.prediction import FramePrediction
+
+
+class Stream:
+    """One run of frames through a model that may serve many streams.
+
+    Args:
+        model: shared weights.
+        policy: what the stream remembers of its past.
+        points: run the point head too; without it points come from depth and camera.
+    """
+
+    def __init__(self, model: LoadedModel, policy: CachePolicy, points: bool = False) -> None:
+        self.model = model
+        self._points = points
+        self._memory = Memory(model.network.config, policy)
+        self._size: tuple[int, int] | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that were taken in."""
+        return self._memory.num_frames
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allocated for the cached token memory."""
+        return self._memory.nbytes
+
+    @torch.inference_mode()
+    def step(self, frame: Frame, chunks: Chunks = WHOLE) -> FramePrediction:
+        """Takes in one frame. Atomic: if it fails, the stream is as it was before.
+
+        Args:
+            frame: (H, W, 3) uint8, of the size of the stream's first frame.
+            chunks: how the pass is cut, so that others compute in between.
+
+        Raises:
+            ValueError: the picture has another size.
+            ModelOverflow: half precision overflowed; the remedy is float32.
+            torch.OutOfMemoryError: the device is full; the remedy is a bounded policy.
+        """
+        size = frame.image.shape[:2]
+        if self._size not in (None, size):
+            raise ValueError(f"frame {frame.number} is {size}, the stream's are {self._size}")
+        started = time.perf_counter()
+        try:
+            images = to_images([frame], self.model)
+            output = self.model.network.step(images, self._memory, self._points, chunks)
+            arrays = to_arrays(output)
+            seconds = time.perf_counter() - started
+            (prediction,) = predictions([frame], arrays, seconds, self._memory.nbytes)
+        except BaseException:
+            self._memory.rollback()
+            raise
+        self._memory.commit()
+        self._size = size
+        return prediction
+
+
+def to_images(frames: Sequence[Frame | FramePrediction], model: LoadedModel) -> Tensor:
+    """(1, S, 3, H, W) float32 in [0, 1] on the model's device."""
+    pixels = torch.from_numpy(np.stack([frame.image for frame in frames]))
+    return pixels.to(model.device.torch).permute(0, 3, 1, 2)[None].float() / 255
+
+
+def to_arrays(output: NetworkOutput) -> dict[str, np.ndarray]:
+    """The outputs of one clip, (S, ...), on the CPU.
+
+    Raises:
+        ModelOverflow: a number is not finite.
+    """
+    tensors = {
+        "pose_enc": output.pose_enc,
+        "depth": output.depth[..., 0],
+        "depth_conf": output.depth_conf,
+        "world_points": output.world_points,
+        "world_points_conf": output.world_points_conf,
+    }
+    arrays = {k: t[0].float().cpu().numpy() for k, t in tensors.items() if t is not None}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ModelOverflow("the network's numbers overflowed: start with --precision float32")
+    return arrays
+
+
+def predictions(
+    frames: list[Frame], arrays: dict[str, np.ndarray], seconds: float, memory_bytes: int
+) -> list[FramePrediction]:
+    """One prediction per frame; `seconds` is each frame's share."""
+    size = frames[0].image.shape[:2]
+    cam_from_world, intrinsics = geometry.decode_pose(arrays["pose_enc"], size)
+    points, points_conf = arrays.get("world_points"), arrays.get("world_points_conf")
+    return [
+        FramePrediction(
+            number=frame.number,
+            time_s=frame.time_s,
+            image=frame.image,
+            cam_from_world=cam_from_world[i],
+            intrinsics=intrinsics[i],
+            depth=arrays["depth"][i],
+            depth_conf=arrays["depth_conf"][i],
+            world_points=None if points is None else points[i],
+            world_points_conf=None if points_conf is None else points_conf[i],
+            seconds=seconds,
+            memory_bytes=memory_bytes,
+        )
+        for i, frame in enumerate(frames)
+    ]

@@ -1,0 +1,112 @@
+"""What runs streams, wherever it lives; knows neither torch nor devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from svggt.media.frames import Frame
+from svggt.prediction import FramePrediction, PointTrack
+from svggt.refine.correction import Correction
+from svggt.settings import StreamSettings
+
+if TYPE_CHECKING:  # it has a network, and brings torch with it
+    from svggt.engine.checkpoints import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What came of one frame.
+
+    Attributes:
+        prediction: of the model.
+        corrections: of this frame's camera and of older ones; empty where nothing is refined.
+    """
+
+    prediction: FramePrediction
+    corrections: list[Correction]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What came of a whole clip at once.
+
+    Attributes:
+        predictions: one a frame.
+        seconds: that it took, without waiting for streams.
+        peak_bytes: of the device at its highest meanwhile, all included; None if unknown.
+    """
+
+    predictions: list[FramePrediction]
+    seconds: float
+    peak_bytes: int | None
+
+
+class Worker(Protocol):
+    """Streams over weights that they share; `LocalWorker` says what each call does."""
+
+    @property
+    def models(self) -> dict[str, LoadedModel]:
+        """Loaded models by name, in the order they came."""
+        ...
+
+    @property
+    def offered(self) -> list[str]:
+        """Names of all models that can be had, loaded or not."""
+        ...
+
+    def fit_together(self, *names: str) -> bool:
+        """Whether loaded models are on the device at once."""
+        ...
+
+    def check_capacity(self, model: str, size: tuple[int, int], count: int, at_once: bool) -> None:
+        """Raises BadInput if a loaded model cannot take so many frames."""
+
+    def fetch(self, name: str, on_bytes: Callable[[int, int], None]) -> LoadedModel:
+        """A model of `offered`, loaded unless it is there."""
+        ...
+
+    def open(self, settings: StreamSettings, beside: bool = False) -> str:
+        """Begins a stream and returns its id."""
+        ...
+
+    def step(self, stream_id: str, frame: Frame) -> Step:
+        """Takes one frame into a stream."""
+        ...
+
+    def settle(self, stream_id: str) -> list[Correction]:
+        """Corrections that come after the last frame."""
+        ...
+
+    def close(self, stream_id: str) -> None:
+        """Ends a stream; closing twice is harmless."""
+
+    def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
+        """Follows a pixel through frames."""
+        ...
+
+    def predict_clip(
+        self,
+        settings: StreamSettings,
+        frames: list[Frame],
+        causal: bool,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> Pass:
+        """All frames in one pass."""
+        ...
+
+    def refine_clip(
+        self,
+        frames: list[Frame],
+        predictions: list[FramePrediction],
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> list[Correction]:
+        """Corrections of a clip that was predicted at once."""
+        ...
+
+    def wait_for_gap(self, check: Callable[[], None]) -> None:
+        """Waits until no stream computes."""
+
+    def shutdown(self) -> None:
+        """Ends all streams."""

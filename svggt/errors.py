@@ -1,0 +1,45 @@
+"""What can go wrong, and what a visitor is told of it: a sentence with a remedy."""
+
+from __future__ import annotations
+
+import errno
+
+DISK_FULL = (
+    "The disk set aside for scenes is full; what was drawn stays. Clear scenes that nobody needs, "
+    "or try again later."
+)
+
+
+class BadInput(ValueError):
+    """What a person sent cannot be used. The message says why, and what to do instead."""
+
+
+class CheckpointError(ValueError):
+    """Weights cannot be had or do not fit. The message says what else can be done."""
+
+
+class StoreRefused(RuntimeError):
+    """A folder cannot be a store; the sentence says why, and what to do."""
+
+
+class MemoryFull(RuntimeError):
+    """The streams' cached token memories have used up what is set aside for them."""
+
+
+class ModelOverflow(ArithmeticError):
+    """The network's numbers left the range of its dtype."""
+
+
+class Cancelled(Exception):
+    """Nobody waits for the result any more."""
+
+
+def user_message(error: Exception) -> str:
+    """What a visitor is told of an error that a run did not expect; never a traceback."""
+    if isinstance(error, ModelOverflow):
+        return f"The run ended: {error}."
+    if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
+        return "The device is out of memory. Choose a smaller window under Advanced, and Start."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DISK_FULL
+    return "The run ended: something went wrong on our side; what was drawn stays. Try Start again."

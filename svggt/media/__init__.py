@@ -1,0 +1,1 @@
+"""Files, pictures and cameras to frames; knows nothing of models."""

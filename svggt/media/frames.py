@@ -1,0 +1,180 @@
+"""Pictures from people, turned into validated frames of one size.
+
+Knows of files and pixels, nothing of models. A picture's header is checked before its pixels
+are decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
+
+from svggt.errors import BadInput
+
+register_heif_opener()
+
+PATCH = 14
+TRACKING_WIDTH = 480
+MAX_ASPECT = 8
+"""Longer side over the shorter one, at most."""
+
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+
+Used = TypeVar("Used")
+
+
+@dataclass(frozen=True)
+class InputLimits:
+    """What a visitor may send. Shown on the page before an upload; all can be set.
+
+    Attributes:
+        max_bytes: of an upload, all files together.
+        max_files: of an upload.
+        max_frames: of a run, which a visitor may lower; the rest of a longer clip is left out,
+            and the page says so.
+        max_pixels: of one picture, checked before it is decoded.
+        max_seconds: of a video.
+    """
+
+    max_bytes: int = 200_000_000
+    max_files: int = 500
+    max_frames: int = 120
+    max_pixels: int = 40_000_000
+    max_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture on its way to the model.
+
+    Attributes:
+        number: in its clip, from 0.
+        time_s: seconds from the clip's first frame; pictures count as one a second.
+        image: (H, W, 3) uint8 RGB; H and W multiples of the patch, the same for a whole clip.
+        grey: (h, 480) uint8, the same view with square pixels, for tracking corners.
+    """
+
+    number: int
+    time_s: float
+    image: NDArray[np.uint8]
+    grey: NDArray[np.uint8]
+
+
+class Fitter:
+    """Brings pictures to the model's size, as VGGT's preprocessing does (docs/conventions.md).
+
+    The first picture fixes the size: bicubic to `width`, height rounded to a multiple of the
+    patch, centre crop of the height only where it exceeds the width. Later pictures of another
+    shape are resized to fit and padded with white.
+    """
+
+    def __init__(self, width: int) -> None:
+        assert width % PATCH == 0, width
+        self._width = width
+        self._aspect: float | None = None  # height over width of the first picture
+
+    @classmethod
+    def like(cls, frame: Frame) -> Fitter:
+        """One that goes on with the size of a frame."""
+        fitter = cls(frame.image.shape[1])
+        fitter._aspect = frame.grey.shape[0] / frame.grey.shape[1]
+        return fitter
+
+    def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
+        """A frame of a picture of any mode and size."""
+        rgb = _on_white(picture)
+        aspect = rgb.height / rgb.width
+        if self._aspect is None:
+            self._aspect = aspect
+        rows = _rows(self._width, aspect)
+        if rows != _rows(self._width, self._aspect):
+            shown = (rgb.width, round(rgb.width * min(1.0, self._aspect)))
+            rgb = ImageOps.pad(rgb, shown, Image.Resampling.BICUBIC, color=(255, 255, 255))
+            rows = min(_rows(self._width, self._aspect), self._width)
+        image = _scaled(rgb, self._width, rows)
+        grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, round(TRACKING_WIDTH * self._aspect))
+        return Frame(number, time_s, np.asarray(image), np.asarray(grey))
+
+
+def _rows(width: int, aspect: float) -> int:
+    """Height of the resized picture: a multiple of the patch, never less than one."""
+    return PATCH * max(1, round(width * aspect / PATCH))
+
+
+def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Resized, then cropped to the centre of its height where that exceeds the width."""
+    return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), width)
+
+
+def check_size(width: int, height: int, name: str, limits: InputLimits) -> None:
+    """Checks what a header says, before any pixel is decoded.
+
+    Raises:
+        BadInput: too many pixels, or so narrow that the frame would be huge or a line.
+    """
+    if width * height > limits.max_pixels:
+        raise BadInput(
+            f"“{name}” has {width} × {height} pixels; the limit is "
+            f"{limits.max_pixels / 1e6:.0f} megapixels. Make it smaller and try again."
+        )
+    if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
+        raise BadInput(
+            f"“{name}” is {width} × {height}: more than {MAX_ASPECT} times as long as wide. "
+            "Crop it and try again."
+        )
+
+
+def check_picture(path: Path, name: str, limits: InputLimits) -> None:
+    """Checks a picture's header; see `open_picture` for what it raises."""
+    _open(path, name, limits, lambda picture: None)
+
+
+def open_picture(path: Path | BinaryIO, name: str, limits: InputLimits) -> Image.Image:
+    """Decodes one picture upright, its header checked first.
+
+    Raises:
+        BadInput: it is none of `PICTURE_FORMATS`, is damaged, too large or too narrow.
+    """
+    return _open(path, name, limits, ImageOps.exif_transpose)
+
+
+def _open(
+    path: Path | BinaryIO, name: str, limits: InputLimits, use: Callable[[Image.Image], Used]
+) -> Used:
+    try:
+        with Image.open(path, formats=PICTURE_FORMATS) as picture:
+            check_size(*picture.size, name, limits)
+            return use(picture)
+    except (BadInput, Image.DecompressionBombError) as error:
+        sentence = f"“{name}” has far too many pixels. Make it smaller and try again."
+        raise BadInput(str(error) if isinstance(error, BadInput) else sentence) from None
+    except UnidentifiedImageError:
+        raise BadInput(
+            f"“{name}” is not a picture that this page reads. Use JPEG, PNG, WebP or HEIC."
+        ) from None
+    except (OSError, SyntaxError, ValueError):
+        raise BadInput(f"“{name}” is damaged and cannot be decoded. Save it again.") from None
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """RGB; transparency becomes white."""
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, rgba)
+    return picture.convert("RGB")
+
+
+def _centre_crop(picture: Image.Image, max_height: int) -> Image.Image:
+    excess = picture.height - max_height
+    if excess <= 0:
+        return picture
+    top = excess // 2
+    return picture.crop((0, top, picture.width, top + max_height))

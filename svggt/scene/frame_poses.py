@@ -1,0 +1,77 @@
+"""Where a frame stands: by the camera head, and by refinement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
+from svggt.view_options import Cameras
+
+Array = NDArray[Any]
+Point = tuple[float, float, float]
+
+UP = np.array([0.0, -1.0, 0.0])
+"""OpenCV's cameras: y points down."""
+
+
+@dataclass
+class FramePoses:
+    """Both cameras of a frame, so that either can be shown.
+
+    Attributes:
+        head: world_from_cam (3, 4).
+        focal: the camera head's focal length over the picture's width.
+        sent: the correction that its points were made by.
+        correction: the newest.
+    """
+
+    head: Array
+    focal: float
+    sent: Correction | None
+    correction: Correction | None
+
+    @classmethod
+    def of(cls, prediction: FramePrediction, correction: Correction | None) -> FramePoses:
+        """Of a new frame, whose points are made by its first correction."""
+        focal = prediction.intrinsics[0, 0] / prediction.depth.shape[1]
+        return cls(prediction.world_from_cam, float(focal), correction, correction)
+
+    def pose(self, cameras: Cameras) -> Array:
+        """World_from_cam of the cameras wanted, the head's where nothing is refined."""
+        if cameras == "head" or self.correction is None:
+            return self.head
+        return self.correction.world_from_cam
+
+    def stretch(self, cameras: Cameras) -> Array:
+        """(3,) what its points are multiplied by: depth's scale, and another focal length."""
+        shown = None if cameras == "head" else self.correction
+        focal, sent_focal = (self.focal if c is None else c.focal for c in (shown, self.sent))
+        log, sent_log = (0.0 if c is None else c.log_scale for c in (shown, self.sent))
+        across = sent_focal / focal
+        return np.exp(log - sent_log) * np.array([across, across, 1.0])
+
+    def corrected(self, correction: Correction) -> Array:
+        """(3,) what points as the model says them are multiplied by to be as a correction says."""
+        return FramePoses(self.head, self.focal, None, correction).stretch("refined")
+
+    def now(self) -> FramePoses:
+        """The same for points that are made by the newest correction."""
+        return FramePoses(self.head, self.focal, self.correction, self.correction)
+
+    def point_at(self, prediction: FramePrediction, u: int, v: int, cameras: Cameras) -> Point:
+        """A pixel's point in the world; column and row are kept within the picture."""
+        height, width = prediction.depth.shape
+        row, column = min(max(v, 0), height - 1), min(max(u, 0), width - 1)
+        now = self.now()
+        points = prediction.camera_points
+        if now.sent is not None:
+            points, _ = now.sent.lift(prediction)
+        pose = now.pose(cameras)
+        point = pose[:, :3] @ (now.stretch(cameras) * points[row, column]) + pose[:, 3]
+        x, y, z = point.tolist()
+        return x, y, z

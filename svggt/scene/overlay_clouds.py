@@ -1,0 +1,61 @@
+"""Another run's points in the same scene, a node a frame, so that both show the same moment."""
+
+from __future__ import annotations
+
+import viser
+
+from svggt.scene.clouds import Cloud
+from svggt.view_options import ViewOptions
+
+_MOST = 200  # nodes; of a longer run every n-th frame is drawn
+
+
+class OverlayClouds:
+    """Clouds in the world, one a frame.
+
+    Args:
+        scene: of the viser server.
+        name: of the nodes.
+    """
+
+    def __init__(self, scene: viser.SceneApi, name: str) -> None:
+        self._scene, self._name, self._size = scene, name, 1.0
+        self._clouds: dict[int, viser.PointCloudHandle] = {}  # by frame
+
+    @property
+    def num_nodes(self) -> int:
+        """Of viser."""
+        return len(self._clouds)
+
+    def add(self, number: int, frames: int, cloud: Cloud, size: float, look: ViewOptions) -> None:
+        """Draws a frame's points.
+
+        Args:
+            number: of the frame.
+            frames: of the run; many share the nodes.
+            cloud: in the world; viser takes none without a point.
+            size: of points.
+            look: what is shown.
+        """
+        self._size = size
+        if number % -(-frames // _MOST) or not len(cloud):
+            return
+        self._clouds[number] = self._scene.add_point_cloud(
+            f"{self._name}/{number}",
+            cloud.points,
+            cloud.colors,
+            point_size=size * look.point_size,
+            point_shape="rounded",
+            point_shading="flat",
+        )
+
+    def show(self, first: int, last: int) -> None:
+        """Flips frames, so that those from one to another are seen."""
+        for number, cloud in self._clouds.items():
+            if cloud.visible != (first <= number <= last):
+                cloud.visible = first <= number <= last
+
+    def look(self, look: ViewOptions) -> None:
+        """Sets the size of points."""
+        for cloud in self._clouds.values():
+            cloud.point_size = self._size * look.point_size

@@ -1,0 +1,1 @@
+"""Sessions: one visitor's run, scene and recording."""

@@ -1,0 +1,59 @@
+"""What is known of a run at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
+from svggt.store.recording import RunState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a session can say of its run at one moment.
+
+    Attributes:
+        version: grows with every change.
+        state: of the run.
+        message: one sentence for people; a remedy where something failed; empty while frames
+            come, whose number says enough.
+        note: what else there is to say while it runs.
+        total: frames expected; None if nobody knows.
+        latest: the newest prediction.
+        tracking: of the newest frame's refined camera; None where nothing is refined.
+        step_seconds: model time of every frame so far.
+        elapsed_s: since the run began, until now or until it ended.
+    """
+
+    version: int = 0
+    state: RunState = "empty"
+    message: str = "Choose an example or upload a clip, then press Start."
+    note: str = ""
+    total: int | None = None
+    latest: FramePrediction | None = None
+    tracking: Correction | None = None
+    step_seconds: tuple[float, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether a run ended before its clip did."""
+        return self.state in ("stopped", "failed", "interrupted") and self.frames_done > 0
+
+    @property
+    def frames_done(self) -> int:
+        """Frames in the scene."""
+        return len(self.step_seconds)
+
+    @property
+    def interrupted(self) -> str:
+        """What is said of the run if its server ended before it did."""
+        if not self.frames_done:
+            return "Interrupted before its first frame. Press Start once more."
+        return f"Interrupted after {self.count}. Resume takes the rest of the clip."
+
+    @property
+    def count(self) -> str:
+        """Frames in the scene, for people."""
+        return f"{self.frames_done} frame" + ("" if self.frames_done == 1 else "s")

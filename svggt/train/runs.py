@@ -1,0 +1,169 @@
+"""A slice of training in a folder: begun, resumed, and what leaves it.
+
+```
+slice.pt             all that an exact resume needs, on this machine
+weights.safetensors  averaged weights in fp16 with their sizes, to be evaluated and stored
+log.csv              a line a step
+```
+Between machines only the weights travel, and the step: the optimiser begins anew with a warm-up.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from svggt.engine.quantise import SCALE, dequantise
+from svggt.model.config import ModelConfig
+from svggt.model.network import VGGT
+from svggt.train.batch import Source
+from svggt.train.distil import teacher_of
+from svggt.train.distributed import Distributed
+from svggt.train.options import TrainOptions
+from svggt.train.trainer import Trainer
+
+_PIECE = 15 * 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a weight file says of itself.
+
+    Attributes:
+        config: sizes of the network.
+        step: of training that it has seen.
+        seed: of the clips.
+    """
+
+    config: ModelConfig
+    step: int
+    seed: int
+
+
+def facts_of(path: Path) -> Facts:
+    """Reads them.
+
+    Raises:
+        ValueError: the file is not there, or does not carry its sizes.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: name a .safetensors file of this project's")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is damaged or no .safetensors file: {error}") from None
+    if "config" not in facts:
+        raise ValueError(f"{path.name} does not carry its sizes: take a file of this project's")
+    config = ModelConfig.from_json(facts["config"])
+    return Facts(config, int(facts.get("step", 0)), int(facts.get("seed", 0)))
+
+
+def read_network(path: Path, device: torch.device) -> VGGT:
+    """A network to learn with; int8 weights are unpacked.
+
+    Raises:
+        ValueError: as of `facts_of`; or an int8 tensor lacks its scale.
+    """
+    network = VGGT(facts_of(path).config)
+    with safe_open(path, framework="pt") as file:
+        names = set(file.keys())
+        state = {
+            name: dequantise(
+                name,
+                file.get_tensor(name),
+                file.get_tensor(name + SCALE) if name + SCALE in names else None,
+            ).float()
+            for name in names
+            if not name.endswith(SCALE)
+        }
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise ValueError(f"{path.name} lacks tensors of its own sizes: take a whole file") from None
+    return network.to(device)
+
+
+def write_network(trainer: Trainer, path: Path) -> None:
+    """The averaged weights as fp16 safetensors."""
+    halves = {name: value.half().contiguous() for name, value in trainer.averaged().items()}
+    facts = {
+        "config": trainer.network.config.to_json(),
+        "step": str(trainer.step),
+        "seed": str(trainer.options.seed),
+    }
+    save_file(halves, path, metadata=facts)
+
+
+def write_pieces(path: Path, size: int = _PIECE) -> list[Path]:
+    """Cuts a file for transport; `cat weights.safetensors.* > weights.safetensors` joins it."""
+    for old in path.parent.glob(f"{path.name}.[0-9]*"):
+        old.unlink()
+    pieces = []
+    with path.open("rb") as file:
+        while piece := file.read(size):
+            pieces.append(path.with_name(f"{path.name}.{len(pieces):04}"))
+            pieces[-1].write_bytes(piece)
+    return pieces
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What a slice of training is.
+
+    Attributes:
+        weights: to begin from.
+        options: how.
+        source: of clips.
+        teacher: weights that teach; None: the truth alone.
+    """
+
+    weights: Path
+    options: TrainOptions
+    source: Source
+    teacher: Path | None = None
+
+
+def train_slice(
+    folder: Path, wanted: Slice, minutes: float, machine: Distributed | None = None
+) -> Trainer:
+    """Resumes the training run of a folder, or begins one.
+
+    Args:
+        folder: of the slice.
+        wanted: what it is, as when it began.
+        minutes: at most, but for the step in hand.
+        machine: that carries it.
+    """
+    machine = machine or Distributed()
+    folder.mkdir(parents=True, exist_ok=True)
+    network = read_network(wanted.weights, machine.device)
+    teacher = None
+    if wanted.teacher is not None:
+        teacher = teacher_of(read_network(wanted.teacher, machine.device))
+    step = facts_of(wanted.weights).step
+    trainer = Trainer(network, wanted.options, wanted.source, step, teacher, machine)
+    kept = folder / "slice.pt"
+    if kept.is_file():
+        trainer.load(kept)
+    if machine.rank > 0:  # one process writes for all
+        trainer.train(minutes, lambda told: None)
+        return trainer
+    with (folder / "log.csv").open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+
+        def log(told: dict[str, float]) -> None:
+            if file.tell() == 0:
+                writer.writerow(told)
+            writer.writerow(f"{value:.6g}" for value in told.values())
+            file.flush()
+
+        trainer.train(minutes, log)
+    trainer.save(kept)
+    write_network(trainer, folder / "weights.safetensors")
+    return trainer

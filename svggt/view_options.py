@@ -1,0 +1,47 @@
+"""What of a scene is shown, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Show = Literal["all frames", "one frame"]
+Cameras = Literal["refined", "head"]
+CamerasChoice = Literal["auto", "refined", "head"]
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Flags of the view; no point is sent for a change of them.
+
+    Attributes:
+        show: everything up to the moment shown, or that frame alone.
+        cameras: by which frames stand.
+        bands: how many bands of confidence, 1 to 3: the surest quarter, half, three quarters.
+        far: also points much further than the rest of their frame.
+        trajectory: the way that the camera went.
+        frustums: and where it looked.
+        point_size: times the size that closes the gaps.
+        follow: the view goes with the camera.
+    """
+
+    show: Show = "all frames"
+    cameras: Cameras = "head"
+    bands: int = 2
+    far: bool = True
+    trajectory: bool = True
+    frustums: bool = True
+    point_size: float = 1.0
+    follow: bool = False
+
+
+def chosen_cameras(choice: CamerasChoice, head_holds: bool) -> Cameras:
+    """By which cameras a scene is shown at first; `auto`: those that frames line up by.
+
+    Args:
+        choice: of whoever runs it.
+        head_holds: whether the camera head's do, with the weights at hand.
+    """
+    if choice != "auto":
+        return choice
+    return "head" if head_holds else "refined"

@@ -1,0 +1,217 @@
+"""What starts, resumes, stops and clears a run, and what follows it.
+
+Whoever opens the page by a session's address comes back to it: its owner with all controls, a
+reader without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import gradio as gr
+
+from svggt.errors import BadInput
+from svggt.media.examples import EXAMPLES
+from svggt.session.progress import Progress
+from svggt.session.registry import Role, Sessions
+from svggt.session.session import Session
+from svggt.settings import Storage
+from svggt.view_options import Cameras
+from svggt.web import layout
+from svggt.web.capture import panel
+from svggt.web.limits import address_of, origin_of
+from svggt.web.run_request import RunRequest, RunStarter, settings_of
+from svggt.web.updates import Changes, SessionWatcher, emptied, opened, refused, uncompared, watched
+from svggt.web.view_events import look_of
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.15  # between two looks at a run
+_BEGINNINGS = 4  # clips that are probed, or sessions read from disk, at once
+_ENDED = "This scene has left memory. Reload the page to open it again, or press Start."
+_CLEARED = "Cleared. The last scene stays at its own links until it expires; Share deletes a scene."
+_GONE = (
+    "This scene has expired, its link was revoked, or it was deleted. Press Start for a new one."
+)
+
+
+class RunEvents:
+    """The events of a run.
+
+    Args:
+        sessions: where runs live.
+        beginner: begins them.
+        why: a sentence about the cameras shown, of a model by its name.
+    """
+
+    def __init__(
+        self, sessions: Sessions, beginner: RunStarter, why: Callable[[Cameras, str], str]
+    ) -> None:
+        self._sessions, self._beginner, self._why = sessions, beginner, why
+        self._beginnings = asyncio.Semaphore(_BEGINNINGS)
+
+    def wire(self, blocks: gr.Blocks, c: layout.Controls) -> None:
+        """Connects a page's controls."""
+        self._c = c
+        a, v = c.advanced, c.view
+        c.start.click(
+            self._start,
+            [
+                c.token, c.source.kind, c.source.example, c.source.files,
+                a.rate, a.max_frames, a.memory, a.window, a.storage,
+                a.published, a.points, a.model, *v.look,
+            ],
+            c.followed,
+            **layout.PRIVATE,
+        )  # fmt: skip
+        c.resume.click(self._resume, [c.token], c.followed, **layout.PRIVATE)
+        c.stop.click(self._stop, [c.token], None, **layout.PRIVATE)
+        c.clear.click(self._clear, [c.token, c.source.example], c.followed, **layout.PRIVATE)
+        arrive, keep = "() => window.svggt.arrive()", "(keys) => window.svggt.keep(keys)"
+        blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **layout.PRIVATE)
+        c.keys.change(None, [c.keys], None, js=keep, **layout.PRIVATE)
+
+    async def _start(
+        self,
+        token: str | None,
+        kind: Any,
+        example: int,
+        files: list[str] | None,
+        rate: float | None,
+        max_frames: float,
+        memory: str,
+        window: float,
+        storage: Storage,
+        published: bool,
+        points: str,
+        model_name: str,
+        show: str,
+        cameras: Cameras,
+        confidence: float,
+        point_size: float,
+        parts: list[str],
+        request: gr.Request,
+    ) -> AsyncIterator[Changes]:
+        """Begins a run and follows it. A refusal is one sentence, and nothing else changes."""
+        head = points == "point head"
+        settings = settings_of(model_name, memory, window, storage, published, head)
+        look = look_of(show, cameras, confidence, point_size, parts)
+        wanted = RunRequest(kind, example, files or [], rate, max_frames, settings, look)
+        begin = lambda: self._beginner.begin(token, wanted, address_of(request))  # noqa: E731
+        async for changes in self._begun(begin, token, request):
+            yield changes
+
+    async def _resume(self, token: str | None, request: gr.Request) -> AsyncIterator[Changes]:
+        begin = lambda: self._beginner.resume(token)  # noqa: E731
+        async for changes in self._begun(begin, token, request):
+            yield changes
+
+    async def _begun(
+        self, begin: Callable[[], Session], token: str | None, request: gr.Request
+    ) -> AsyncIterator[Changes]:
+        try:
+            async with self._beginnings:
+                session = await asyncio.to_thread(begin)
+        except BadInput as error:
+            yield refused(self._c, str(error))
+            return
+        except Exception:  # the last line before a visitor
+            log.exception("start failed")
+            yield refused(
+                self._c,
+                "This could not be started: something went wrong on our side. Try Start again.",
+            )
+            return
+        watcher = self._watcher(session, owns=True)
+        changes = await asyncio.to_thread(watched, self._c, watcher, session.progress)
+        if session.comparison is None:
+            changes |= uncompared(self._c)
+        if session.token != token:  # the view of a known session stays: it would be reloaded
+            changes |= self._opened(watcher, request)
+        if session.camera is not None:
+            changes[self._c.source.camera] = panel(session.tokens.capture, origin_of(request))
+        yield changes
+        async for changes in self._watch(session.token, owns=True):
+            yield changes
+
+    async def _arrive(self, keys: str, request: gr.Request) -> AsyncIterator[Changes]:
+        """Shows what the page's address names, if anything."""
+        reader, _, owner = (keys or "").partition(" ")
+        if not reader:
+            yield {self._c.status: gr.skip()}  # without a value Gradio would empty all outputs
+            return
+        try:
+            async with self._beginnings:
+                # The owner's first: it is good after the reader's was revoked.
+                session = await asyncio.to_thread(self._sessions.find, owner)
+                owns = session is not None
+                if not owns:
+                    session = await asyncio.to_thread(self._sessions.find, reader, "reader")
+        except BadInput as error:
+            yield refused(self._c, str(error))
+            return
+        if session is None:
+            yield {**refused(self._c, _GONE), self._c.keys: ""}
+            return
+        watcher = self._watcher(session, owns)
+        changes = await asyncio.to_thread(watched, self._c, watcher, session.progress)
+        yield changes | self._opened(watcher, request)
+        if session.running:
+            token = session.tokens.owner if owns else reader
+            async for changes in self._watch(token, owns):
+                yield changes
+
+    async def _watch(self, token: str, owns: bool) -> AsyncIterator[Changes]:
+        """Follows a run until it ends, or its session does."""
+        version, role = -1, cast(Role, "owner" if owns else "reader")
+        last: Session | None = None
+        while (session := self._sessions.get(token, role)) is not None:
+            last, progress = session, session.progress
+            if progress.version != version:
+                version = progress.version
+                watcher = self._watcher(session, owns)
+                # In a thread: it encodes pictures.
+                changes = await asyncio.to_thread(watched, self._c, watcher, progress)
+                if owns and session.dismissed:
+                    return
+                yield changes
+            if progress.state != "running" and not session.leaves:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+        if owns and last is not None and last.dismissed:
+            return
+        if not owns:  # its owner went on to another scene: this one is on disk, and replays
+            try:
+                session = await asyncio.to_thread(self._sessions.find, token, role)
+            except BadInput:
+                session = None
+            if session is not None:
+                watcher = self._watcher(session, owns)
+                yield await asyncio.to_thread(watched, self._c, watcher, session.progress)
+                return
+        yield watched(self._c, None, Progress(message=_ENDED if owns else _GONE))
+
+    def _stop(self, token: str | None) -> None:
+        session = self._sessions.get(token)
+        if session is not None:
+            session.stop()
+
+    def _clear(self, token: str | None, example: int) -> Changes:
+        """Leaves a scene, which stays at its link; the page is as it was before any."""
+        kept = self._sessions.recording(token, "owner")
+        self._beginner.leave(token)
+        message = _CLEARED if kept is not None and kept.has_run else ""
+        return emptied(self._c, EXAMPLES[example], message)
+
+    def _watcher(self, session: Session, owns: bool) -> SessionWatcher:
+        return SessionWatcher(session, owns, self._sessions.kept_until(session))
+
+    def _opened(self, watcher: SessionWatcher, request: gr.Request) -> Changes:
+        session = watcher.session
+        about = session.recording.about
+        model = about.settings.model if about is not None else ""
+        why = self._why(session.scene.flags.cameras, model)
+        return opened(self._c, watcher, origin_of(request), why)

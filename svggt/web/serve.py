@@ -1,0 +1,124 @@
+"""The page as a command: settings -> worker -> sessions -> site."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import rich
+import tyro
+import uvicorn
+
+from svggt.engine.background_load import BackgroundLoad
+from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
+from svggt.engine.devices import Precision, choose_device
+from svggt.engine.local_worker import LocalWorker
+from svggt.engine.weight_cache import load_on_host
+from svggt.media.frames import InputLimits
+from svggt.session.registry import SessionLimits, Sessions
+from svggt.store.store import Store
+from svggt.view_options import CamerasChoice
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """Serve the page.
+
+    Attributes:
+        model: auto, streamvggt-1b, vggt-1b, embedded, or a path to .safetensors, .pt or .pth.
+        host: address to listen on; 0.0.0.0 for all.
+        port: port to listen on.
+        cache_bytes: for the cached token memories of all streams together.
+        ssl_certfile: certificate (PEM) to serve https by; other hosts' cameras need it.
+        ssl_keyfile: its key.
+        store: folder that sessions are kept in, to be looked at and resumed later.
+        keep: days that a session is kept after it has ended.
+        store_bytes: of all sessions on disk; the oldest go first.
+        cameras: that a scene is shown by at first: the camera head's, or refined by tracking;
+            auto is refined where the weights' head does not hold.
+        precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
+        input: limits on what a visitor may send.
+        session: limits on how many sessions there are and how long they last.
+        allow_origin: further pages, as https://host, that may open the 3D view's socket.
+        allowed_hosts: names that the server answers to, besides addresses, localhost and a Space's.
+        trust_proxy: addresses of proxies whose X-Forwarded-For is believed, comma-separated.
+    """
+
+    model: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    store: Path = Path("~/.cache/svggt/sessions")
+    keep: float = 1.0
+    store_bytes: int = 20_000_000_000
+    cameras: CamerasChoice = "auto"
+    precision: Precision = "auto"
+    cache_bytes: int = 8_000_000_000
+    input: InputLimits = field(default_factory=InputLimits)
+    session: SessionLimits = field(default_factory=SessionLimits)
+    allow_origin: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    trust_proxy: str = "127.0.0.1"
+
+
+def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
+    """Serve the page until interrupted, or told to end (SIGTERM): both keep what runs."""
+    signal.signal(signal.SIGTERM, _end)  # uvicorn raises it once more when it has shut down
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    rich.get_console().quiet = True  # viser announces every session's server
+    with tempfile.TemporaryDirectory(prefix="svggt-uploads-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads  # read when gradio is imported
+        from svggt.web.server import build_site
+
+        device = choose_device(settings.precision)
+        store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
+        names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
+        loaders = {name: partial(load_on_host, name, device) for name in names}
+        worker = LocalWorker(settings.cache_bytes, loaders)
+        wanted = automatic_model(device) if settings.model == "auto" else settings.model
+        load = None
+        if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
+            worker.add_model(load_model("embedded", device))
+            load = BackgroundLoad(wanted, partial(load_model, wanted, device), worker)
+        else:
+            worker.add_model(load_model(wanted, device))
+        sessions = Sessions(worker, settings.session, store)
+        try:
+            site = build_site(
+                sessions,
+                settings.input,
+                load,
+                frozenset(settings.allow_origin),
+                settings.cameras,
+                (settings.host, *settings.allowed_hosts),
+            )
+            gc.collect()
+            gc.freeze()  # what lives as long as the server is looked at no more
+            uvicorn.run(
+                site,
+                host=settings.host,
+                port=settings.port,
+                ssl_certfile=settings.ssl_certfile,
+                ssl_keyfile=settings.ssl_keyfile,
+                ws_per_message_deflate=False,  # points do not compress; it only costs time
+                forwarded_allow_ips=settings.trust_proxy,
+                log_level="warning",
+                timeout_graceful_shutdown=5,
+            )
+        finally:
+            sessions.shutdown()
+            worker.shutdown()
+
+
+def _end(*_: object) -> NoReturn:
+    sys.exit(0)

@@ -1,0 +1,219 @@
+"""Revoking a link, and preparing files to take away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mimetypes
+import threading
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse, Response
+
+from svggt.errors import BadInput, Cancelled
+from svggt.exports import Exporter
+from svggt.media.examples import EXAMPLES
+from svggt.session.registry import Sessions
+from svggt.web import layout, panels
+from svggt.web.limits import origin_of
+from svggt.web.run_request import RunStarter
+from svggt.web.updates import Changes, emptied, linked
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.2
+_REPORT_HEADERS = {  # it runs nothing, and fetches nothing from elsewhere
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
+    ),
+    "Cache-Control": "no-store",
+}
+
+
+class ShareEvents:
+    """The events of the drawer "Share & export".
+
+    Args:
+        sessions: where runs live.
+        beginner: begins and deletes them.
+        exporter: makes files.
+    """
+
+    def __init__(self, sessions: Sessions, beginner: RunStarter, exporter: Exporter) -> None:
+        self._sessions, self._beginner, self._exporter = sessions, beginner, exporter
+
+    def wire(self, c: layout.Controls) -> None:
+        """Connects a page's controls."""
+        self._c = c
+        s = c.share
+        s.copy_owner.click(
+            None, [c.keys], None, js="(keys) => window.svggt.copy(keys)", **layout.PRIVATE
+        )
+        s.revoke.click(self._revoke, [c.token], [c.keys, s.link, s.export], **layout.PRIVATE)
+        outputs = [s.export, s.prepare, s.cancel]
+        preparing = s.prepare.click(
+            self._prepare, [c.keys, s.format, c.view.cameras], outputs, **layout.PRIVATE
+        )
+        s.delete.click(
+            self._delete,
+            [c.keys, c.source.example],
+            c.followed,
+            js="(keys, example) => window.svggt.confirmed(keys, example)",
+            **layout.PRIVATE,
+        )
+        s.cancel.click(self._cancelled, None, outputs, cancels=[preparing], **layout.PRIVATE)
+
+    def _cancelled(self) -> Changes:
+        s = self._c.share
+        return {s.export: panels.notice("Cancelled."), **self._idle()}
+
+    def _idle(self) -> Changes:
+        s = self._c.share
+        return {s.prepare: gr.Button(interactive=True), s.cancel: gr.Button(interactive=False)}
+
+    def _revoke(self, token: str | None, request: gr.Request) -> Changes:
+        session = self._sessions.find(token)
+        if session is None:
+            return {self._c.share.link: ""}
+        self._sessions.revoke(session)
+        return {
+            **linked(self._c, session.tokens, True, origin_of(request)),
+            self._c.share.export: panels.notice("The old link opens nothing any more."),
+        }
+
+    def _delete(self, keys: str, example: int) -> Changes:
+        """Deletes the scene that the page shows, if its owner meant it."""
+        owner = keys.partition(" ")[2]
+        if not owner:
+            return {self._c.status: gr.skip()}
+        try:
+            self._beginner.delete(owner)
+        except BadInput as error:
+            return {self._c.share.kept: panels.failure(str(error))}
+        return emptied(self._c, EXAMPLES[example], "Deleted: scene, clip and links are no more.")
+
+    async def _prepare(self, keys: str, name: Any, cameras: Any) -> AsyncIterator[Changes]:
+        """Makes a file, says how far it is, and then where it is."""
+        s, reader = self._c.share, keys.partition(" ")[0]
+        yield {s.prepare: gr.Button(interactive=False), s.cancel: gr.Button(interactive=True)}
+        async for text, path in prepared(self._sessions, self._exporter, reader, name, cameras):
+            said = text
+            if path is not None:
+                address = export_address(reader, name, cameras)
+                said = panels.download(address, path.name, path.stat().st_size)
+            yield {s.export: said}
+        yield self._idle()
+
+
+async def prepared(
+    sessions: Sessions, exporter: Exporter, reader_token: str, name: Any, cameras: Any
+) -> AsyncIterator[tuple[str, Path | None]]:
+    """Makes an export; ends it where nobody waits any more.
+
+    Args:
+        sessions: where runs live.
+        exporter: makes it.
+        reader_token: of the session.
+        name: of `FORMATS`.
+        cameras: which.
+
+    Yields:
+        What there is to say, as HTML, and at last the file, if all went well.
+    """
+    done, cancelled = [0], threading.Event()
+
+    def on_frame(number: int) -> None:
+        done[0] = number + 1
+        if cancelled.is_set():
+            raise Cancelled
+
+    try:
+        recording = sessions.recording(reader_token, "reader")
+        if recording is None:
+            raise BadInput("This scene has expired. Press Start for a new one.")
+        future = exporter.submit(recording, name, cameras, on_frame)
+        while not future.done():
+            waits = "Preparing" if done[0] else "Waiting for other exports"
+            yield panels.notice(f"{waits}: frame {done[0]}."), None
+            await asyncio.sleep(_POLL_SECONDS)
+        yield "", future.result()
+    except BadInput as error:
+        yield panels.failure(str(error)), None
+    except Exception:  # the last line before a visitor
+        log.exception("export failed")
+        yield (
+            panels.failure(
+                "This file could not be made: something went wrong on our side. Try another."
+            ),
+            None,
+        )
+    finally:
+        cancelled.set()
+
+
+def export_address(reader_token: str, name: str, cameras: str) -> str:
+    """Where an export is fetched, as a path of this site."""
+    return f"/export/{reader_token}/{name}/{cameras}"
+
+
+def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
+    """`/export/{token}/{format}/{cameras}`: a file, made unless it is there."""
+    router = APIRouter()
+
+    @router.get("/export/{token}/{name}/{cameras}")
+    async def export(token: str, name: Any, cameras: Any) -> FileResponse:
+        path = await _made(sessions, exporter, token, name, cameras)
+        return FileResponse(path, filename=path.name, media_type="application/octet-stream")
+
+    return router
+
+
+def report_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
+    """`/report/{token}/`: a comparison's report, and the files beside it."""
+    router = APIRouter()
+
+    @router.get("/report/{token}/{name:path}")
+    async def report(token: str, name: str) -> Response:
+        path = await _made(sessions, exporter, token, "comparison", "head")
+        wanted = name or "report.html"
+        content = await asyncio.to_thread(_read_zipped, path, wanted)
+        kind, _ = mimetypes.guess_type(wanted)
+        return Response(content, media_type=kind, headers=_REPORT_HEADERS)
+
+    return router
+
+
+def _read_zipped(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        if name not in archive.namelist():
+            raise HTTPException(404)
+        return archive.read(name)
+
+
+async def shared_replay(sessions: Sessions, exporter: Exporter, token: str) -> Path:
+    """The replay that a reader's token opens.
+
+    Raises:
+        HTTPException: 404 for unknown, expired and revoked.
+    """
+    return await _made(sessions, exporter, token, "viser", None)
+
+
+async def _made(
+    sessions: Sessions, exporter: Exporter, token: str, name: Any, cameras: Any
+) -> Path:
+    """An export, waited for without a thread; by the run's own cameras if none are named."""
+    recording = sessions.recording(token, "reader")
+    about = None if recording is None else recording.about
+    if recording is None or about is None:
+        raise HTTPException(404)
+    try:
+        wanted = cameras or about.look.cameras
+        return await asyncio.wrap_future(exporter.submit(recording, name, wanted))
+    except BadInput as error:
+        raise HTTPException(404, str(error)) from None

@@ -1,0 +1,214 @@
+"""What the controls below the 3D view do: flags, timeline, eye, measuring."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from svggt.prediction import PointTrack
+from svggt.scene.frame_poses import Point
+from svggt.session.session import Session
+from svggt.view_options import ViewOptions
+from svggt.web import layout, panels, pictures
+
+Find = Callable[[str | None], Session | None]
+Ruler = tuple[float, str]
+
+PLAY_RATE = 10.0
+"""Frames a second at speed 1."""
+
+
+@dataclass(frozen=True)
+class Playing:
+    """A timeline that plays: when it began, at which frame, how fast."""
+
+    since_s: float
+    first: int
+    rate: float
+
+    def moment(self, now_s: float) -> int:
+        """The frame whose turn it is."""
+        return self.first + int((now_s - self.since_s) * self.rate)
+
+
+def look_of(
+    show: Any, cameras: Any, confidence: float, size: float, parts: list[str]
+) -> ViewOptions:
+    """What the controls say; see `layout.ViewInputs.look`."""
+    far, trajectory, frustums, follow = (part in parts for part in layout.PARTS)
+    bands = min(3, max(1, round(confidence / 25)))
+    return ViewOptions(
+        show=show,
+        cameras=cameras,
+        bands=bands,
+        far=far,
+        trajectory=trajectory,
+        frustums=frustums,
+        point_size=float(np.clip(size, 0.5, 3.0)),
+        follow=follow,
+    )
+
+
+class ViewEvents:
+    """The view's events.
+
+    Args:
+        find: the session of a token.
+        why: a sentence about the cameras shown, of a model by its name.
+    """
+
+    def __init__(self, find: Find, why: Callable[[Any, str], str]) -> None:
+        self._find, self._why = find, why
+
+    def wire(self, token: gr.State, v: layout.ViewInputs, model: gr.Dropdown) -> None:
+        """Connects the controls of a view."""
+        seek = [token, v.moment, v.what, v.track]
+        for part in v.look:
+            part.input(self._look, [token, model, *v.look], [v.why], **layout.PRIVATE)
+        v.moment.input(
+            _unless_gone(self._seek),
+            seek,
+            [v.closer],
+            **layout.PRIVATE,
+            trigger_mode="always_last",
+            queue=False,
+        )
+        v.what.input(
+            _unless_gone(self._picture), [token, v.what, v.track], [v.closer], **layout.PRIVATE
+        )
+        playing = [v.playing, v.play, v.clock]
+        v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **layout.PRIVATE)
+        v.clock.tick(
+            _unless_gone(self._tick),
+            [token, v.playing, v.what, v.track],
+            [v.moment, v.closer, *playing],
+            **layout.PRIVATE,
+            trigger_mode="once",
+        )
+        v.through.click(self._through, [token], None, **layout.PRIVATE)
+        v.reset.click(self._reset, [token], None, **layout.PRIVATE)
+        measure = [v.track, v.closer, v.measured]
+        v.closer.select(
+            _unless_gone(self._mark),
+            [token, v.what, v.clicks, v.ruler],
+            measure,
+            **layout.PRIVATE,
+        )
+        v.known.input(
+            self._scale, [token, v.known, v.unit], [v.ruler, v.measured], **layout.PRIVATE
+        )
+
+    def _look(self, token: str | None, model: str, *look: Any) -> str:
+        session = self._find(token)
+        if session is not None:
+            session.look(look_of(*look))
+        return self._why(look[1], model)
+
+    def _seek(self, token: str | None, moment: float, what: str, track: PointTrack | None) -> Any:
+        session = self._find(token)
+        if session is None or not session.scene.num_frames:
+            return gr.skip()
+        number = min(max(int(moment) - 1, 0), session.scene.num_frames - 1)
+        newest = session.running and number == session.scene.num_frames - 1
+        session.seek(None if newest else number)
+        return pictures.picture(session.recording.frames.load(number), what, track)
+
+    def _picture(self, token: str | None, what: str, track: PointTrack | None) -> Any:
+        session = self._find(token)
+        if session is None or not session.scene.num_frames:
+            return gr.skip()
+        return pictures.picture(session.recording.frames.load(session.scene.moment), what, track)
+
+    def _play(
+        self, token: str | None, moment: float, speed: float, playing: Playing | None
+    ) -> tuple[Any, ...]:
+        """Begins at the moment shown, at the start again where it has ended; or pauses."""
+        session = self._find(token)
+        if session is None or playing is not None:
+            return None, gr.Button("Play"), gr.Timer(active=False)
+        first = int(moment) - 1
+        if first >= session.scene.num_frames - 1:
+            first = 0
+        begun = Playing(time.monotonic(), first, PLAY_RATE * float(speed))
+        return begun, gr.Button("Pause"), gr.Timer(active=True)
+
+    def _tick(
+        self, token: str | None, playing: Playing | None, what: str, track: PointTrack | None
+    ) -> tuple[Any, ...]:
+        session = self._find(token)
+        if session is None or playing is None or not session.scene.num_frames:
+            return gr.skip(), gr.skip(), None, gr.Button("Play"), gr.Timer(active=False)
+        last = session.scene.num_frames - 1
+        number = min(playing.moment(time.monotonic()), last)
+        session.seek(number)
+        if number < last:
+            return number + 1, *[gr.skip()] * 4
+        picture = pictures.picture(session.recording.frames.load(number), what, track)
+        return number + 1, picture, None, gr.Button("Play"), gr.Timer(active=False)
+
+    def _through(self, token: str | None) -> None:
+        session = self._find(token)
+        if session is not None:
+            session.scene.look_through()
+
+    def _reset(self, token: str | None) -> None:
+        session = self._find(token)
+        if session is not None:
+            session.scene.reset_view()
+
+    def _mark(
+        self,
+        token: str | None,
+        what: str,
+        clicks: str,
+        ruler: Ruler | None,
+        event: gr.SelectData,
+    ) -> tuple[Any, ...]:
+        """A click in the picture: an end of what is measured, or a point to follow."""
+        session = self._find(token)
+        if session is None or not session.scene.num_frames:
+            return None, gr.skip(), panels.measured(0, None, None)
+        moment = session.scene.moment
+        width = session.recording.frames.load(moment).image.shape[1]
+        u, v = (int(at * width / pictures.PICTURE_WIDTH) for at in event.index)
+        if clicks == layout.TRACK:
+            track = session.track(moment, (u, v))
+            shown = pictures.picture(session.recording.frames.load(moment), what, track)
+            return track, shown, panels.followed(track)
+        marks = session.scene.mark(moment, u, v)
+        return None, gr.skip(), panels.measured(len(marks), distance_of(marks), ruler)
+
+    def _scale(self, token: str | None, known: float | None, unit: str) -> tuple[Ruler | None, str]:
+        """One known length gives the scene its scale."""
+        session = self._find(token)
+        marks = session.scene.marks if session is not None else ()
+        distance = distance_of(marks)
+        if not known or known <= 0 or not distance:
+            return None, panels.measured(len(marks), distance, None)
+        ruler = (known / distance, unit)
+        return ruler, panels.measured(len(marks), distance, ruler)
+
+
+def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Changes nothing where a frame went meanwhile: its scene was deleted, or its session ended."""
+
+    @wraps(handler)  # Gradio reads the signature
+    def handle(*args: Any, **named: Any) -> Any:
+        try:
+            return handler(*args, **named)
+        except (KeyError, IndexError):
+            return gr.skip()
+
+    return handle
+
+
+def distance_of(marks: Sequence[Point]) -> float | None:
+    """Between two marks, in the scene's unit; None while there is one."""
+    return math.dist(*marks) if len(marks) == 2 else None

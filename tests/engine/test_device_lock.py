@@ -1,0 +1,115 @@
+"""Streams go first, a long pass fills the gaps, and neither is lost by the other's end."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from svggt.engine.device_lock import DeviceLock
+from svggt.engine.local_worker import LocalWorker
+from svggt.engine.offline import most_frames, predict_clip
+from svggt.settings import StreamSettings
+from tests.conftest import make_frames
+
+SETTINGS = StreamSettings(model="tiny", window=2)
+
+
+def test_one_at_a_time_and_urgent_ones_first() -> None:
+    turns, order, inside = DeviceLock(), [], threading.Semaphore(1)
+
+    def alone(name: str) -> None:
+        assert inside.acquire(blocking=False)
+        order.append(name)
+        time.sleep(0.01)
+        inside.release()
+
+    def urgent() -> None:
+        with turns.urgent():
+            alone("urgent")
+
+    with turns.patient() as give_way:
+        alone("patient")
+        threads = [threading.Thread(target=urgent) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while turns._urgent < 3:
+            time.sleep(0.001)
+        give_way()
+        alone("patient")
+    for thread in threads:
+        thread.join()
+    assert order == ["patient", "urgent", "urgent", "urgent", "patient"]
+
+
+def test_an_error_gives_the_turn_back() -> None:
+    turns = DeviceLock()
+    for way in (turns.urgent, turns.patient):
+        with pytest.raises(ZeroDivisionError), way():
+            raise ZeroDivisionError
+    with turns.urgent():
+        pass
+
+
+def test_a_stream_goes_on_beside_a_pass_that_is_cancelled(worker: LocalWorker) -> None:
+    frames, stream_id = make_frames(8), worker.open(SETTINGS)
+    cancelled, pieces = threading.Event(), []
+
+    def on_turn() -> None:
+        pieces.append(1)
+        if cancelled.is_set():
+            raise InterruptedError
+
+    def passes() -> None:
+        with pytest.raises(InterruptedError):
+            while True:
+                worker.predict_clip(SETTINGS, frames, causal=False, on_turn=on_turn)
+
+    thread = threading.Thread(target=passes)
+    thread.start()
+    beside = [worker.step(stream_id, frame).prediction for frame in frames[:5]]
+    while len(pieces) < 20:  # in the gaps
+        time.sleep(0.001)
+    cancelled.set()
+    thread.join()
+    beside += [worker.step(stream_id, frame).prediction for frame in frames[5:]]
+    alone_id = worker.open(SETTINGS)
+    for frame, prediction in zip(frames, beside, strict=True):
+        alone = worker.step(alone_id, frame).prediction
+        assert np.allclose(alone.depth, prediction.depth, rtol=1e-5), frame.number
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_worker_predicts_what_one_pass_does(worker: LocalWorker, tiny, causal: bool) -> None:
+    frames = make_frames(7)
+    for one, other in zip(
+        worker.predict_clip(SETTINGS, frames, causal).predictions,
+        predict_clip(tiny, frames, causal),
+        strict=True,
+    ):
+        assert np.allclose(one.depth, other.depth, rtol=1e-4)
+        assert np.allclose(one.cam_from_world, other.cam_from_world, atol=1e-5)
+
+
+def test_more_memory_holds_more_frames(tiny) -> None:
+    few, many = (most_frames(tiny, (56, 84), free) for free in (10_000_000, 100_000_000))
+    assert 1 <= few < many and most_frames(tiny, (560, 840), 10_000_000) < few
+
+
+def test_a_wait_for_a_turn_can_be_ended() -> None:
+    turns = DeviceLock()
+
+    def lost() -> None:
+        raise InterruptedError
+
+    with turns.urgent():
+        with pytest.raises(InterruptedError), turns.patient(lost):
+            raise AssertionError("it had no turn")
+        with pytest.raises(InterruptedError):
+            turns.wait_for_gap(lost)
+    with turns.patient():
+        turns.wait_for_gap()  # a pass that gives way is no stream
+    with turns.urgent():
+        pass
