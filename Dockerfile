@@ -14,6 +14,8 @@ COPY --chown=1000:1000 --chmod=u=rwX,go=rX assets ./assets
 USER 1000
 ENV HF_HOME=/home/user/.cache/huggingface HF_HUB_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1
 EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5m CMD \
+  ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:7860/healthz', timeout=8)"]
 # Proxies inside the host's own network are believed; what a visitor claims beyond them is not.
 CMD ["python", "app.py", "--host", "0.0.0.0", "--port", "7860", \
      "--trust-proxy", "127.0.0.1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"]

@@ -34,12 +34,25 @@ class Cancelled(Exception):
     """Nobody waits for the result any more."""
 
 
-def user_message(error: Exception) -> str:
-    """What a visitor is told of an error that a run did not expect; never a traceback."""
+def user_message(
+    error: Exception,
+    smaller: str = "Choose a smaller window under Advanced, and Start.",
+    otherwise: str = "The run ended: something went wrong on our side; what was drawn stays. "
+    "Try Start again.",
+) -> str:
+    """What a visitor is told of an error that nobody expected; never a traceback.
+
+    Args:
+        error: what was raised.
+        smaller: the remedy where memory is full.
+        otherwise: what is said of an error that has no sentence of its own.
+    """
+    if isinstance(error, CheckpointError):
+        return f"These weights cannot be had: {error}."
     if isinstance(error, ModelOverflow):
         return f"The run ended: {error}."
     if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
-        return "The device is out of memory. Choose a smaller window under Advanced, and Start."
+        return f"The device is out of memory. {smaller}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return DISK_FULL
-    return "The run ended: something went wrong on our side; what was drawn stays. Try Start again."
+    return otherwise

@@ -6,7 +6,6 @@ brought to the stream's world by one Sim(3).
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -25,7 +24,7 @@ from svggt.compare.run_config import Latency, execute
 from svggt.compare.views import SIZE, Views
 from svggt.data.truth import Truth
 from svggt.engine.worker import Worker
-from svggt.errors import DISK_FULL, BadInput, Cancelled, CheckpointError, MemoryFull
+from svggt.errors import DISK_FULL, BadInput, Cancelled, user_message
 from svggt.media.frames import Frame
 from svggt.scene.camera_sync import CameraSync
 from svggt.scene.scene import Scene
@@ -36,6 +35,11 @@ from svggt.view_options import ViewOptions
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1  # between two looks at a stream that is waited for
+_SMALLER = "Compare fewer frames, or with a smaller window."
+_OTHERWISE = (
+    "The comparison ended because something went wrong on our side; the run stays. "
+    "Press Compare to try again."
+)
 
 
 class Comparison:
@@ -161,7 +165,7 @@ class Comparison:
             self._publish(state="failed", message=str(error))
         except Exception as error:  # the thread is the last to see it
             log.exception("a comparison failed")
-            self._publish(state="failed", message=_sentence_of(error))
+            self._publish(state="failed", message=user_message(error, _SMALLER, _OTHERWISE))
 
     def _compute(self) -> None:
         way = self.asked.way
@@ -276,17 +280,3 @@ class Comparison:
 
     def _publish(self, **changes: object) -> None:
         self.progress = replace(self.progress, version=self.progress.version + 1, **changes)
-
-
-def _sentence_of(error: Exception) -> str:
-    """What a visitor is told of a failure; the run stays whatever it is."""
-    if isinstance(error, CheckpointError):
-        return f"These weights cannot be had: {error}."
-    if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
-        return "The device is out of memory. Compare fewer frames, or with a smaller window."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return DISK_FULL
-    return (
-        "The comparison ended because something went wrong on our side; the run stays. "
-        "Press Compare to try again."
-    )

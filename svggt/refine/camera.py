@@ -49,16 +49,16 @@ class Camera:
         seen = points @ cam_from_world[:, :3].T + cam_from_world[:, 3]
         depth = seen[:, 2]
         rays = seen[:, :2] / np.where(depth > 1e-6, depth, 1.0)[:, None]
-        return self.bend(rays) * rays + self.centre, depth
+        return self.radial_factor(rays) * rays + self.centre, depth
 
-    def bend(self, rays: Array) -> Array:
+    def radial_factor(self, rays: Array) -> Array:
         """(N, 1) pixels from the centre that rays (x, y, 1) are seen at, over their (x, y)."""
         square = np.minimum((rays**2).sum(1, keepdims=True), _WIDEST**2)
         return self.focal * (1 + self.radial * square)
 
     def rays(self, pixels: Array) -> Array:
         """(N, 2) x and y of the rays (x, y, 1) that pixels (N, 2) see."""
-        return unbend((pixels - self.centre) / self.focal, self.radial)
+        return undistort((pixels - self.centre) / self.focal, self.radial)
 
     def lift(self, pixels: Array, depth: Array, world_from_cam: Array) -> Array:
         """World points (N, 3) of pixels (N, 2) at z-depths (N,)."""
@@ -66,7 +66,7 @@ class Camera:
         return (rays * depth[:, None]) @ world_from_cam[:, :3].T + world_from_cam[:, 3]
 
 
-def unbend(seen: Array, radial: float) -> Array:
+def undistort(seen: Array, radial: float) -> Array:
     """Rays (..., 2) that are seen at (..., 2) in focal lengths from the centre; see `Camera`."""
     rays = seen
     for _ in range(_PASSES):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svggt import geometry
 from svggt.prediction import FramePrediction
-from svggt.refine.camera import unbend
+from svggt.refine.camera import undistort
 from svggt.refine.field import correct, still
 
 Array = NDArray[Any]
@@ -68,6 +68,6 @@ class Correction:
         intrinsics = prediction.intrinsics.copy()
         intrinsics[0, 0], intrinsics[1, 1] = self.focal * width, self.focal * height / self.aspect
         points = geometry.unproject(depth, intrinsics)
-        rays = unbend(points[..., :2] / depth[..., None], self.radial)
+        rays = undistort(points[..., :2] / depth[..., None], self.radial)
         points[..., :2] = rays * depth[..., None]
         return points.astype(np.float32), still(self.moving, depth.shape)

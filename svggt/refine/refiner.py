@@ -175,11 +175,11 @@ class Refiner:
             visible = eye.visible(s.tracks, sighting.world_from_cam)
             if sighting.num_inliers >= self.options.followed * visible:
                 return sighting
-        leapt = self._leap(eye, followed.expected)
+        leapt = self._relocalize(eye, followed.expected)
         found = [each for each in (sighting, leapt) if each and each.away(s.pose) <= furthest]
         return max(found, key=lambda sighting: sighting.num_inliers, default=None)
 
-    def _leap(self, eye: Localizer, expected: Expected) -> PoseEstimate | None:
+    def _relocalize(self, eye: Localizer, expected: Expected) -> PoseEstimate | None:
         """The newest keyframes by their looks, where tracking fails."""
         s, features = self.state, Features.of(eye.grey)
         for place in s.places[: -NEWEST - 1 : -1]:

@@ -67,7 +67,7 @@ class Uncertain:
         ahead = seen[:, 2] > _AHEAD
         depth = np.where(ahead, seen[:, 2], _AHEAD)[:, None]
         rays = seen[:, :2] / depth
-        bent = camera.bend(rays)
+        bent = camera.radial_factor(rays)
         gain = bent * (way[:, :2] - rays * way[:, 2:]) / depth
         return Projection(
             bent * rays + camera.centre, gain, rays, (1 + nearer) / depth[:, 0], ahead

@@ -126,7 +126,7 @@ class Store:
         return _changed(self._folder / name) + self.keep_seconds
 
     def remove(self, name: str) -> None:
-        """Removes a recording; one that is not there is no matter."""
+        """Removes a recording; one that is not there is ignored."""
         claim.erase(self._folder / name)
         self._known.discard(name)
         self._sizes.pop(name, None)

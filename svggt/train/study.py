@@ -1,7 +1,7 @@
 """What makes rotation and translation error fall soonest, at a size that two cores can train.
 
 Every arm is the recipe with one thing taken away; all begin with the same weights, see the same
-clips and take the same steps. Two beginnings: a small network learns four fixed clips by heart,
+clips and take the same steps. Two beginnings: a small network overfits four fixed clips,
 from nothing, which says what a recipe makes easy, though not what it makes general; or given
 weights go on with new clips at every step, and are measured on clips that they never see.
 """

@@ -27,7 +27,7 @@ from svggt.web.run_request import settings_of
 from svggt.web.share_events import export_address, prepared
 from svggt.web.updates import Changes
 
-BESIDE = ".beside"
+B_SUFFIX = ".beside"
 """After the view's token: the socket of the scene beside."""
 
 _POLL_SECONDS = 0.3
@@ -166,7 +166,7 @@ class CompareEvents:
                 changes = self._watched(session, progress)
                 if frames and not shown:
                     changes[self._c.view.beside] = panels.viewer(
-                        f"/viser/{session.tokens.view}{BESIDE}/", "3D scene of B"
+                        f"/viser/{session.tokens.view}{B_SUFFIX}/", "3D scene of B"
                     )
                 if frames != shown:
                     moment = session.scene.moment

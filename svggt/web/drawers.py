@@ -114,7 +114,7 @@ def lay_out_share(retention: str) -> Share:
         with gr.Column(min_width=280):
             link = gr.Textbox(
                 label="Read-only link",
-                info="read-only: whoever has it can watch, and replay it later",
+                info="whoever has it can watch, and replay it later",
                 placeholder="Press Start first",
                 interactive=False,
                 buttons=["copy"],
@@ -133,7 +133,7 @@ def lay_out_share(retention: str) -> Share:
             form = gr.Dropdown(
                 choices,
                 value="glb",
-                label="Take away",
+                label="Export as",
                 info="by the cameras that are shown",
                 elem_id="format",
             )

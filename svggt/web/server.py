@@ -22,7 +22,7 @@ from svggt.session.registry import Sessions
 from svggt.view_options import CamerasChoice
 from svggt.web.bodies import BodyLimits
 from svggt.web.capture import capture_routes
-from svggt.web.compare_events import BESIDE
+from svggt.web.compare_events import B_SUFFIX
 from svggt.web.hosts import HostMiddleware
 from svggt.web.limits import LimitMiddleware, RequestLimits
 from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
@@ -55,6 +55,7 @@ def build_site(
         allowed_hosts: names that the server answers to, besides addresses and localhost.
     """
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    site.add_api_route("/healthz", healthz)
     site.include_router(viewer_routes(partial(_viewing, sessions), allowed_origins))
     capturing = partial(sessions.get, role="capture")
     site.include_router(capture_routes(capturing, allowed_origins))
@@ -96,11 +97,16 @@ def build_site(
     return site
 
 
+async def healthz() -> PlainTextResponse:
+    """That the event loop answers; for whoever restarts servers that do not."""
+    return PlainTextResponse("ok", headers={"Cache-Control": "no-store"})
+
+
 def _viewing(sessions: Sessions, token: str) -> Viewing | None:
     """What a token of the 3D view's socket lets see: its owner's, or a reader's."""
     if (own := sessions.get(token, "view")) is not None:
         return Viewing(own.scene.port, reads_only=False)
-    compared = sessions.get(token.removesuffix(BESIDE), "view")
+    compared = sessions.get(token.removesuffix(B_SUFFIX), "view")
     if compared is not None and compared.comparison is not None:
         return Viewing(compared.comparison.scene.port, reads_only=False)
     if (read := sessions.get(token, "reader")) is not None:

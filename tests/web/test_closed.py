@@ -36,6 +36,11 @@ def test_what_the_page_does_not_need_is_not_there(site, path: str) -> None:
         assert httpx.request(method, address + path).status_code == 404, method
 
 
+def test_whoever_watches_the_server_is_answered(site) -> None:
+    answer = httpx.get(f"{site[0]}/healthz")
+    assert answer.status_code == 200 and answer.text == "ok"
+
+
 def test_run_history_is_off(site) -> None:
     """With it, a request with a forged Host made the server send its operator's token out."""
     config = httpx.get(f"{site[0]}/config").json()
