@@ -181,9 +181,11 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _serve(words: Sequence[str]) -> Callable[..., None]:
-    """The page's command; a stand-in where another one was asked for."""
-    if words and words[0] in ("run", "resume", "export"):
-        return lambda: None  # the page takes seconds to import
-    from svggt.web.serve import serve
-
+    """The page's command; a stand-in where another one was asked for, since it imports much."""
+    if words[:1] != ["serve"]:
+        return lambda: None
+    try:
+        from svggt.web.serve import serve
+    except ModuleNotFoundError as error:
+        sys.exit(f"svggt: the page needs {error.name}: pip install 'svggt[web]'")
     return serve

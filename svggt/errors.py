@@ -50,7 +50,7 @@ def user_message(
     if isinstance(error, CheckpointError):
         return f"These weights cannot be had: {error}."
     if isinstance(error, ModelOverflow):
-        return f"The run ended: {error}."
+        return f"{str(error).capitalize()}."
     if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
         return f"The device is out of memory. {smaller}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -70,8 +70,11 @@ LIGHT = {
     "svggt.eval.__main__": {"viser", "gradio", "svggt.web"},
     "svggt.experiments.__main__": {"gradio", "svggt.web"},
     "svggt.cli": {"gradio", "svggt.web"},
-    "svggt.train.trainer": {"av", "viser", "gradio", "gtsam", "tyro", "trimesh"},
-}
+    "svggt.train.__main__": {
+        "av", "viser", "gradio", "gtsam", "tyro", "trimesh", "cv2", "pycolmap", "matplotlib",
+    },
+    "svggt.web.serve": {"gradio"},  # it reads the folder for uploads when it is imported
+}  # fmt: skip
 
 
 def part_of(path: Path) -> str:

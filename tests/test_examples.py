@@ -1,4 +1,4 @@
-"""The examples run as they stand, and the README names what is there."""
+"""The examples run as they stand, and every link of the documents leads somewhere."""
 
 from __future__ import annotations
 

@@ -23,12 +23,15 @@ from svggt.store.recording import Recording
 
 @contextmanager
 def server(
-    port: int, store: Path, environment: dict[str, str] | None = None
+    port: int,
+    store: Path,
+    environment: dict[str, str] | None = None,
+    command: tuple[str, ...] = ("app.py",),
 ) -> Iterator[subprocess.Popen]:
-    """`python app.py`, killed at the end."""
-    command = [sys.executable, "app.py", "--port", str(port), "--store", str(store)]
+    """`python app.py`, or the same by another name; killed at the end."""
+    words = [sys.executable, *command, "--port", str(port), "--store", str(store)]
     process = subprocess.Popen(
-        command,
+        words,
         cwd=ASSETS.parent,
         env={**os.environ, **(environment or {})},
         stderr=subprocess.PIPE,
@@ -90,7 +93,7 @@ def test_a_killed_server_loses_no_frame(tmp_path: Path) -> None:
 def test_a_second_server_on_the_same_folder_is_told(tmp_path: Path) -> None:
     with server(port := free_port(), tmp_path):
         client_of(port).close()
-        with server(free_port(), tmp_path) as second:
+        with server(free_port(), tmp_path, command=("-m", "svggt", "serve")) as second:
             _, said = second.communicate(timeout=60)
     assert "--store" in said and "Traceback" not in said and second.returncode == 1
 

@@ -9,8 +9,9 @@ import json
 import platform
 import shlex
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,7 @@ def manifest(outcome: ComparisonResult, a: PosedFrames, command: str | None) -> 
         "command": command,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "versions": {name: version(name) for name in _PACKAGES}
-        | {"python": platform.python_version()},
+        "versions": _versions(),
         "weights": {name: dataclasses.asdict(s.weights) for name, s in outcome.sides.items()},
         "settings": {name: dataclasses.asdict(s.way) for name, s in outcome.sides.items()},
         "frames_s": [shot.prediction.time_s for shot in a],
@@ -100,7 +100,7 @@ def manifest(outcome: ComparisonResult, a: PosedFrames, command: str | None) -> 
 
 def command_of(outcome: ComparisonResult, clip: Clip) -> str:
     """The command that compares a clip's frames so again; a visitor's clip is just CLIP."""
-    name = f"assets/clips/{clip.example}.mp4" if clip.example else "CLIP"
+    name = example_clip(clip.example) if clip.example else "CLIP"
     words = ["python", "-m", "svggt.experiments", "compare", name, "--out", "comparison"]
     words += ["--frames", str(outcome.frames)]
     if clip.frames_per_second is not None:
@@ -110,6 +110,12 @@ def command_of(outcome: ComparisonResult, clip: Clip) -> str:
     for name, side in outcome.sides.items():
         words += _options(name.lower(), side.way)
     return shlex.join(words)
+
+
+def example_clip(name: str) -> str:
+    """Where an example's video lies: below the checkout, or in the installed package."""
+    path = ASSETS / "clips" / f"{name}.mp4"
+    return str(path.relative_to(_ROOT) if ASSETS.name == "assets" else path)
 
 
 def _options(name: str, way: RunConfig) -> list[str]:
@@ -157,8 +163,19 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, default=str), "utf-8")
 
 
+def _versions() -> dict[str, str]:
+    """Of Python and of packages that results depend on, where they are installed."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def _commit() -> str | None:
     """Of the code; None where it is no checkout."""
+    if not (_ROOT / ".git").exists():
+        return None
     command = ["git", "rev-parse", "HEAD"]
     try:
         done = subprocess.run(  # noqa: S603  # our own

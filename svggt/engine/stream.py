@@ -96,7 +96,7 @@ def to_arrays(output: NetworkOutput) -> dict[str, np.ndarray]:
     }
     arrays = {k: t[0].float().cpu().numpy() for k, t in tensors.items() if t is not None}
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise ModelOverflow("the network's numbers overflowed: start with --precision float32")
+        raise ModelOverflow("the network's numbers overflowed; start with --precision float32")
     return arrays
 
 

@@ -83,9 +83,7 @@ def open_clip(
         BadInput: the files cannot be used; the message says why, and what to do instead.
     """
     if frames_per_second is not None and not frames_per_second > 0:
-        raise BadInput(
-            "Frames a second must be more than 0; without them frames are chosen by motion."
-        )
+        raise BadInput("FPS must be more than 0; without it frames are chosen by motion.")
     _check_files(paths, limits)
     if _is_video(paths[0]):
         chosen, seconds = list(paths), video.probe(paths[0], limits).seconds

@@ -51,7 +51,7 @@ class Progress:
         """What is said of the run if its server ended before it did."""
         if not self.frames_done:
             return "Interrupted before its first frame. Press Start once more."
-        return f"Interrupted after {self.count}. Resume takes the rest of the clip."
+        return f"Interrupted after {self.count}. Press Resume to continue."
 
     @property
     def count(self) -> str:

@@ -302,11 +302,12 @@ class Session:
             self._show(step, started)
             if last % _FRAMES_A_LOOK == 0 and not self._has_room():
                 raise BadInput(DISK_FULL)
+        stopped = self._stop.is_set()  # before its last frame
         if last >= drawn - 1:  # else its cameras are of a part of what was there
             self.scene.correct(settle(self._worker, stream_id, self.recording))
-        if self._closed:  # by its server, not by its owner
+        if stopped and self._closed:  # by its server, not by its owner
             return "interrupted", self._progress.interrupted
-        if self._stop.is_set():
+        if stopped:
             return "stopped", f"Stopped after {self._progress.count}."
         return "finished", f"Finished: {self._progress.count}."
 

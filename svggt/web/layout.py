@@ -100,7 +100,7 @@ class ViewInputs:
 
     @property
     def look(self) -> list[gr.Radio | gr.Slider | gr.CheckboxGroup]:
-        """What `Look` is made of; see `svggt.web.view_events.look_of`."""
+        """What `ViewOptions` is made of; see `svggt.web.view_events.look_of`."""
         return [self.show, self.cameras, self.confidence, self.point_size, self.parts]
 
 

@@ -202,7 +202,7 @@ def _figures(progress: Progress) -> str:
     rate = done / progress.elapsed_s if progress.elapsed_s else 0.0
     rows = {
         "ms a frame": f"{1000 * progress.step_seconds[-1]:.0f}" if done else "–",
-        "frames a second": f"{rate:.1f}" if done else "–",
+        "FPS": f"{rate:.1f}" if done else "–",
         "MB of memory": f"{latest.memory_bytes / 1e6:.0f}" if latest else "–",
         "frames done": f"{done}" + (f" / {progress.total}" if progress.total else ""),
     }

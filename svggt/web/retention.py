@@ -1,4 +1,4 @@
-"""What is kept how long: one table, on the page and in the README."""
+"""What is kept how long: one table, on the page and in docs/limits.md."""
 
 from __future__ import annotations
 

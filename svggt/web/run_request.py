@@ -100,7 +100,7 @@ class RunStarter:
         """
         recording = self._sessions.recording(token, "owner")
         if recording is None:
-            raise BadInput("This scene has expired: there is nothing to delete.")
+            raise BadInput("There is nothing to delete: this scene has expired or was deleted.")
         about = recording.about
         self.leave(token)
         self._sessions.remove(token or "")
@@ -116,7 +116,7 @@ class RunStarter:
         session = self._sessions.find(token)
         about = None if session is None else session.recording.about
         if session is None or about is None:
-            raise BadInput("This scene has expired. Press Start for a new one.")
+            raise BadInput("This scene has expired or was deleted. Press Start for a new one.")
         camera = None
         if about.clip is None:
             width = session.recording.frames.load(0).image.shape[1]

@@ -135,7 +135,7 @@ async def prepared(
     try:
         recording = sessions.recording(reader_token, "reader")
         if recording is None:
-            raise BadInput("This scene has expired. Press Start for a new one.")
+            raise BadInput("This scene has expired, its link was revoked, or it was deleted.")
         future = exporter.submit(recording, name, cameras, on_frame)
         while not future.done():
             waits = "Preparing" if done[0] else "Waiting for other exports"

@@ -177,7 +177,7 @@ def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
     kept = client.predict(token, api_name="/progress")
     assert kept["state"] == "stopped" and kept["frames_done"] > stopped["frames_done"]
     client.predict(token, api_name="/delete")
-    with pytest.raises(AppError, match=r"not here|no such session"):
+    with pytest.raises(AppError, match=r"no such session|has expired"):
         client.predict(token, api_name="/progress")
 
 
