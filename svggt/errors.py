@@ -45,7 +45,7 @@ def user_message(
     Args:
         error: what was raised.
         smaller: the remedy where memory is full.
-        otherwise: what is said of an error that has no sentence of its own.
+        otherwise: the message for any other error.
     """
     if isinstance(error, CheckpointError):
         return f"These weights cannot be had: {error}."

@@ -198,7 +198,7 @@ class Comparison:
         for frames in rounds:
             height, width = frames[0].image.shape[:2]
             self._worker.check_capacity(
-                way.settings.model, (height, width), len(frames), way.mode != "streaming"
+                way.settings.model, (height, width), len(frames), way.at_once
             )
             if not a.has_room():
                 raise BadInput(DISK_FULL)

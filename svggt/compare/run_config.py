@@ -39,6 +39,11 @@ class RunConfig:
     cameras: Cameras
 
     @property
+    def at_once(self) -> bool:
+        """Whether all frames go through the network in one pass."""
+        return self.mode != "streaming"
+
+    @property
     def title(self) -> str:
         """For people."""
         settings, parts = self.settings, [self.mode, self.settings.model]

@@ -70,12 +70,12 @@ class ComparisonSlot:
                 f"The run was made with {about.settings.model}, which is not loaded now. Start the "
                 "server with it to compare."
             )
-        model, at_once = asked.way.settings.model, asked.way.mode != "streaming"
+        model = asked.way.settings.model
         if model in self._worker.models:  # else it is fetched first, and checked then
             height, width = self._recording.frames.load(0).depth.shape
             to_come = about.max_frames if asked.every and self._running() else there
             count = min(to_come, asked.frames or to_come)
-            self._worker.check_capacity(model, (height, width), count, at_once)
+            self._worker.check_capacity(model, (height, width), count, asked.way.at_once)
         self.end()
         self._recording.forget_comparison()
         self.comparison = self._begun(about, asked, None)

@@ -90,7 +90,7 @@ def compare_clip(
         jobs = list(zip(models, options, recordings, strict=True))
         height, width = frames[0].image.shape[:2]
         for model, option, _ in jobs:
-            at_once = _way(model, option).mode != "streaming"
+            at_once = _way(model, option).at_once
             worker.check_capacity(model.name, (height, width), len(frames), at_once)
         runs = [_run(worker, *job, frames, source.every) for job in jobs]
     finally:

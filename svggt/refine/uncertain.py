@@ -39,7 +39,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Uncertain:
-    """Points of the world with what is said of their distance from where they were first seen.
+    """Points of the world, with priors on their distances from where they were first seen.
 
     How much nearer a point is than said is a number of its own, `nearer`: what is to be added to
     its inverse distance, as a share of it; -1 is infinitely far. Pixels are almost linear in it
