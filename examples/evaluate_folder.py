@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from svggt.data.truth import PosedFolder
+from svggt.data.layouts import open_sequence
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.cameras import folder_frames, refined_figures
+from svggt.eval.cameras import frames_of, refined_figures
 
 model = load_model("embedded", choose_device())
-folder = PosedFolder.open(Path(sys.argv[1]), every=1)
-frames = folder_frames(folder, model.input_width)[: int(sys.argv[2]) if len(sys.argv) > 2 else None]
-figures = refined_figures(model, frames, folder.truth)
+sequence = open_sequence(Path(sys.argv[1]))
+frames = frames_of(sequence, model.input_width)[: int(sys.argv[2]) if len(sys.argv) > 2 else None]
+figures = refined_figures(model, frames, sequence.truth)
 for num_frames, errors in figures.windows.items():  # quotients: 1 is a camera that never moves
     print(num_frames, f"rotation {errors['rotation']:.3f}", f"ATE {errors['ate']:.3f}")

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from svggt.errors import BadInput, StoreRefused
 from svggt.exports import FormatName, make_export
 from svggt.media.clips import PICTURE_SUFFIXES, open_clip
 from svggt.media.frames import Frame, InputLimits
-from svggt.settings import MemoryPolicy, Storage, StreamSettings
+from svggt.settings import AUTO, StreamSettings
 from svggt.store.recording import About, Recording, RunState
 from svggt.view_options import Cameras, CamerasChoice, ViewOptions, chosen_cameras
 
@@ -32,13 +33,8 @@ def run(
     clip: Annotated[tuple[Path, ...], tyro.conf.Positional],
     out: Path,
     export: Formats = ("glb", "tum"),
-    model: str = "auto",
+    settings: Annotated[StreamSettings, tyro.conf.arg(name="")] = StreamSettings(refine=True),
     cameras: CamerasChoice = "auto",
-    memory: MemoryPolicy = "window",
-    window: int = 8,
-    storage: Storage = "computed",
-    published_camera_memory: bool = False,
-    points: bool = False,
     rate: float | None = None,
     frames: int = 1000,
     precision: Precision = "auto",
@@ -49,25 +45,18 @@ def run(
         clip: a video, pictures, or a folder of pictures.
         out: folder for the run; what is in it is a session that `resume` and `export` read.
         export: what to make of it at the end: glb, ply, colmap, npz, tum, depth, viser, html.
-        model: auto, a preset, or a path to .safetensors, .pt or .pth.
+        settings: of the stream; the model: auto, a preset, or a path to .safetensors, .pt, .pth.
         cameras: of the exports; auto is refined where the weights' head does not hold.
-        memory: the first frame and the last ones, or all.
-        window: frames besides the first that are remembered.
-        storage: of what is remembered: as computed, or in fewer bits.
-        published_camera_memory: as in the published tables.
-        points: run the point head too.
         rate: frames a second taken from a video; chosen by motion if left out.
         frames: at most.
         precision: numbers of the backbone.
     """
     if any(path.is_file() for path in out.rglob("*")):
         raise BadInput(f"{out} is not empty: name another folder, or resume the run in it.")
-    loaded = load_model(_name(model, precision), choose_device(precision))
+    loaded = load_model(_name(settings.model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits)
-    settings = StreamSettings(
-        loaded.name, memory, window, storage, published_camera_memory, points, refine=True
-    )
+    settings = replace(settings, model=loaded.name)
     chosen = chosen_cameras(cameras, loaded.cameras_hold)
     look = ViewOptions(cameras=chosen)
     recording = Recording(out)
@@ -165,7 +154,7 @@ def _files(clip: tuple[Path, ...]) -> list[Path]:
 
 
 def _name(model: str, precision: Precision) -> str:
-    return automatic_model(choose_device(precision)) if model == "auto" else model
+    return automatic_model(choose_device(precision)) if model == AUTO else model
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -1,35 +1,55 @@
-"""How a stream is run, as plain values."""
+"""How a stream is run, as plain values: the command line's, the page's, scripts', a recording's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MemoryPolicy = Literal["window", "full"]
-"""Which frames a stream remembers: the first and the last ones, or all."""
+"""What a stream remembers: a cache policy of `svggt.model.policies`."""
 
 Storage = Literal["computed", "bfloat16", "int8"]
 """Of the cached tokens; see `svggt.model.storage`."""
 
+AUTO = "auto"
+"""Weights that are chosen for whoever names none."""
+
+MAX_WINDOW = 64
+"""Frames that visitors may have remembered; a window holds one at least."""
+
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a stream is run. Plain values, so that they travel and are stored.
+    """How a stream is run. These lines are the command line's help and the page's hints.
 
     Attributes:
-        model: name of a loaded model.
-        memory: cache policy.
-        window: frames besides the anchor that `window` keeps.
-        storage: of the cached tokens: as computed, in bfloat16, or in 8 bits.
-        published_camera_memory: reproduce the published loop's shared camera memory.
-        points: run the point head too.
+        model: weights.
+        memory: the first frame and the last ones, or all.
+        window: frames remembered besides the first.
+        storage: of the memory; fewer bits, less of it.
+        published_camera_memory: as in the published tables.
+        points: run the point head too, which costs time.
         refine: refine the cameras by tracking, beside what the camera head says.
     """
 
-    model: str
+    model: str = AUTO
     memory: MemoryPolicy = "window"
     window: int = 8
     storage: Storage = "computed"
     published_camera_memory: bool = False
     points: bool = False
     refine: bool = False
+
+    @property
+    def memory_title(self) -> str:
+        """The memory, for people."""
+        parts = [f"window {self.window}" if self.memory == "window" else "all frames"]
+        if self.storage != "computed":
+            parts.append(self.storage)
+        if self.published_camera_memory:
+            parts.append("published camera memory")
+        return ", ".join(parts)
+
+    def within_limits(self) -> StreamSettings:
+        """The same with what a visitor may ask for."""
+        return replace(self, window=min(MAX_WINDOW, max(1, self.window)))

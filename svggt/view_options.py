@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Show = Literal["all frames", "one frame"]
@@ -33,6 +33,11 @@ class ViewOptions:
     frustums: bool = True
     point_size: float = 1.0
     follow: bool = False
+
+    def within_limits(self) -> ViewOptions:
+        """The same with what a view can show."""
+        bands, size = min(3, max(1, self.bands)), min(3.0, max(0.5, self.point_size))
+        return replace(self, bands=bands, point_size=size)
 
 
 def chosen_cameras(choice: CamerasChoice, head_holds: bool) -> Cameras:

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "view_options": set(),
     "prediction": {"geometry"},
     "metrics": {"geometry"},
-    "model": set(),
+    "model": {"settings"},
     "data": set(),
     "refine": {"geometry", "prediction"},
     "media": {"files", "data", "errors", "refine"},

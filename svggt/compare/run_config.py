@@ -47,13 +47,8 @@ class RunConfig:
     def title(self) -> str:
         """For people."""
         settings, parts = self.settings, [self.mode, self.settings.model]
-        if self.mode == "streaming":
-            window = f"window {settings.window}" if settings.memory == "window" else "all frames"
-            parts.append(f"memory: {window}")
-            if settings.storage != "computed":
-                parts.append(settings.storage)
-            if settings.published_camera_memory:
-                parts.append("published camera memory")
+        if not self.at_once:
+            parts.append(f"memory: {settings.memory_title}")
         if settings.points:
             parts.append("point head")
         return ", ".join([*parts, f"{self.cameras} cameras"])

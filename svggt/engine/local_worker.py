@@ -25,9 +25,8 @@ from svggt.engine.weight_cache import WeightCache, fit_together
 from svggt.engine.worker import Pass, Step
 from svggt.errors import MemoryFull
 from svggt.media.frames import Frame
-from svggt.model import policies
 from svggt.model.chunks import Chunks
-from svggt.model.memory import CachePolicy
+from svggt.model.policies import policy_of
 from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
@@ -140,7 +139,7 @@ class LocalWorker:
         """
         stream_id = secrets.token_hex(8)
         model = self._models[settings.model]
-        stream = Stream(model, _policy(settings), settings.points)
+        stream = Stream(model, policy_of(settings), settings.points)
         solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
         refiner = Refiner(solver) if settings.refine else None
         self._streams[stream_id] = _Running(stream, refiner, beside)
@@ -318,17 +317,3 @@ class LocalWorker:
         self._streams.clear()
         self._windows.close()
         self._device_thread.shutdown(wait=True)
-
-
-def _policy(settings: StreamSettings) -> CachePolicy:
-    """The cache policy that settings mean.
-
-    Raises:
-        ValueError: the window is too small.
-    """
-    storage = settings.storage
-    full = settings.memory == "full"
-    policy = policies.full(storage) if full else policies.window(settings.window, storage)
-    if settings.published_camera_memory:
-        return policies.published_camera_memory(policy)
-    return policy

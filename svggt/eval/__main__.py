@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from svggt.data.truth import PosedFolder
+from svggt.data.layouts import open_sequence
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.cameras import folder_frames, head_figures, refined_figures
+from svggt.eval.cameras import frames_of, head_figures, refined_figures
 from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
 
 
@@ -48,15 +48,16 @@ def cameras(
     """Rotation, path and depth of a stream against the ground truth of a folder.
 
     Args:
-        folder: images/, depth/ and poses.txt, or a 7-Scenes sequence.
+        folder: a sequence in a layout of TUM RGB-D, ScanNet, 7-Scenes or CUT3R, or a plain
+            folder with images/, depth/ and poses.txt.
         model: a preset or a path to weights.
         cameras: the camera head's, or refined by tracking.
         every: take every n-th frame.
         seeds: runs with different RANSAC seeds; the median of each figure is reported.
         json: print machine-readable figures.
     """
-    loaded, posed = load_model(model, choose_device()), PosedFolder.open(folder, every)
-    frames, truth = folder_frames(posed, loaded.input_width), posed.truth
+    loaded, sequence = load_model(model, choose_device()), open_sequence(folder).thinned(every)
+    frames, truth = frames_of(sequence, loaded.input_width), sequence.truth
     if cameras == "head":
         figures = [head_figures(loaded, frames, truth)]
     else:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt import metrics
-from svggt.data.truth import PosedFolder, Truth
+from svggt.data.sequence import Sequence
+from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
@@ -59,10 +60,10 @@ class CameraFigures:
     pieces: int
 
 
-def folder_frames(folder: PosedFolder, width: int) -> list[Frame]:
-    """Pictures of a folder, as a model of that width takes them."""
+def frames_of(sequence: Sequence, width: int) -> list[Frame]:
+    """Pictures of a sequence, as a model of that width takes them."""
     fitter = Fitter(width)
-    return [_frame(fitter, number, path) for number, path in enumerate(folder.pictures)]
+    return [_frame(fitter, number, path) for number, path in enumerate(sequence.pictures)]
 
 
 def head_figures(model: LoadedModel, frames: list[Frame], truth: Truth) -> CameraFigures:

@@ -13,11 +13,15 @@ import torch
 import tyro
 
 from svggt.compare.report import numbers
+from svggt.compare.run_config import RunConfig
 from svggt.experiments import parity as parity_experiment
-from svggt.experiments.compare import ClipSource, WayOptions, compare_clip
+from svggt.experiments.compare import ClipSource, compare_clip
 from svggt.experiments.replay import record_replay
 from svggt.experiments.store_int8 import store_int8 as write_int8
 from svggt.media.examples import EXAMPLES
+from svggt.settings import StreamSettings
+
+EMBEDDED = StreamSettings("embedded")
 
 
 def parity(fixture: Annotated[Path, tyro.conf.Positional], streaming: bool = False) -> int:
@@ -93,8 +97,8 @@ def store_int8(
 def compare(
     clip: Annotated[Path, tyro.conf.Positional],
     out: Path,
-    a: WayOptions = WayOptions("streaming"),  # noqa: B008  # frozen
-    b: WayOptions = WayOptions("offline"),  # noqa: B008
+    a: RunConfig = RunConfig("streaming", EMBEDDED, "refined"),
+    b: RunConfig = RunConfig("offline", EMBEDDED, "refined"),
     frames: int = 40,
     rate: float | None = None,
     every: int = 8,

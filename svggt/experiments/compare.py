@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from svggt.compare.report import write_report
 from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
-from svggt.compare.run_config import Latency, Mode, RunConfig, every_so_many, execute
-from svggt.data.truth import PosedFolder, Truth
+from svggt.compare.run_config import Latency, RunConfig, every_so_many, execute
+from svggt.data.layouts import open_sequence
+from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
@@ -17,35 +18,9 @@ from svggt.engine.weight_cache import load_on_host
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
 from svggt.media.frames import Fitter, Frame, InputLimits, open_picture
-from svggt.settings import MemoryPolicy, Storage, StreamSettings
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import About, Recording
-from svggt.view_options import Cameras, ViewOptions
-
-
-@dataclass(frozen=True)
-class WayOptions:
-    """One of the two runs.
-
-    Attributes:
-        mode: streaming, batch (all frames at once, causal) or offline (all see all).
-        model: preset or path.
-        memory: of streaming: the first frame and the last ones, or all.
-        window: frames besides the first.
-        storage: of the cached tokens.
-        published_camera_memory: as in the published tables.
-        points: run the point head too.
-        cameras: that figures and views are of.
-    """
-
-    mode: Mode
-    model: str = "embedded"
-    memory: MemoryPolicy = "window"
-    window: int = 8
-    storage: Storage = "computed"
-    published_camera_memory: bool = False
-    points: bool = False
-    cameras: Cameras = "refined"
+from svggt.view_options import ViewOptions
 
 
 @dataclass(frozen=True)
@@ -66,7 +41,7 @@ class ClipSource:
 
 
 def compare_clip(
-    source: ClipSource, out: Path, options: tuple[WayOptions, WayOptions], command: str
+    source: ClipSource, out: Path, options: tuple[RunConfig, RunConfig], command: str
 ) -> ComparisonResult:
     """Runs both ways over a clip, each recorded in a folder of its own, and writes the report.
 
@@ -82,10 +57,10 @@ def compare_clip(
     device, worker = choose_device(), LocalWorker()
     recordings = [Recording(out / name) for name in "ab"]
     try:
-        loaded = {name: load_on_host(name, device) for name in {o.model for o in options}}
+        loaded = {name: load_on_host(name, device) for name in {o.settings.model for o in options}}
         for model in loaded.values():  # both first, so that both are in either's peak
             worker.add_model(model)
-        models = [loaded[option.model] for option in options]
+        models = [loaded[option.settings.model] for option in options]
         frames = _frames(source, models[0].input_width)
         jobs = list(zip(models, options, recordings, strict=True))
         height, width = frames[0].image.shape[:2]
@@ -119,7 +94,7 @@ class _Run:
 def _run(
     worker: LocalWorker,
     model: LoadedModel,
-    option: WayOptions,
+    option: RunConfig,
     recording: Recording,
     frames: list[Frame],
     every: int,
@@ -133,24 +108,17 @@ def _run(
     return _Run(way, Weights.of(model), found)
 
 
-def _way(model: LoadedModel, option: WayOptions) -> RunConfig:
-    settings = StreamSettings(
-        model=model.name,
-        memory=option.memory,
-        window=option.window,
-        storage=option.storage,
-        published_camera_memory=option.published_camera_memory,
-        points=option.points,
-        refine=option.cameras == "refined",
-    )
-    return RunConfig(option.mode, settings, option.cameras)
+def _way(model: LoadedModel, option: RunConfig) -> RunConfig:
+    """As it is run: with the weights' name, and refined only where that is looked at."""
+    refine = option.cameras == "refined"
+    return replace(option, settings=replace(option.settings, model=model.name, refine=refine))
 
 
 def _frames(source: ClipSource, width: int) -> list[Frame]:
     limits = InputLimits(max_frames=source.frames)
     if not source.clip.is_dir():
         return list(open_clip([source.clip], width, source.rate, limits).frames())
-    fitter, pictures = Fitter(width), PosedFolder.open(source.clip, 1).pictures
+    fitter, pictures = Fitter(width), open_sequence(source.clip).pictures
     return [
         fitter.frame(number, float(number), open_picture(path, path.name, limits))
         for number, path in enumerate(pictures[: source.frames])
@@ -160,6 +128,6 @@ def _frames(source: ClipSource, width: int) -> list[Frame]:
 def _truth(clip: Path) -> Truth | None:
     """Of a folder, or of an example's clip."""
     if clip.is_dir():
-        return PosedFolder.open(clip, 1).truth
+        return open_sequence(clip).truth
     ours = (e.truth for e in EXAMPLES if e.truth is not None and e.clip == clip.resolve())
     return next(map(Truth.load, ours), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from svggt.cli import run
 from svggt.exports.replay import write_viser
+from svggt.settings import StreamSettings
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 
@@ -28,7 +29,7 @@ def record_replay(clip: Path, target: Path, model: str, rate: float, frames: int
     """
     with tempfile.TemporaryDirectory(prefix="svggt-replay-") as folder:
         out = Path(folder)
-        run((clip,), out, export=(), model=model, rate=rate, frames=frames)
+        run((clip,), out, (), StreamSettings(model, refine=True), rate=rate, frames=frames)
         recording = Recording(out)
         about = recording.about
         assert about is not None

@@ -6,6 +6,7 @@ later. So what a scene's browser was told is remembered: the same view, said bac
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from functools import partial
@@ -53,6 +54,7 @@ class CameraSync:
         self._scenes: tuple[Scene, Scene] | None = (one, other)
         self._echoes = (Echoes(), Echoes())
         self._arrives = [0.0, 0.0]  # until when a new browser's views are not its visitor's
+        self._waiting = [False, False]  # to hear where it looks when that is over
         camera = one.eye.camera
         self._look = (
             None if camera is None else CameraView.of(camera).turned(one.levelling.inverse())
@@ -79,6 +81,14 @@ class CameraSync:
         elif now > self._arrives[which]:
             self._look = look.turned(self._scenes[which].levelling.inverse())
             self._tell(1 - which, self._look)
+        elif not self._waiting[which]:  # where it looks once it has settled is its visitor's
+            self._waiting[which] = True
+            loop, seconds = asyncio.get_running_loop(), self._arrives[which] - now
+            loop.call_later(seconds, self._settled, which, camera)
+
+    def _settled(self, which: int, camera: viser.CameraHandle) -> None:
+        self._waiting[which] = False
+        self._moved(which, camera)
 
     def _tell(self, which: int, look: CameraView) -> None:
         """Turns one of them to a view of the world that both show, before either levels it."""

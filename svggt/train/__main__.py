@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
+from svggt.data.layouts import find_sequences
 from svggt.files import EMBEDDED_WEIGHTS
 from svggt.train.batch import Source
 from svggt.train.distributed import Distributed
 from svggt.train.options import BESIDE_TRUTH, WAYS
 from svggt.train.preview import write_clip, write_sheet
-from svggt.train.real.clips import mixed, recorded
-from svggt.train.real.layouts import find_sequences
+from svggt.train.recorded import mixed, recorded
 from svggt.train.runs import Slice, facts_of, read_network, train_slice, write_pieces
 from svggt.train.settings import remember
 from svggt.train.source import SHAPES, rendered, scaled

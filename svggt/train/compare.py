@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from svggt.data.truth import PosedFolder, Truth
+from svggt.data.layouts import open_sequence
+from svggt.data.truth import Truth
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.cameras import CameraFigures, folder_frames, head_figures
+from svggt.eval.cameras import CameraFigures, frames_of, head_figures
 from svggt.eval.smoke import office_frames, office_truth
 from svggt.media.frames import Frame
 from svggt.train.preview import write_clip
@@ -123,7 +124,8 @@ def _errors(figures: CameraFigures) -> dict[str, float]:
 
 
 def _of_folder(name: str, path: Path, width: int) -> ClipErrors:
-    folder = PosedFolder.open(path, 1)
-    depths = {number: folder.depth(number) for number in range(len(folder.depths))}
+    sequence = open_sequence(path)
+    truth = sequence.truth
+    depths = {number: truth.depth(number) for number in range(len(sequence.depths))}
     # Read now: a rendered folder is gone later.
-    return ClipErrors(name, folder_frames(folder, width), replace(folder.truth, depth=depths.get))
+    return ClipErrors(name, frames_of(sequence, width), replace(truth, depth=depths.get))

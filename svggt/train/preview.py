@@ -38,7 +38,7 @@ def write_clip(
 ) -> None:
     """`images/`, `depth/` (16-bit millimetres, 0 unknown), `poses.txt` and `K.txt`.
 
-    The layout of `svggt.data.truth.PosedFolder`: the first good clip from a seed on.
+    The plain layout of `svggt.data.layouts`: the first good clip from a seed on.
     """
     for made in (folder / "images", folder / "depth"):
         made.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import gradio as gr
@@ -19,12 +20,12 @@ from svggt.media.examples import EXAMPLES
 from svggt.session.progress import Progress
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import MemoryPolicy, Storage
-from svggt.view_options import Cameras, Show, ViewOptions
+from svggt.settings import AUTO, StreamSettings
+from svggt.view_options import Cameras, ViewOptions
 from svggt.web import pictures
-from svggt.web.api_errors import GONE, owned, told
+from svggt.web.endpoint import GONE, endpoint, owned
 from svggt.web.limits import address_of
-from svggt.web.run_request import RunRequest, RunStarter, settings_of
+from svggt.web.run_request import RunRequest, RunStarter
 from svggt.web.share_events import export_address
 from svggt.web.view_events import distance_of
 
@@ -45,12 +46,12 @@ class Api:
 
     def offer(self) -> None:
         """Registers all endpoints with the blocks that are open."""
-        for endpoint in (
+        for each in (
             self.describe, self.start, self.resume, self.stop, self.clear, self.delete,
             self.progress, self.follow, self.frame, self.picture, self.look, self.seek,
             self.look_through, self.reset_view, self.measure, self.track, self.export, self.revoke,
         ):  # fmt: skip
-            gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+            gr.api(endpoint(each), api_name=each.__name__, concurrency_limit=None)
 
     def describe(self) -> dict[str, Any]:
         """Models, examples and export formats, and how long what is kept."""
@@ -70,12 +71,7 @@ class Api:
         example: str = EXAMPLES[0].name,
         files: list[dict[str, Any]] | None = None,
         token: str | None = None,
-        model: str | None = None,
-        memory: MemoryPolicy = "window",
-        window: int = 8,
-        storage: Storage = "computed",
-        published_camera_memory: bool = False,
-        points: bool = False,
+        settings: StreamSettings = StreamSettings(refine=True),
         rate: float | None = None,
         max_frames: int | None = None,
         cameras: Cameras = "refined",
@@ -89,8 +85,8 @@ class Api:
         names = [each.name for each in EXAMPLES]
         if source == "example" and example not in names:
             raise BadInput(f"There is no example {example}. Choose one of {', '.join(names)}.")
-        chosen = model or next(iter(self._sessions.worker.models))
-        settings = settings_of(chosen, memory, window, storage, published_camera_memory, points)
+        if settings.model == AUTO:
+            settings = replace(settings, model=next(iter(self._sessions.worker.models)))
         paths = [str(file.get("path", "")) for file in files or []]
         index = names.index(example) if example in names else 0
         most = self._beginner.limits.max_frames if max_frames is None else max_frames
@@ -174,19 +170,10 @@ class Api:
     def look(
         self,
         token: str,
-        show: Show = "all frames",
-        cameras: Cameras = "refined",
-        bands: int = 2,
-        far: bool = True,
-        trajectory: bool = True,
-        frustums: bool = True,
-        point_size: float = 1.0,
-        follow: bool = False,
+        options: ViewOptions = ViewOptions(cameras="refined"),
     ) -> None:
         """Set the 3D view's flags; bands 1 to 3: the surest quarter, half, three quarters."""
-        bands, size = min(3, max(1, bands)), min(3.0, max(0.5, point_size))
-        look = ViewOptions(show, cameras, bands, far, trajectory, frustums, size, follow)
-        self._owned(token).look(look)
+        self._owned(token).look(options.within_limits())
 
     def seek(self, token: str, number: int | None) -> int:
         """Show the moment of a frame (from 0), or always the newest; returns the one shown."""

@@ -10,14 +10,14 @@ from PIL import Image
 
 from svggt.compare.aligned_frames import Paint
 from svggt.compare.comparison import Comparison
-from svggt.compare.run_config import Mode
+from svggt.compare.run_config import Mode, RunConfig
 from svggt.errors import BadInput
 from svggt.session.registry import Sessions
-from svggt.settings import MemoryPolicy, Storage
+from svggt.settings import StreamSettings
 from svggt.view_options import Cameras
 from svggt.web import pictures
-from svggt.web.api_errors import owned, told
-from svggt.web.compare_events import asked_of
+from svggt.web.compare_events import compare_as
+from svggt.web.endpoint import endpoint, owned
 
 
 class CompareApi:
@@ -32,51 +32,30 @@ class CompareApi:
 
     def offer(self) -> None:
         """Registers all endpoints with the blocks that are open."""
-        for endpoint in (
+        for each in (
             self.compare, self.comparison, self.cancel_comparison, self.paint,
             self.compared_frame, self.both_views,
         ):  # fmt: skip
-            gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+            gr.api(endpoint(each), api_name=each.__name__, concurrency_limit=None)
 
     def compare(
         self,
         token: str,
         mode: Mode = "offline",
-        model: str | None = None,
-        memory: MemoryPolicy = "window",
-        window: int = 8,
-        storage: Storage = "computed",
-        published_camera_memory: bool = False,
-        points: bool = False,
+        settings: StreamSettings = StreamSettings(),
         cameras: Cameras = "refined",
         every: int | None = None,
         frames: int | None = None,
     ) -> dict[str, Any]:
         """Begin another run over the frames that are there, beside the stream.
 
-        Without a model it has the weights of the stream. With `every` it begins again with every
+        The model `auto` means the weights of the stream. With `every` it begins again with every
         so many frames that the stream has; `frames` takes the first so many. The report is the
         export `comparison`.
         """
-        session = owned(self._sessions, token)
-        about, offered = session.recording.about, self._sessions.worker.offered
-        if about is None:
-            raise BadInput("There is nothing to compare yet. Press Start first.")
-        if model is not None and model not in offered:
-            raise BadInput(f"There is no model {model}. Choose one of {', '.join(offered)}.")
-        asked = asked_of(
-            mode,
-            cameras,
-            model or about.settings.model,
-            memory,
-            window,
-            storage,
-            published_camera_memory,
-            points,
-            every,
-            frames,
-        )
-        return dataclasses.asdict(session.compare(asked).progress)
+        session, offered = owned(self._sessions, token), self._sessions.worker.offered
+        comparison = compare_as(session, offered, RunConfig(mode, settings, cameras), every, frames)
+        return dataclasses.asdict(comparison.progress)
 
     def comparison(self, token: str) -> dict[str, Any]:
         """How far it is; then what both cost, and how far they agree."""

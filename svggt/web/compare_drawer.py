@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import gradio as gr
 
 from svggt.compare.aligned_frames import INKS
 from svggt.compare.run_config import Mode
-from svggt.settings import Storage
+from svggt.settings import AUTO
 from svggt.view_options import Cameras
-
-SAME = "as A"
-"""Weights of B: those of the run."""
+from svggt.web.settings_inputs import SettingsInputs
 
 SLIDER = {
     "depth": ("Depth A", "Depth B"),
@@ -36,19 +34,14 @@ class Other:
 
     mode: gr.Dropdown
     cameras: gr.Dropdown
-    model: gr.Dropdown
-    memory: gr.Dropdown
-    window: gr.Number
-    storage: gr.Dropdown
-    published: gr.Checkbox
-    points: gr.Dropdown
+    settings: SettingsInputs
     every: gr.Number
     frames: gr.Number
 
     @property
     def all(self) -> list[Any]:
-        """In the order that they are read in."""
-        return [getattr(self, field.name) for field in fields(self)]
+        """All inputs."""
+        return [self.mode, self.cameras, *self.settings.all, self.every, self.frames]
 
 
 @dataclass(frozen=True)
@@ -126,10 +119,22 @@ def lay_out_compare(models: list[str], cameras: Cameras) -> Compare:
                 elem_id="both",
             )
     return Compare(
-        drawer, other, begin, cancel, figures, plots, results,
-        what, slider, strip, picture, both, make_report, cancel_report,
-        report,
-    )  # fmt: skip
+        drawer=drawer,
+        other=other,
+        begin=begin,
+        cancel=cancel,
+        figures=figures,
+        plots=plots,
+        results=results,
+        what=what,
+        slider=slider,
+        strip=strip,
+        picture=picture,
+        both=both,
+        make_report=make_report,
+        cancel_report=cancel_report,
+        report=report,
+    )
 
 
 def _lay_out_other(models: list[str], cameras: Cameras) -> Other:
@@ -139,20 +144,9 @@ def _lay_out_other(models: list[str], cameras: Cameras) -> Other:
                 list(get_args(Mode)[::-1]), "offline", "B", "batch: at once, seeing the past only"
             ),
             cameras=_choice(["refined", "head"], cameras, "Cameras of B", "of figures and view"),
-            model=_choice([SAME, *models], SAME, "Weights of B", "loaded if they are not"),
-            memory=_choice(["window", "full"], "window", "Memory of B", "of streaming"),
-            window=_number(8, "Window of B", "of streaming", 1),
-            storage=_choice(
-                list(get_args(Storage)), "computed", "Storage of B", "of streaming’s memory"
-            ),
-            published=gr.Checkbox(
-                False, label="Published camera memory", info="of streaming, as in the tables"
-            ),
-            points=_choice(
-                ["depth + camera", "point head"], "depth + camera", "Points of B from", ""
-            ),
-            every=_number(0, "Again every", "frames, 20 times at most; 0: once"),
-            frames=_number(0, "Frames", "the first so many; 0: all"),
+            settings=SettingsInputs([("as A", AUTO), *models], suffix=" of B"),
+            every=_number("Again every", "frames, 20 times at most; 0: once"),
+            frames=_number("Frames", "the first so many; 0: all"),
         )
 
 
@@ -160,8 +154,8 @@ def _choice(choices: list[str], value: str, label: str, info: str) -> gr.Dropdow
     return gr.Dropdown(choices, value=value, label=label, info=info or None, filterable=False)
 
 
-def _number(value: int, label: str, info: str, least: int = 0) -> gr.Number:
-    return gr.Number(value, label=label, info=info, minimum=least, precision=0)
+def _number(label: str, info: str) -> gr.Number:
+    return gr.Number(0, label=label, info=info, minimum=0, precision=0)
 
 
 def _plot(title: str, y: str) -> gr.LinePlot:

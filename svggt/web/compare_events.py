@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -13,17 +14,15 @@ from PIL import Image
 from svggt.compare.aligned_frames import Paint
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonProgress, ComparisonRequest
-from svggt.compare.run_config import Mode, RunConfig
+from svggt.compare.run_config import RunConfig
 from svggt.errors import BadInput
 from svggt.exports import Exporter
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import Storage
-from svggt.view_options import Cameras
+from svggt.settings import AUTO
 from svggt.web import layout, panels, pictures
-from svggt.web.compare_drawer import SAME, SLIDER
+from svggt.web.compare_drawer import SLIDER
 from svggt.web.replay import report_address
-from svggt.web.run_request import settings_of
 from svggt.web.share_events import export_address, prepared
 from svggt.web.updates import Changes
 
@@ -34,29 +33,38 @@ _POLL_SECONDS = 0.3
 _UNFOLDS_SECONDS = 0.5  # a drawer that opens takes no value before it has
 
 
-def asked_of(
-    mode: Mode,
-    cameras: Cameras,
-    model: str,
-    memory: str,
-    window: float | None,
-    storage: Storage,
-    published: bool,
-    points: bool,
+def compare_as(
+    session: Session,
+    offered: Sequence[str],
+    way: RunConfig,
     every: float | None,
     frames: float | None,
-) -> ComparisonRequest:
-    """What the page and scripts ask for.
+) -> Comparison:
+    """Begins what the page or a script asks for.
+
+    Args:
+        session: whose run is A.
+        offered: names of weights that can be had.
+        way: of B; the model `auto` is A's, and cameras that are looked at are refined.
+        every: begin again with every so many frames; 0 or None: once.
+        frames: the first so many; 0 or None: all.
 
     Raises:
-        BadInput: a number is negative.
+        BadInput: a number is negative, weights are not offered, or it cannot begin.
     """
+    about = session.recording.about
+    if about is None:
+        raise BadInput("There is nothing to compare yet. Press Start first.")
     if min(every or 0, frames or 0) < 0:
         raise BadInput("Frames and how often B begins again are 0 or more.")
-    refine = cameras == "refined"
-    settings = settings_of(model, memory, window, storage, published, points, refine)
-    return ComparisonRequest(
-        RunConfig(mode, settings, cameras), int(every or 0) or None, int(frames or 0) or None
+    model = about.settings.model if way.settings.model == AUTO else way.settings.model
+    if model not in {about.settings.model, *offered}:
+        raise BadInput(f"There is no model {model}. Choose one of {', '.join(offered)}.")
+    refine = way.settings.refine or way.cameras == "refined"
+    settings = replace(way.settings.within_limits(), model=model, refine=refine)
+    way = replace(way, settings=settings)
+    return session.compare(
+        ComparisonRequest(way, int(every or 0) or None, int(frames or 0) or None)
     )
 
 
@@ -83,7 +91,7 @@ class CompareEvents:
             c.view.painted, c.view.paint, c.view.legend, b.slider, b.strip, b.both, b.report,
         ]  # fmt: skip
         frame = [c.token, c.view.moment, b.what]
-        b.begin.click(self._begin, [c.token, b.what, *b.other.all], outputs, **layout.PRIVATE)
+        b.begin.click(self._begin, {c.token, b.what, *b.other.all}, outputs, **layout.PRIVATE)
         c.token.change(self._arrive, [c.token, b.what], outputs, **layout.PRIVATE)
         v = c.view
         v.paint.input(self._paint, [c.token, v.paint], [v.legend], **layout.PRIVATE)
@@ -100,44 +108,27 @@ class CompareEvents:
         )
         b.cancel.click(self._cancel, [c.token], None, **layout.PRIVATE)
 
-    async def _begin(self, token: str | None, what: str, *asked: Any) -> AsyncIterator[Changes]:
+    async def _begin(self, values: Changes) -> AsyncIterator[Changes]:
         """Begins another run and follows it; the stream goes on."""
         b = self._c.compare
         try:
-            session = await asyncio.to_thread(self._find, token)
+            session = await asyncio.to_thread(self._find, values[self._c.token])
             if session is None:
                 raise BadInput("There is nothing to compare yet. Press Start first.")
-            await asyncio.to_thread(self._compare, session, *asked)
+            await asyncio.to_thread(self._compare, session, values)
         except BadInput as error:
             yield {b.figures: panels.failure(str(error))}
             return
         yield {self._c.view.beside: "", b.figures: "", **self._emptied()}
-        async for changes in self._follow(session, what):
+        async for changes in self._follow(session, values[b.what]):
             yield changes
 
-    def _compare(
-        self,
-        session: Session,
-        mode: Mode,
-        cameras: Cameras,
-        model: str,
-        memory: str,
-        window: float | None,
-        storage: Storage,
-        published: bool,
-        points: str,
-        every: float | None,
-        frames: float | None,
-    ) -> None:
-        """What the drawer's controls say; see `svggt.web.compare_drawer.Other`."""
-        about = session.recording.about
-        name = about.settings.model if model == SAME and about is not None else model
-        if name not in (SAME, *self._sessions.worker.offered):
-            raise BadInput("These weights are not here any more. Reload the page.")
-        head = points == "point head"
-        session.compare(
-            asked_of(mode, cameras, name, memory, window, storage, published, head, every, frames)
-        )
+    def _compare(self, session: Session, values: Changes) -> None:
+        other, offered = self._c.compare.other, self._sessions.worker.offered
+        cameras = values[other.cameras]
+        settings = other.settings.read(values, refine=cameras == "refined")
+        way = RunConfig(values[other.mode], settings, cameras)
+        compare_as(session, offered, way, values[other.every], values[other.frames])
 
     async def _arrive(self, token: str | None, what: str) -> AsyncIterator[Changes]:
         """Shows the comparison of a session that was opened, if there is one."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 import gradio as gr
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.exports import FORMATS
 from svggt.media.frames import InputLimits
-from svggt.settings import Storage
-
-MAX_WINDOW = 64
+from svggt.web.settings_inputs import SettingsInputs
 
 
 @dataclass(frozen=True)
@@ -21,12 +18,7 @@ class Advanced:
 
     rate: gr.Number
     max_frames: gr.Number
-    memory: gr.Radio
-    window: gr.Number
-    storage: gr.Dropdown
-    published: gr.Checkbox
-    points: gr.Radio
-    model: gr.Dropdown
+    settings: SettingsInputs
 
 
 @dataclass(frozen=True)
@@ -68,39 +60,7 @@ def lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced
                 maximum=limits.max_frames,
                 precision=0,
             ),
-            memory=gr.Radio(
-                ["window", "full"],
-                value="window",
-                label="Memory",
-                info="the first frame and the last ones, or all",
-            ),
-            window=gr.Number(
-                8,
-                label="Window",
-                info="frames besides the first",
-                minimum=1,
-                maximum=MAX_WINDOW,
-                precision=0,
-            ),
-            storage=gr.Dropdown(
-                list(get_args(Storage)),
-                value="computed",
-                label="Storage",
-                info="of the memory; fewer bits, less of it",
-                filterable=False,
-            ),
-            published=gr.Checkbox(
-                False, label="Published camera memory", info="as in the published tables"
-            ),
-            points=gr.Radio(
-                ["depth + camera", "point head"],
-                value="depth + camera",
-                label="Points from",
-                info="of a run; the point head costs time",
-            ),
-            model=gr.Dropdown(
-                [m.name for m in models], value=models[0].name, label="Model", info="weights"
-            ),
+            settings=SettingsInputs([model.name for model in models]),
         )
 
 
@@ -141,4 +101,14 @@ def lay_out_share(retention: str) -> Share:
                 prepare = gr.Button("Prepare the file", size="sm")
                 cancel = gr.Button("Cancel", size="sm", interactive=False)
             export = gr.HTML(elem_id="export")
-    return Share(link, copy_owner, revoke, kept, delete, form, prepare, cancel, export)
+    return Share(
+        link=link,
+        copy_owner=copy_owner,
+        revoke=revoke,
+        kept=kept,
+        delete=delete,
+        format=form,
+        prepare=prepare,
+        cancel=cancel,
+        export=export,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from typing import cast
 
 import gradio as gr
 
@@ -18,12 +18,11 @@ from svggt.media.examples import EXAMPLES
 from svggt.session.progress import Progress
 from svggt.session.registry import Role, Sessions
 from svggt.session.session import Session
-from svggt.settings import Storage
 from svggt.view_options import Cameras
 from svggt.web import layout
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
-from svggt.web.run_request import RunRequest, RunStarter, settings_of
+from svggt.web.run_request import RunRequest, RunStarter
 from svggt.web.updates import Changes, SessionWatcher, emptied, opened, refused, uncompared, watched
 from svggt.web.view_events import look_of
 
@@ -57,16 +56,11 @@ class RunEvents:
         """Connects a page's controls."""
         self._c = c
         a, v = c.advanced, c.view
-        c.start.click(
-            self._start,
-            [
-                c.token, c.source.kind, c.source.example, c.source.files,
-                a.rate, a.max_frames, a.memory, a.window, a.storage,
-                a.published, a.points, a.model, *v.look,
-            ],
-            c.followed,
-            **layout.PRIVATE,
-        )  # fmt: skip
+        inputs = {
+            c.token, c.source.kind, c.source.example, c.source.files,
+            a.rate, a.max_frames, *a.settings.all, *v.look,
+        }  # fmt: skip
+        c.start.click(self._start, inputs, c.followed, **layout.PRIVATE)
         c.resume.click(self._resume, [c.token], c.followed, **layout.PRIVATE)
         c.stop.click(self._stop, [c.token], None, **layout.PRIVATE)
         c.clear.click(self._clear, [c.token, c.source.example], c.followed, **layout.PRIVATE)
@@ -74,35 +68,31 @@ class RunEvents:
         blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **layout.PRIVATE)
         c.keys.change(None, [c.keys], None, js=keep, **layout.PRIVATE)
 
-    async def _start(
-        self,
-        token: str | None,
-        kind: Any,
-        example: int,
-        files: list[str] | None,
-        rate: float | None,
-        max_frames: float,
-        memory: str,
-        window: float,
-        storage: Storage,
-        published: bool,
-        points: str,
-        model_name: str,
-        show: str,
-        cameras: Cameras,
-        confidence: float,
-        point_size: float,
-        parts: list[str],
-        request: gr.Request,
-    ) -> AsyncIterator[Changes]:
+    async def _start(self, values: Changes, request: gr.Request) -> AsyncIterator[Changes]:
         """Begins a run and follows it. A refusal is one sentence, and nothing else changes."""
-        head = points == "point head"
-        settings = settings_of(model_name, memory, window, storage, published, head)
-        look = look_of(show, cameras, confidence, point_size, parts)
-        wanted = RunRequest(kind, example, files or [], rate, max_frames, settings, look)
-        begin = lambda: self._beginner.begin(token, wanted, address_of(request))  # noqa: E731
+        token = values[self._c.token]
+        begin = lambda: self._beginner.begin(  # noqa: E731
+            token, self._asked(values), address_of(request)
+        )
         async for changes in self._begun(begin, token, request):
             yield changes
+
+    def _asked(self, values: Changes) -> RunRequest:
+        """What the page's inputs say.
+
+        Raises:
+            BadInput: a setting is none of its kind.
+        """
+        source, advanced = self._c.source, self._c.advanced
+        return RunRequest(
+            kind=values[source.kind],
+            example=values[source.example],
+            files=values[source.files] or [],
+            rate=values[advanced.rate],
+            max_frames=values[advanced.max_frames],
+            settings=advanced.settings.read(values, refine=True),
+            look=look_of(self._c.view, values),
+        )
 
     async def _resume(self, token: str | None, request: gr.Request) -> AsyncIterator[Changes]:
         begin = lambda: self._beginner.resume(token)  # noqa: E731

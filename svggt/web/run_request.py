@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.errors import BadInput
@@ -14,9 +14,8 @@ from svggt.media.examples import EXAMPLES
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import MemoryPolicy, Storage, StreamSettings
+from svggt.settings import StreamSettings
 from svggt.view_options import ViewOptions
-from svggt.web.drawers import MAX_WINDOW
 from svggt.web.uploads import UploadFolder
 
 
@@ -76,7 +75,7 @@ class RunStarter:
             raise BadInput("A run is under way. Stop it first, then start the next one.")
         session = self._sessions.open(address, instead_of=last)
         try:
-            session.start(clip, wanted.settings, wanted.look)
+            session.start(clip, wanted.settings.within_limits(), wanted.look)
         except BaseException:
             self._sessions.remove(session.token)
             raise
@@ -150,34 +149,6 @@ class RunStarter:
             return replace(clip, example=chosen.name, truth=chosen.truth)
         uploads = [self._uploads.check(file) for file in wanted.files]
         return open_clip(uploads, width, wanted.rate or None, limits)
-
-
-def settings_of(
-    model: str,
-    memory: str,
-    window: float | None,
-    storage: Storage,
-    published_camera_memory: bool,
-    points: bool,
-    refine: bool = True,
-) -> StreamSettings:
-    """Of a stream, as the page and scripts ask for it; the window is kept within its range.
-
-    Raises:
-        BadInput: there is no such memory policy.
-    """
-    policies = {name: name for name in get_args(MemoryPolicy)}
-    if memory not in policies:
-        raise BadInput(f"There is no memory policy {memory}. Choose one of {', '.join(policies)}.")
-    return StreamSettings(
-        model=model,
-        memory=policies[memory],
-        window=whole_number(window, 1, MAX_WINDOW),
-        storage=storage,
-        published_camera_memory=published_camera_memory,
-        points=points,
-        refine=refine,
-    )
 
 
 def whole_number(value: float | None, low: int, high: int) -> int:

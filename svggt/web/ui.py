@@ -20,7 +20,7 @@ from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from svggt.view_options import Cameras, CamerasChoice, chosen_cameras
-from svggt.web import layout, panels
+from svggt.web import layout, panels, view_controls
 from svggt.web.api import Api
 from svggt.web.compare_api import CompareApi
 from svggt.web.compare_events import CompareEvents
@@ -85,13 +85,14 @@ class Page:
             self._wire_source(controls)
             RunEvents(self._sessions, self._beginner, self._why).wire(blocks, controls)
             view = ViewEvents(self._find, self._why)
-            view.wire(controls.token, controls.view, controls.advanced.model)
+            view.wire(controls.token, controls.view, controls.advanced.settings.model)
             CompareEvents(self._sessions, self._exporter, self._find).wire(controls)
             ShareEvents(self._sessions, self._beginner, self._exporter).wire(controls)
             Api(self._sessions, self._beginner, self._exporter).offer()
             CompareApi(self._sessions).offer()
             self._wire_settings(controls)
-            blocks.load(self._refresh_models, None, [controls.advanced.model], **layout.PRIVATE)
+            model = controls.advanced.settings.model
+            blocks.load(self._refresh_models, None, [model], **layout.PRIVATE)
         # A run's visitor is served by one event from Start to end: as many as there are sessions.
         blocks.max_threads = _MAX_EVENTS
         blocks.queue(max_size=200, default_concurrency_limit=None)
@@ -124,12 +125,12 @@ class Page:
         if self._sessions.get(token) is not None:
             return index, gr.skip(), gr.skip()
         example = EXAMPLES[index]
-        title = f"<p>{layout.replay_title(example)}.</p>"
-        return index, layout.replay_of(example), title
+        title = f"<p>{view_controls.replay_title(example)}.</p>"
+        return index, view_controls.replay_of(example), title
 
     def _wire_settings(self, c: layout.Controls) -> None:
-        model = c.advanced.model
-        outputs = [c.header, c.view.cameras, c.view.clicks]
+        model = c.advanced.settings.model
+        outputs = [c.header, c.view.cameras, c.view.closer.clicks]
         model.change(self._choose_model, [model], outputs, **layout.PRIVATE)
         if self._load is not None:
             self._wire_load(self._load, model)
@@ -165,7 +166,7 @@ class Page:
     def _choose_model(self, name: str) -> tuple[Any, ...]:
         model = self._beginner.model(name)
         cameras = chosen_cameras(self._first_cameras, model.cameras_hold)
-        clicks = gr.Radio(value=layout.MEASURE, visible=model.tracks_points)
+        clicks = gr.Radio(value=view_controls.MEASURE, visible=model.tracks_points)
         return layout.header_of(model), cameras, clicks
 
     def _refresh_models(self) -> gr.Dropdown:

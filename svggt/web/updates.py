@@ -12,7 +12,7 @@ from svggt.session.progress import Progress
 from svggt.session.session import Session
 from svggt.store.store import Tokens
 from svggt.view_options import ViewOptions
-from svggt.web import layout, panels, pictures
+from svggt.web import layout, panels, pictures, view_controls
 from svggt.web.layout import Controls
 from svggt.web.replay import report_address, shared_address
 
@@ -55,7 +55,7 @@ def opened(c: Controls, watcher: SessionWatcher, origin: str, why: str) -> Chang
         c.view.frame: _view(watcher),
         c.view.why: why if owns else _looks_on(watcher) + why,
         c.share.export: "",
-        **dict(zip(c.view.look, controls_of(watcher.session.scene.flags), strict=True)),
+        **controls_of(c.view, watcher.session.scene.flags),
     }
 
 
@@ -93,9 +93,9 @@ def emptied(c: Controls, example: Example, message: str) -> Changes:
         c.share.link: "",
         c.share.kept: "",
         c.share.export: "",
-        c.view.frame: layout.replay_of(example),
-        c.view.why: f"<p>{layout.replay_title(example)}.</p>",
-        c.view.closer: None,
+        c.view.frame: view_controls.replay_of(example),
+        c.view.why: f"<p>{view_controls.replay_title(example)}.</p>",
+        c.view.closer.picture: None,
         c.source.camera: layout.CAMERA,
     }
 
@@ -120,11 +120,17 @@ def watched(c: Controls, watcher: SessionWatcher | None, progress: Progress) -> 
     return changes
 
 
-def controls_of(look: ViewOptions) -> tuple[Any, ...]:
+def controls_of(v: view_controls.ViewInputs, look: ViewOptions) -> Changes:
     """Values of the view's flags; see `view_events.look_of`."""
     flags = (look.far, look.trajectory, look.frustums, look.follow)
-    parts = [part for part, on in zip(layout.PARTS, flags, strict=True) if on]
-    return look.show, look.cameras, 25 * look.bands, look.point_size, parts
+    parts = [part for part, on in zip(view_controls.PARTS, flags, strict=True) if on]
+    return {
+        v.show: look.show,
+        v.cameras: look.cameras,
+        v.confidence: 25 * look.bands,
+        v.point_size: look.point_size,
+        v.parts: parts,
+    }
 
 
 def _looks_on(watcher: SessionWatcher) -> str:
@@ -154,5 +160,5 @@ def _timeline(c: Controls, watcher: SessionWatcher | None, progress: Progress) -
         c.view.play: gr.Button("Play", interactive=done > 1 and not running),
     }
     if progress.latest is not None and not running:
-        changes[c.view.closer] = pictures.picture(progress.latest, "RGB")
+        changes[c.view.closer.picture] = pictures.picture(progress.latest, "RGB")
     return changes

@@ -6,17 +6,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from svggt.prediction import PointTrack
 from svggt.scene.frame_poses import Point
 from svggt.session.session import Session
 from svggt.view_options import ViewOptions
-from svggt.web import layout, panels, pictures
+from svggt.web import layout, panels, pictures, view_controls
+from svggt.web.updates import Changes
 
 Find = Callable[[str | None], Session | None]
 Ruler = tuple[float, str]
@@ -38,22 +38,20 @@ class Playing:
         return self.first + int((now_s - self.since_s) * self.rate)
 
 
-def look_of(
-    show: Any, cameras: Any, confidence: float, size: float, parts: list[str]
-) -> ViewOptions:
-    """What the controls say; see `layout.ViewInputs.look`."""
-    far, trajectory, frustums, follow = (part in parts for part in layout.PARTS)
-    bands = min(3, max(1, round(confidence / 25)))
+def look_of(v: view_controls.ViewInputs, values: Changes) -> ViewOptions:
+    """What the controls say."""
+    parts = values[v.parts]
+    far, trajectory, frustums, follow = (part in parts for part in view_controls.PARTS)
     return ViewOptions(
-        show=show,
-        cameras=cameras,
-        bands=bands,
+        show=values[v.show],
+        cameras=values[v.cameras],
+        bands=round(values[v.confidence] / 25),
         far=far,
         trajectory=trajectory,
         frustums=frustums,
-        point_size=float(np.clip(size, 0.5, 3.0)),
+        point_size=float(values[v.point_size]),
         follow=follow,
-    )
+    ).within_limits()
 
 
 class ViewEvents:
@@ -67,49 +65,59 @@ class ViewEvents:
     def __init__(self, find: Find, why: Callable[[Any, str], str]) -> None:
         self._find, self._why = find, why
 
-    def wire(self, token: gr.State, v: layout.ViewInputs, model: gr.Dropdown) -> None:
+    def wire(self, token: gr.State, v: view_controls.ViewInputs, model: gr.Dropdown) -> None:
         """Connects the controls of a view."""
-        seek = [token, v.moment, v.what, v.track]
+        closer = v.closer
+        seek = [token, v.moment, closer.what, closer.track]
         for part in v.look:
-            part.input(self._look, [token, model, *v.look], [v.why], **layout.PRIVATE)
+            look = partial(self._look, token, v, model)
+            part.input(look, {token, model, *v.look}, [v.why], **layout.PRIVATE)
         v.moment.input(
             _unless_gone(self._seek),
             seek,
-            [v.closer],
+            [closer.picture],
             **layout.PRIVATE,
             trigger_mode="always_last",
             queue=False,
         )
-        v.what.input(
-            _unless_gone(self._picture), [token, v.what, v.track], [v.closer], **layout.PRIVATE
+        closer.what.input(
+            _unless_gone(self._picture),
+            [token, closer.what, closer.track],
+            [closer.picture],
+            **layout.PRIVATE,
         )
         playing = [v.playing, v.play, v.clock]
         v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **layout.PRIVATE)
         v.clock.tick(
             _unless_gone(self._tick),
-            [token, v.playing, v.what, v.track],
-            [v.moment, v.closer, *playing],
+            [token, v.playing, closer.what, closer.track],
+            [v.moment, closer.picture, *playing],
             **layout.PRIVATE,
             trigger_mode="once",
         )
         v.through.click(self._through, [token], None, **layout.PRIVATE)
         v.reset.click(self._reset, [token], None, **layout.PRIVATE)
-        measure = [v.track, v.closer, v.measured]
-        v.closer.select(
+        measure = [closer.track, closer.picture, closer.measured]
+        closer.picture.select(
             _unless_gone(self._mark),
-            [token, v.what, v.clicks, v.ruler],
+            [token, closer.what, closer.clicks, closer.ruler],
             measure,
             **layout.PRIVATE,
         )
-        v.known.input(
-            self._scale, [token, v.known, v.unit], [v.ruler, v.measured], **layout.PRIVATE
+        closer.known.input(
+            self._scale,
+            [token, closer.known, closer.unit],
+            [closer.ruler, closer.measured],
+            **layout.PRIVATE,
         )
 
-    def _look(self, token: str | None, model: str, *look: Any) -> str:
-        session = self._find(token)
+    def _look(
+        self, token: gr.State, v: view_controls.ViewInputs, model: gr.Dropdown, values: Changes
+    ) -> str:
+        session, options = self._find(values[token]), look_of(v, values)
         if session is not None:
-            session.look(look_of(*look))
-        return self._why(look[1], model)
+            session.look(options)
+        return self._why(options.cameras, values[model])
 
     def _seek(self, token: str | None, moment: float, what: str, track: PointTrack | None) -> Any:
         session = self._find(token)
@@ -178,7 +186,7 @@ class ViewEvents:
         moment = session.scene.moment
         width = session.recording.frames.load(moment).image.shape[1]
         u, v = (int(at * width / pictures.PICTURE_WIDTH) for at in event.index)
-        if clicks == layout.TRACK:
+        if clicks == view_controls.TRACK:
             track = session.track(moment, (u, v))
             shown = pictures.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)

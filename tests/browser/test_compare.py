@@ -72,6 +72,10 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
         visitor.page.mouse.down()
         visitor.page.mouse.move(x + 60, y + 10, steps=4)
         visitor.page.mouse.up()
+        for _ in range(60):
+            visitor.page.wait_for_timeout(500)
+            if np.abs(cameras()[1 - turned] - before[1 - turned]).max() > 0.1 * scenes[0]._distance:
+                break
         after = settle(visitor, cameras)
         assert np.linalg.norm(after[turned] - before[turned]) > 0.4 * scenes[0]._distance
         assert np.allclose(*after, atol=0.05 * scenes[0]._distance)

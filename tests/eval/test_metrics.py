@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from svggt import geometry, metrics
-from svggt.data.truth import PosedFolder
+from svggt.data.layouts import open_sequence
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
 from svggt.eval.smoke import BOUNDS, SmokeFigures, office_frames, office_truth, smoke_figures
@@ -78,13 +78,13 @@ def test_windows_fit_and_are_about_seven(frames: int, size: int) -> None:
 
 def test_a_folder_that_lacks_something_is_told_what(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"poses\.txt"):
-        PosedFolder.open(tmp_path, 1)
+        open_sequence(tmp_path)
     for name in ("images", "depth"):
         (tmp_path / name).mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "images/0.png")
     np.savetxt(tmp_path / "poses.txt", np.eye(4).reshape(1, 16))
     with pytest.raises(ValueError, match="0 depth maps"):
-        PosedFolder.open(tmp_path, 1)
+        open_sequence(tmp_path)
 
 
 def inside(figures: SmokeFigures, bounds: SmokeFigures) -> bool:

@@ -9,7 +9,8 @@ import pytest
 
 from svggt import geometry, metrics
 from svggt.compare.agreement import Seen, agreement_of
-from svggt.data.truth import PosedFolder, Truth
+from svggt.data.layouts import open_sequence
+from svggt.data.truth import Truth
 from svggt.media.examples import EXAMPLES
 from svggt.prediction import FramePrediction
 from svggt.store.posed_frames import PosedFrame
@@ -73,5 +74,6 @@ def test_frames_without_depth_have_their_cameras_alone() -> None:
     not Path("../shared/eval/7scenes_redkitchen").is_dir(), reason="7-Scenes cannot be shipped"
 )
 def test_seven_scenes_are_read() -> None:
-    folder = PosedFolder.open(Path("../shared/eval/7scenes_redkitchen"), 1)
-    assert folder.truth.focal == 525 / 640 and len(folder.pictures) == 100
+    sequence = open_sequence(Path("../shared/eval/7scenes_redkitchen"))
+    assert sequence.truth.focal == pytest.approx(525 / 640) and len(sequence.pictures) == 100
+    assert len(sequence.thinned(3).pictures) == 34

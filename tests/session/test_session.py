@@ -11,7 +11,6 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -208,11 +207,15 @@ def test_idle_sessions_end_and_running_ones_do_not(sessions: Sessions) -> None:
     assert sessions.get(running.token) is None and not running.running
 
 
-def snapshot(worker: LocalWorker) -> tuple[int, int, int, int]:
-    process = psutil.Process()
+def snapshot(worker: LocalWorker) -> tuple[list[str], list[str], int]:
+    """Names of threads, what descriptors are open on, and streams."""
     gc.collect()
-    ports = len(process.net_connections(kind="tcp"))
-    return threading.active_count(), process.num_fds(), ports, worker.num_streams
+    descriptors = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            descriptors.append(str(each.readlink()))
+    threads = [thread.name for thread in threading.enumerate()]
+    return sorted(threads), sorted(descriptors), worker.num_streams
 
 
 def end_by_close(sessions: Sessions, session: Session) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from svggt.data.truth import PosedFolder
+from svggt.data.layouts import open_sequence
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
 from svggt.engine.quantise import save_quantised
@@ -105,9 +105,10 @@ def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_rendered_clip_is_a_folder_that_is_read(tmp_path: Path) -> None:
     write_clip(tmp_path, 2, 0, CPU)
-    folder = PosedFolder.open(tmp_path, 1)
-    assert len(folder.pictures) == 2 and folder.truth.focal is not None
-    depth = folder.depth(1)
+    sequence = open_sequence(tmp_path)
+    assert len(sequence.pictures) == 2 and sequence.truth.focal is not None
+    depth = sequence.truth.depth(1)
+    assert depth is not None
     assert depth.shape == (126, 168) and 0.2 < np.median(depth[depth > 0]) < 60
 
 

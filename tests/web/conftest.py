@@ -6,14 +6,31 @@ from collections.abc import Iterator
 
 import pytest
 
+from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions
 from tests.conftest import serve
 
+LIMITS = InputLimits(max_bytes=1_000_000)
+
+
+@pytest.fixture(scope="package")
+def served(tiny: LoadedModel) -> Iterator[tuple[str, Sessions]]:
+    """One server for all tests, which takes seconds to start and to end."""
+    worker = LocalWorker()
+    worker.add_model(tiny)
+    with serve(worker, LIMITS) as started:
+        yield started
+    worker.shutdown()
+
 
 @pytest.fixture
-def site(worker: LocalWorker) -> Iterator[tuple[str, Sessions]]:
-    """Its address, and its sessions."""
-    with serve(worker, InputLimits(max_bytes=1_000_000)) as served:
-        yield served
+def site(served: tuple[str, Sessions]) -> Iterator[tuple[str, Sessions]]:
+    """Its address, and its sessions: none at first."""
+    yield served
+    sessions = served[1]
+    for session in sessions.in_memory:
+        sessions.close(session.token)
+    for tokens in sessions.store.tokens().values():
+        sessions.remove(tokens.owner)

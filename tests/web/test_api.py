@@ -25,11 +25,17 @@ ENDPOINTS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def client(site) -> Iterator[Client]:
-    made = Client(site[0], verbose=False)
+@pytest.fixture(scope="module")
+def asking(served) -> Iterator[Client]:
+    made = Client(served[0], verbose=False)
     yield made
     made.close()
+
+
+@pytest.fixture
+def client(asking: Client, site) -> Client:
+    """Before a site without sessions."""
+    return asking
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from svggt.errors import BadInput
 from svggt.session.registry import Sessions
 from svggt.store.store import Tokens
-from svggt.web.run_request import settings_of
 from tests.media.files import write_pictures
 
 
@@ -158,8 +156,3 @@ def test_a_capture_link_sends_nothing_into_the_next_scene(client: Client, site) 
     time.sleep(0.1)
     assert httpx.get(address + again["capture"]).status_code == 200
     client.predict(again["token"], api_name="/stop")
-
-
-def test_an_unknown_policy_is_refused_by_name() -> None:
-    with pytest.raises(BadInput, match="no memory policy lots"):
-        settings_of("tiny", "lots", 8, "computed", False, False)

@@ -26,6 +26,7 @@ from viser._messages import SceneNodeClickMessage, ViewerCameraMessage
 from svggt.web.limits import network_of
 from svggt.web.proxy import MAX_SOCKETS
 from svggt.web.uploads import UploadFolder
+from tests.conftest import serve
 from tests.scene.frames import prediction
 
 SUBPROTOCOL = f"viser-v{viser.__version__}"
@@ -273,17 +274,21 @@ class Intruder:
         self.session = secrets.token_hex(6)
         config = self.client.get("/config").json()
         dependencies = config["dependencies"]
-        (start,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == "start")
+        self.parts = {c["id"]: c for c in config["components"]}
+        (start,) = (n for n, c in self.parts.items() if c["props"].get("elem_id") == "start")
         self.start = next(d for d in dependencies if [start, "click"] in d["targets"])
-        kind = self.start["inputs"][1]
-        _, upload_tab, _ = (d for d in dependencies if d["outputs"] == [kind])
+        chosen = [[d for d in dependencies if d["outputs"] == [n]] for n in self.start["inputs"]]
+        _, upload_tab, _ = max(chosen, key=len)  # each tab says that it is open
         self.call(upload_tab, [])  # what the browser says of the open tab stays with the server
 
     def press_start(self, files: list[dict]) -> str:
         """Everything that the server says to a Start of an upload, as text."""
-        run = [2, 2, "window", 2, "computed", False, "depth + camera", "tiny"]
-        look = ["all frames", "refined", 50, 1.0, ["trajectory"]]
-        return self.call(self.start, [None, None, None, files, *run, *look])
+        changed = {"FPS": 2, "Max frames": 2}
+        data = []
+        for part in map(self.parts.__getitem__, self.start["inputs"]):
+            value = changed.get(part["props"].get("label"), part["props"].get("value"))
+            data.append({"file": files, "state": None}.get(part["type"], value))
+        return self.call(self.start, data)
 
     def call(self, dependency: dict, data: list) -> str:
         event = {"data": data, "fn_index": dependency["id"], "session_hash": self.session}
@@ -450,10 +455,10 @@ def test_uploads_have_their_own_limit(site) -> None:
     assert fits.status_code == 200 and large.status_code == 413
 
 
-def test_a_hasty_address_is_told_to_wait(site) -> None:
+def test_a_hasty_address_is_told_to_wait(worker) -> None:
     """After how many requests depends on how fast the machine serves them."""
-    with httpx.Client() as client:
-        answers = (client.get(f"{site[0]}/nothing").status_code for _ in range(3000))
+    with serve(worker) as (address, _), httpx.Client() as client:
+        answers = (client.get(f"{address}/nothing").status_code for _ in range(3000))
         first = next(answers)
         assert first == 404 and any(code == 429 for code in answers)
 

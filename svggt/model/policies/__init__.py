@@ -1,13 +1,17 @@
-"""Cache policies: what a stream keeps of its past. One file a policy."""
+"""Cache policies: what a stream keeps of its past.
+
+A new one is a file here, a line of `_POLICIES`, and a name in `svggt.settings`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from svggt.model.memory import CachePolicy
 from svggt.model.policies.full import FullMemory
 from svggt.model.policies.window import WindowMemory
-from svggt.model.storage import Storage
+from svggt.settings import MemoryPolicy, Storage, StreamSettings
 
 # A camera token is small but not nothing (262 kB a frame at 1B sizes, in the camera head's
 # float32), so a bounded policy bounds it too. Exact below this many frames.
@@ -54,3 +58,19 @@ def published_camera_memory(policy: CachePolicy) -> CachePolicy:
         camera_layer=FullMemory,
         shared_camera_passes=True,
     )
+
+
+_POLICIES: dict[MemoryPolicy, Callable[[StreamSettings], CachePolicy]] = {
+    "window": lambda settings: window(settings.window, settings.storage),
+    "full": lambda settings: full(settings.storage),
+}
+
+
+def policy_of(settings: StreamSettings) -> CachePolicy:
+    """The cache policy that settings mean.
+
+    Raises:
+        ValueError: the window is too small.
+    """
+    policy = _POLICIES[settings.memory](settings)
+    return published_camera_memory(policy) if settings.published_camera_memory else policy

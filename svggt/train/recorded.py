@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from svggt.data.sequence import Array, Sequence
 from svggt.train.batch import ClipBatch, Source
-from svggt.train.real.sequence import Array, Sequence
 from svggt.train.source import Shape
 
 _LEAPS = (1, 8)  # frames between two of a clip
@@ -24,8 +24,12 @@ def recorded(
     """Clips of sequences, each as likely as any other, of one of the shapes in turn.
 
     Raises:
-        ValueError: no sequence, or none as long as the longest clip.
+        ValueError: no sequence, none as long as the longest clip, or one without a focal length.
     """
+    for sequence in sequences:
+        if sequence.intrinsics is None:
+            folder = sequence.pictures[0].parent.parent
+            raise ValueError(f"{folder / 'K.txt'} is missing: training needs the focal length")
     longest = max(shape.frames for shape in shapes)
     enough = [sequence for sequence in sequences if len(sequence.pictures) >= longest]
     if not enough:
@@ -67,6 +71,7 @@ def mixed(sources: Several[tuple[float, Source]], seed: int) -> Source:
 
 def _clip(sequence: Sequence, shape: Shape, rng: np.random.Generator) -> tuple[Tensor, ...]:
     """Images, depth, world_from_cam and fields of view of one clip."""
+    assert sequence.intrinsics is not None
     count, most = shape.frames, len(sequence.pictures)
     leap = int(min(rng.integers(_LEAPS[0], _LEAPS[1] + 1), (most - 1) // max(count - 1, 1)))
     start = int(rng.integers(most - leap * (count - 1)))

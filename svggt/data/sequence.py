@@ -1,15 +1,17 @@
-"""A recorded sequence, whatever its layout."""
+"""A recorded sequence with ground truth, whatever its layout on disk; see `svggt.data.layouts`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from svggt.data.truth import HALF, Truth
 
 Array = NDArray[Any]
 
@@ -26,14 +28,14 @@ class Sequence:
         depths: files of the same moments.
         read_depth: a file to (H, W) metres, 0 where unknown.
         world_from_cam: (N, 3, 4), metres.
-        intrinsics: (3, 3) in pixels of the pictures.
+        intrinsics: (3, 3) in pixels of the pictures; None if nobody says.
     """
 
     pictures: list[Path]
     depths: list[Path]
     read_depth: Callable[[Path], Array]
     world_from_cam: Array
-    intrinsics: Array
+    intrinsics: Array | None
 
     def __post_init__(self) -> None:
         counts = len(self.pictures), len(self.depths), len(self.world_from_cam)
@@ -41,6 +43,27 @@ class Sequence:
             words = "{} pictures, {} depth maps, {} poses".format(*counts)
             where = self.pictures[0].parent if self.pictures else "a sequence"
             raise ValueError(f"{where} has {words}: one of each is needed for every moment")
+
+    def thinned(self, every: int) -> Sequence:
+        """Every n-th moment alone."""
+        return replace(
+            self,
+            pictures=self.pictures[::every],
+            depths=self.depths[::every],
+            world_from_cam=self.world_from_cam[::every],
+        )
+
+    @property
+    def truth(self) -> Truth:
+        """Of its pictures, a second apart each; files of depth are read when asked for."""
+        intrinsics = self.intrinsics
+        if intrinsics is not None:
+            with Image.open(self.pictures[0]) as picture:
+                intrinsics = intrinsics / np.array([[picture.width], [picture.height], [1]])
+        return Truth(self.world_from_cam, intrinsics, 1.0, self._half_depth)
+
+    def _half_depth(self, number: int) -> Array:
+        return self.read_depth(self.depths[number])[::HALF, ::HALF]
 
 
 def integers(per_metre: float) -> Callable[[Path], Array]:

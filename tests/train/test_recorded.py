@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from svggt.data.layouts import LAYOUTS, find_sequences, open_sequence
 from svggt.train.batch import targets_of
 from svggt.train.preview import write_clip
-from svggt.train.real.clips import centred_box, mixed, recorded
-from svggt.train.real.layouts import LAYOUTS, find_sequences
+from svggt.train.recorded import centred_box, mixed, recorded
 from svggt.train.source import SHAPES, Shape, rendered
 from svggt.train.tracks import follow
 
@@ -115,6 +116,26 @@ def test_a_clip_is_read_back_from_every_layout(plain: Path, layout: str, tmp_pat
         assert difference[near].max() < 1.1e-3
     if layout != "TUM RGB-D":  # whose cameras are known by their names
         assert np.allclose(found.intrinsics, expected.intrinsics)
+
+
+@pytest.mark.parametrize("layout", ["TUM RGB-D", "ScanNet", "CUT3R", "CUT3R, flat"])
+def test_every_layout_has_its_truth(plain: Path, layout: str, tmp_path: Path) -> None:
+    """As evaluation reads it: cameras of every n-th picture, the camera's focal, half the depth."""
+    sequence = open_sequence(relaid(plain, layout, tmp_path / "sequence")).thinned(2)
+    truth = sequence.truth
+    assert len(sequence.pictures) == len(truth.world_from_cam) == FRAMES // 2
+    assert truth.focal == pytest.approx(sequence.intrinsics[0, 0] / SIZE[1])
+    depth, expected = truth.depth(1), depth_of(plain, 2)[::2, ::2]
+    assert depth is not None and np.abs(depth - expected)[expected < 13].max() < 1.1e-3
+
+
+def test_a_camera_that_nobody_knows_serves_evaluation_alone(plain: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "unknown"
+    shutil.copytree(plain, folder)
+    (folder / "K.txt").unlink()
+    assert open_sequence(folder).truth.focal is None
+    with pytest.raises(ValueError, match=r"K\.txt is missing"):
+        recorded([open_sequence(folder)], (Shape(1, 2, SIZE),), 0, CPU)
 
 
 def test_seven_scenes_and_tum_know_their_cameras(plain: Path, tmp_path: Path) -> None:

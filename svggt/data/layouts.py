@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from svggt.data.truth import SEVEN_SCENES, PosedFolder
-from svggt.train.real.sequence import Array, Sequence, files, integers, read_array
+from svggt.data.sequence import Array, Sequence, files, integers, read_array
 
 _TUM_PER_METRE = 5000.0
 _TUM_APART = 0.02  # seconds between a picture and its depth or pose, at most
@@ -26,9 +24,28 @@ _TUM_CAMERAS = {
     "3": (535.4, 539.2, 320.1, 247.6),
 }  # of the three devices, as their authors calibrated them
 _TUM_DEFAULT = (525.0, 525.0, 319.5, 239.5)
-_DEPTH_FOCAL, _COLOUR_FOCAL = 585.0, 525.0  # of 7-Scenes
+_DEPTH_FOCAL, _COLOUR_FOCAL = 585.0, 525.0  # of 7-Scenes, at 640x480
+_SEVEN_SCENES = np.array(  # of colour pictures, by their size
+    [[_COLOUR_FOCAL / 640, 0, 0.5], [0, _COLOUR_FOCAL / 480, 0.5], [0, 0, 1]]
+)
 _CAMERA_KEYS = (("pose", "intrinsics"), ("camera_pose", "camera_intrinsics"))
 _PICTURES = ("*.png", "*.jpg", "*.jpeg")
+
+
+def open_sequence(folder: Path) -> Sequence:
+    """The sequence of a folder, in any layout.
+
+    Raises:
+        ValueError: it is of none, lacks something, or says what cannot be used.
+    """
+    sequence = _opened(folder)
+    if sequence is None:
+        known = ", ".join(LAYOUTS)
+        raise ValueError(
+            f"{folder} is of no known layout ({known}): a plain folder has images/, depth/ and "
+            "poses.txt"
+        )
+    return sequence
 
 
 def find_sequences(root: Path) -> Iterator[Sequence]:
@@ -37,10 +54,9 @@ def find_sequences(root: Path) -> Iterator[Sequence]:
     Raises:
         ValueError: a sequence lacks something, or says what cannot be used.
     """
-    for opener in LAYOUTS.values():
-        if (sequence := opener(root)) is not None:
-            yield sequence
-            return
+    if (sequence := _opened(root)) is not None:
+        yield sequence
+        return
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         yield from find_sequences(folder)
 
@@ -131,24 +147,36 @@ def open_cut3r_flat(folder: Path) -> Sequence | None:
 
 
 def open_plain(folder: Path) -> Sequence | None:
-    """`images/`, `depth/` (millimetres), `poses.txt` and `K.txt`."""
+    """`images/`, `depth/` (millimetres), `poses.txt`, and `K.txt` where the camera is known."""
     if not (folder / "poses.txt").is_file():
         return None
-    if not (folder / "K.txt").is_file():
-        raise ValueError(f"{folder / 'K.txt'} is missing: training needs the focal length")
-    posed = PosedFolder.open(folder, 1)
-    return _posed(posed, np.loadtxt(folder / "K.txt"))
+    intrinsics = folder / "K.txt"
+    return Sequence(
+        files(folder / "images", *_PICTURES),
+        files(folder / "depth", "*.png"),
+        integers(1000.0),
+        np.loadtxt(folder / "poses.txt").reshape(-1, 4, 4)[:, :3],
+        np.loadtxt(intrinsics) if intrinsics.is_file() else None,
+    )
 
 
 def open_seven_scenes(folder: Path) -> Sequence | None:
     """`frame-*.color.png`, `.depth.png`, `.pose.txt`; depth is brought to the colour camera."""
-    if not any(folder.glob("frame-*.pose.txt")):
+    poses = files(folder, "frame-*.pose.txt")
+    if not poses:
         return None
-    posed = PosedFolder.open(folder, 1)
-    with Image.open(posed.pictures[0]) as picture:
+    pictures = files(folder, "frame-*.color.*")
+    if not pictures:
+        raise ValueError(f"{folder} has poses and no frame-*.color pictures")
+    with Image.open(pictures[0]) as picture:
         size = np.array([[picture.width], [picture.height], [1]])
-    sequence = _posed(posed, SEVEN_SCENES * size)
-    return replace(sequence, read_depth=_read_seven_scenes)
+    return Sequence(
+        pictures,
+        files(folder, "frame-*.depth.png"),
+        _read_seven_scenes,
+        np.stack([np.loadtxt(path)[:3] for path in poses]),
+        _SEVEN_SCENES * size,
+    )
 
 
 LAYOUTS: dict[str, Callable[[Path], Sequence | None]] = {
@@ -159,12 +187,6 @@ LAYOUTS: dict[str, Callable[[Path], Sequence | None]] = {
     "7-Scenes": open_seven_scenes,
     "plain folder": open_plain,
 }
-
-
-def _posed(folder: PosedFolder, intrinsics: Array) -> Sequence:
-    return Sequence(
-        folder.pictures, folder.depths, integers(1000.0), folder.world_from_cam, intrinsics
-    )
 
 
 def _read_seven_scenes(path: Path) -> Array:
@@ -178,6 +200,11 @@ def _read_seven_scenes(path: Path) -> Array:
     rows, columns = (np.clip(at, 0, n - 1) for at, n in zip(places, depth.shape, strict=True))
     inside = [at == clipped for at, clipped in zip(places, (rows, columns), strict=True)]
     return np.where(inside[0][:, None] & inside[1], depth[rows[:, None], columns], 0)
+
+
+def _opened(folder: Path) -> Sequence | None:
+    found = (opener(folder) for opener in LAYOUTS.values())
+    return next((sequence for sequence in found if sequence is not None), None)
 
 
 def _cameras(paths: list[Path], folder: Path) -> tuple[Array, Array]:

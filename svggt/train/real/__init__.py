@@ -1,1 +1,0 @@
-"""Recorded sequences with depth and poses, as public data sets lay them out."""
