@@ -14,6 +14,20 @@ class BadInput(ValueError):
     """What a person sent cannot be used. The message says why, and what to do instead."""
 
 
+class DamagedFrame(BadInput):
+    """A frame that was kept cannot be read any more.
+
+    Args:
+        number: of it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"Frame {number + 1} of this scene is damaged on disk. Open the scene anew: what is "
+            "whole is shown, and Resume computes the rest again."
+        )
+
+
 class CheckpointError(ValueError):
     """Weights cannot be had or do not fit. The message says what else can be done."""
 

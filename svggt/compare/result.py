@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from svggt.data.truth import Truth
 from svggt.files import atomic_write
 from svggt.geometry import Similarity
 from svggt.store.posed_frames import PosedFrames
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,13 @@ class ComparisonResult:
 
     @classmethod
     def read(cls, folder: Path) -> ComparisonResult | None:
-        """What was kept; None if there is nothing, or it is of another version."""
+        """What was kept; None if there is nothing, or it is damaged or of another version."""
         try:
             return _OUTCOME.validate_json((folder / FILE).read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError):
+            log.exception("the comparison in %s cannot be read", folder)
             return None
 
 

@@ -10,9 +10,11 @@ import json
 import resource
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import av
@@ -29,7 +31,10 @@ _OPTIONS = {
     "format_whitelist": "mov,mp4,matroska,webm,avi",  # nor a script other files
 }
 _ROOT = Path(__file__).resolve().parents[2]  # where the probe finds this package
-_PROBE_SECONDS = 10
+_PROBE_SECONDS = 10  # of CPU time: a busy machine takes none of it away
+_PATIENCE_SECONDS = 60.0
+_PROBES = threading.BoundedSemaphore(2)  # at once, of all visitors
+_BUSY = "The machine is busy, and the video could not be looked at yet. Try again in a minute."
 _PROBE_BYTES = 4 << 30  # address space, most of it libraries
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
 
@@ -55,24 +60,10 @@ def probe(path: Path, limits: InputLimits) -> VideoInfo:
     """Reads a video's header in a process with limits of its own, and checks it.
 
     Raises:
-        BadInput: no video, or too many pixels, or too long.
+        BadInput: no video, or too many pixels, or too long; or the machine is busy.
     """
-    command = [sys.executable, "-m", "svggt.media.video", str(path.resolve())]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            timeout=_PROBE_SECONDS,
-            check=True,
-            text=True,
-            cwd=_ROOT,
-        )
-        info = VideoInfo(**json.loads(done.stdout))
-    except (subprocess.SubprocessError, ValueError, TypeError):
-        raise BadInput(
-            "The file is not a video that can be decoded. Use MP4 or MOV with H.264 or HEVC, "
-            "or WebM, and check that it plays."
-        ) from None
+    facts = path.stat()
+    info = _probed(path.resolve(), facts.st_size, facts.st_mtime_ns)
     check_size(info.width, info.height, path.name, limits)
     if info.seconds is not None and info.seconds > limits.max_seconds:
         raise BadInput(
@@ -80,6 +71,38 @@ def probe(path: Path, limits: InputLimits) -> VideoInfo:
             f"{limits.max_seconds / 60:.0f}. Cut it and try again."
         )
     return info
+
+
+@lru_cache(maxsize=256)
+def _probed(path: Path, size: int, changed_ns: int) -> VideoInfo:
+    """What the header of a file in a state says; the page's examples are looked at once.
+
+    Raises:
+        BadInput: no video, or the machine is busy.
+    """
+    command = [sys.executable, "-m", "svggt.media.video", str(path)]
+    until = time.monotonic() + _PATIENCE_SECONDS
+    if not _PROBES.acquire(timeout=_PATIENCE_SECONDS):
+        raise BadInput(_BUSY)
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=max(1.0, until - time.monotonic()),
+            check=True,
+            text=True,
+            cwd=_ROOT,
+        )
+        return VideoInfo(**json.loads(done.stdout))
+    except subprocess.TimeoutExpired:  # its CPU time is bounded too: it never got that much
+        raise BadInput(_BUSY) from None
+    except (subprocess.SubprocessError, ValueError, TypeError):
+        raise BadInput(
+            "The file is not a video that can be decoded. Use MP4 or MOV with H.264 or HEVC, "
+            "or WebM, and check that it plays."
+        ) from None
+    finally:
+        _PROBES.release()
 
 
 def frames_of(

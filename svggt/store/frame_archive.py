@@ -5,7 +5,10 @@ Depth is kept as float16, the confidence's logarithm in 8 bits. A file is whole 
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.errors import DamagedFrame
 from svggt.files import atomic_write
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction
@@ -26,6 +30,10 @@ _AS_THEY_ARE = (
     "seconds",
     "memory_bytes",
 )
+_DAMAGE = (  # what reading a broken archive raises
+    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError,
+    OverflowError, MemoryError, zipfile.BadZipFile, zlib.error, cv2.error,
+)  # fmt: skip
 _FAST = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
@@ -73,29 +81,54 @@ class FrameArchive:
 
         Raises:
             KeyError: there is none of that number.
+            DamagedFrame: it cannot be read.
         """
-        with self._open(number) as arrays:
-            return _prediction(arrays)
+        with self._reading(number) as arrays:
+            prediction = _prediction(arrays)
+            _check(prediction, number)
+            return prediction
 
     def frame(self, number: int) -> Frame:
         """What the model was given.
 
         Raises:
-            KeyError: there is none of that number, or it was kept without its grey picture.
+            KeyError: there is none of that number.
+            DamagedFrame: it cannot be read, or was kept without its grey picture.
         """
-        with self._open(number) as arrays:
+        with self._reading(number) as arrays:
             grey = cv2.imdecode(arrays["grey"], cv2.IMREAD_GRAYSCALE)
-            return Frame(number, arrays["time_s"].item(), arrays["image"], np.asarray(grey))
+            if grey is None:
+                raise DamagedFrame(number)
+            return Frame(
+                number, arrays["time_s"].item(), arrays["image"], np.asarray(grey, np.uint8)
+            )
 
     def predictions(self) -> Iterator[FramePrediction]:
         """All of them in order, one in memory at a time."""
         return map(self.load, range(len(self)))
 
-    def _open(self, number: int) -> Any:
+    def set_aside(self, number: int) -> None:
+        """Keeps a damaged file out of the way, beside the others."""
+        path = self._path(number)
+        path.replace(path.with_name(f"{path.name}.damaged"))
+
+    def num_lost(self) -> int:
+        """Frames that cannot be reached: set aside, or behind a gap."""
+        return sum(1 for _ in self.folder.glob("*.npz*")) - len(self)
+
+    @contextmanager
+    def _reading(self, number: int) -> Iterator[Any]:
+        """A frame's arrays, by name; whatever goes wrong with them is damage."""
+        path = self._path(number)
         try:
-            return np.load(self._path(number), allow_pickle=False)
+            if not path.exists():
+                raise FileNotFoundError(path)
+            with np.load(path, allow_pickle=False) as arrays:
+                yield arrays
         except FileNotFoundError:
             raise KeyError(number) from None
+        except _DAMAGE as error:
+            raise DamagedFrame(number) from error
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npz"
@@ -111,6 +144,23 @@ def _packed(name: str, confidence: NDArray[np.float32]) -> dict[str, Any]:
 def _unpacked(name: str, arrays: Any) -> NDArray[np.float32]:
     low, high = arrays[f"{name}_range"]
     return np.exp(low + arrays[name].astype(np.float32) / 255 * (high - low)).astype(np.float32)
+
+
+def _check(prediction: FramePrediction, number: int) -> None:
+    """Raises DamagedFrame unless arrays have the shapes and values of a frame's."""
+    size = prediction.depth.shape
+    numbers = (prediction.cam_from_world, prediction.intrinsics, prediction.depth)
+    is_whole = (
+        prediction.number == number
+        and len(size) == 2
+        and prediction.image.shape == (*size, 3)
+        and prediction.depth_conf.shape == size
+        and prediction.cam_from_world.shape == (3, 4)
+        and prediction.intrinsics.shape == (3, 3)
+        and all(np.isfinite(each).all() for each in numbers)
+    )
+    if not is_whole:
+        raise DamagedFrame(number)
 
 
 def _prediction(arrays: Any) -> FramePrediction:

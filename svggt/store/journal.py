@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,19 @@ class CameraJournal:
 
     def read(self) -> dict[int, Correction]:
         """The newest correction of every frame that has one, by its number."""
-        if not self._path.exists():
-            return {}
-        newest: dict[int, Correction] = {}
-        with self._path.open(encoding="utf-8") as file:
-            for line in file:
-                if not line.endswith("\n"):
-                    break  # it is being written, or never will be whole
-                correction = _correction(line)
-                newest[correction.frame] = correction
-        return newest
+        corrections = map(_correction, self._lines())
+        return {each.frame: each for each in corrections if each is not None}
+
+    def num_damaged(self) -> int:
+        """Lines that cannot be read; corrections that they were are lost."""
+        return sum(_correction(line) is None for line in self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        """Whole ones; what is cut off is being written, or never will be whole."""
+        if not self._path.is_file():
+            return
+        with self._path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            yield from (line for line in file if line.endswith("\n"))
 
     def compact(self) -> None:
         """Keeps what counts alone, and takes an unfinished line away."""
@@ -61,8 +64,16 @@ def _line(correction: Correction) -> str:
     return json.dumps({name: _plain(getattr(correction, name)) for name in names}) + "\n"
 
 
-def _correction(line: str) -> Correction:
-    return Correction(**{name: _value(plain) for name, plain in json.loads(line).items()})
+def _correction(line: str) -> Correction | None:
+    """Of a line; None if it is damaged."""
+    try:
+        values = {name: _value(plain) for name, plain in json.loads(line).items()}
+        correction = Correction(**values)
+        pose, scale = correction.world_from_cam, (correction.focal, correction.log_scale)
+        is_whole = pose.shape == (3, 4) and np.isfinite(pose).all() and np.isfinite(scale).all()
+        return correction if is_whole and isinstance(correction.frame, int) else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -60,6 +60,7 @@ class About:
         message: how it ended, for people.
         elapsed_s: that it took.
         sent: files as they were sent, which wait for another Start for a while.
+        frames: that there were when it ended; 0 before, and where an older version kept it.
     """
 
     settings: StreamSettings
@@ -72,6 +73,7 @@ class About:
     message: str = ""
     elapsed_s: float = 0.0
     sent: tuple[Path, ...] = ()
+    frames: int = 0
 
 
 _ABOUT = TypeAdapter(About)
@@ -118,14 +120,14 @@ class Recording:
 
     @property
     def about(self) -> About | None:
-        """Of the run; None if there is none, or if it was written by another version."""
+        """Of the run; None if there is none, it is damaged, or another version wrote it."""
         try:
             kept = json.loads(self._path.read_bytes())
             about = _ABOUT.validate_python(_upgraded(kept))
         except FileNotFoundError:
             return None
-        except ValueError:  # no JSON, or of another version
-            log.exception("%s is not of this version", self._path)
+        except (OSError, ValueError, RecursionError):  # no JSON, or of another version
+            log.exception("%s cannot be read", self._path)
             return None
         if about.clip is None:
             return about
@@ -199,7 +201,8 @@ class Recording:
     def _end(self, state: RunState, message: str, elapsed_s: float) -> None:
         about = self.about
         if about is not None:
-            self._write(replace(about, state=state, message=message, elapsed_s=elapsed_s))
+            ended = replace(about, state=state, message=message, elapsed_s=elapsed_s)
+            self._write(replace(ended, frames=len(self.frames)))
 
     def _write(self, about: About) -> None:
         kept = {"format": FORMAT, **_ABOUT.dump_python(about, mode="json")}

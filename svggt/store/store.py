@@ -111,7 +111,7 @@ class Store:
                 continue
             try:
                 found[name] = _tokens_of(folder)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 log.warning("%s is damaged; it is kept, but cannot be opened: %s", folder, error)
         self._known = set(found)
         return found

@@ -15,7 +15,7 @@ from svggt.compare.aligned_frames import Paint
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonProgress, ComparisonRequest
 from svggt.compare.run_config import RunConfig
-from svggt.errors import BadInput
+from svggt.errors import BadInput, DamagedFrame
 from svggt.exports import Exporter
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
@@ -229,7 +229,7 @@ class CompareEvents:
         last = comparison.scene.num_frames - 1
         try:
             both = pictures.of_both(*comparison.pair(max(0, min(moment, last))))
-        except KeyError:
+        except (KeyError, DamagedFrame):
             return {}
         b = self._c.compare
         under, over = (

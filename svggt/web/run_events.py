@@ -19,12 +19,13 @@ from svggt.session.progress import Progress
 from svggt.session.registry import Role, Sessions
 from svggt.session.session import Session
 from svggt.view_options import Cameras
-from svggt.web import layout
+from svggt.web import layout, panels
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
 from svggt.web.run_request import RunRequest, RunStarter
 from svggt.web.updates import Changes, SessionWatcher, emptied, opened, refused, uncompared, watched
 from svggt.web.view_events import look_of
+from svggt.web.waiting_line import WaitingLine
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class RunEvents:
         self, sessions: Sessions, beginner: RunStarter, why: Callable[[Cameras, str], str]
     ) -> None:
         self._sessions, self._beginner, self._why = sessions, beginner, why
-        self._beginnings = asyncio.Semaphore(_BEGINNINGS)
+        self._line = WaitingLine(_BEGINNINGS)
 
     def wire(self, blocks: gr.Blocks, c: layout.Controls) -> None:
         """Connects a page's controls."""
@@ -103,7 +104,9 @@ class RunEvents:
         self, begin: Callable[[], Session], token: str | None, request: gr.Request
     ) -> AsyncIterator[Changes]:
         try:
-            async with self._beginnings:
+            with self._line.join() as place:
+                async for waited in self._waited(place):
+                    yield waited
                 session = await asyncio.to_thread(begin)
         except BadInput as error:
             yield refused(self._c, str(error))
@@ -127,6 +130,17 @@ class RunEvents:
         async for changes in self._watch(session.token, owns=True):
             yield changes
 
+    async def _waited(self, place: Callable[[], int]) -> AsyncIterator[Changes]:
+        """Says at once that a beginning is under way, and how many are before it."""
+        told = None
+        while (before := place()) or told is None:
+            if before != told:
+                told = before
+                message = f"{before} before you." if before else "Looking at the clip."
+                yield {self._c.status: panels.status(Progress(message=message))}
+            if before:
+                await asyncio.sleep(_POLL_SECONDS)
+
     async def _arrive(self, keys: str, request: gr.Request) -> AsyncIterator[Changes]:
         """Shows what the page's address names, if anything."""
         reader, _, owner = (keys or "").partition(" ")
@@ -134,7 +148,9 @@ class RunEvents:
             yield {self._c.status: gr.skip()}  # without a value Gradio would empty all outputs
             return
         try:
-            async with self._beginnings:
+            with self._line.join() as place:
+                async for _ in self._waited(place):
+                    pass
                 # The owner's first: it is good after the reader's was revoked.
                 session = await asyncio.to_thread(self._sessions.find, owner)
                 owns = session is not None

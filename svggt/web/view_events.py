@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from svggt.errors import DamagedFrame
 from svggt.prediction import PointTrack
 from svggt.scene.frame_poses import Point
 from svggt.session.session import Session
@@ -205,12 +206,17 @@ class ViewEvents:
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Changes nothing where a frame went meanwhile: its scene was deleted, or its session ended."""
+    """Changes nothing where a frame went meanwhile: its scene was deleted, or its session ended.
+
+    Where one is damaged, a sentence says so.
+    """
 
     @wraps(handler)  # Gradio reads the signature
     def handle(*args: Any, **named: Any) -> Any:
         try:
             return handler(*args, **named)
+        except DamagedFrame as error:
+            raise gr.Error(str(error), print_exception=False) from None
         except (KeyError, IndexError):
             return gr.skip()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from svggt.errors import BadInput
+from svggt.media import video
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
 from svggt.media.frame_selection import AtRate
@@ -75,6 +77,37 @@ def test_the_probe_works_from_any_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_video(Path("a.mp4"))
     assert open_clip([Path("a.mp4")], 28, 2.0, LIMITS).total == 2
+
+
+def test_a_busy_machine_is_no_bad_video(tmp_path: Path, monkeypatch) -> None:
+    """Neither where others are looked at, nor where the look itself does not get on."""
+    path = write_video(tmp_path / "a.mp4")
+    monkeypatch.setattr(video, "_PATIENCE_SECONDS", 0.2)
+    with monkeypatch.context() as patched:
+        patched.setattr(video, "_PROBES", threading.BoundedSemaphore(1))
+        video._PROBES.acquire()
+        with pytest.raises(BadInput, match=r"busy.*Try again"):
+            open_clip([path], 28, 2.0, LIMITS)
+    with monkeypatch.context() as patched:
+        stuck = tmp_path / "stuck"
+        stuck.write_text("#!/bin/sh\nexec sleep 60\n")
+        stuck.chmod(0o700)
+        patched.setattr(sys, "executable", str(stuck))
+        with pytest.raises(BadInput, match=r"busy.*Try again"):
+            open_clip([path], 28, 2.0, LIMITS)
+    monkeypatch.setattr(video, "_PATIENCE_SECONDS", 60.0)
+    assert open_clip([path], 28, 2.0, LIMITS).total == 2
+
+
+def test_a_file_is_looked_at_once_until_it_changes(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    video._probed.cache_clear()
+    for _ in range(3):
+        open_clip([path], 28, 2.0, LIMITS)
+    assert video._probed.cache_info().misses == 1
+    path.write_bytes(b"no video any more")
+    with pytest.raises(BadInput, match="not a video"):
+        open_clip([path], 28, 2.0, LIMITS)
 
 
 def test_frames_beyond_the_longest_time_are_left_out(tmp_path: Path) -> None:
