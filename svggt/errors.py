@@ -14,6 +14,10 @@ class BadInput(ValueError):
     """What a person sent cannot be used. The message says why, and what to do instead."""
 
 
+class Busy(BadInput):
+    """Others are served first. The message says when to try again; nothing is wrong with it."""
+
+
 class DamagedFrame(BadInput):
     """A frame that was kept cannot be read any more.
 

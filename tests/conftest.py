@@ -112,6 +112,7 @@ def serve(
     folder: Path | None = None,
 ) -> Iterator[tuple[str, Sessions]]:
     """The whole site under a real uvicorn on a free loopback port: its address and sessions."""
+    from svggt.web.patience import PatientProtocol
     from svggt.web.server import build_site  # after GRADIO_TEMP_DIR is set
 
     store = Store(folder or Path(tempfile.mkdtemp(prefix="svggt-test-store-")))
@@ -122,6 +123,7 @@ def serve(
         host="127.0.0.1",
         port=0,
         log_level="error",
+        http=PatientProtocol,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svggt.errors import BadInput
+from svggt.errors import BadInput, Busy
 from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
@@ -118,10 +118,10 @@ class Exporter:
         """Makes an export when those before it are done; see `make_export`.
 
         Raises:
-            BadInput: too many wait.
+            Busy: too many wait.
         """
         if not self._waiting.acquire(blocking=False):
-            raise BadInput("Many exports are being made. Try again in a minute.")
+            raise Busy("Many exports are being made. Try again in a minute.")
         future = self._thread.submit(make_export, recording, format_name, cameras, on_frame)
         future.add_done_callback(lambda _: self._waiting.release())
         return future

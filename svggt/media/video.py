@@ -22,7 +22,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from PIL import Image
 
-from svggt.errors import BadInput
+from svggt.errors import BadInput, Busy
 from svggt.media.frame_selection import LOOK_WIDTH, Selection
 from svggt.media.frames import Fitter, Frame, InputLimits, check_size
 
@@ -83,7 +83,7 @@ def _probed(path: Path, size: int, changed_ns: int) -> VideoInfo:
     command = [sys.executable, "-m", "svggt.media.video", str(path)]
     until = time.monotonic() + _PATIENCE_SECONDS
     if not _PROBES.acquire(timeout=_PATIENCE_SECONDS):
-        raise BadInput(_BUSY)
+        raise Busy(_BUSY)
     try:
         done = subprocess.run(
             command,
@@ -95,7 +95,7 @@ def _probed(path: Path, size: int, changed_ns: int) -> VideoInfo:
         )
         return VideoInfo(**json.loads(done.stdout))
     except subprocess.TimeoutExpired:  # its CPU time is bounded too: it never got that much
-        raise BadInput(_BUSY) from None
+        raise Busy(_BUSY) from None
     except (subprocess.SubprocessError, ValueError, TypeError):
         raise BadInput(
             "The file is not a video that can be decoded. Use MP4 or MOV with H.264 or HEVC, "

@@ -11,17 +11,23 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import gradio as gr
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from svggt.web.bodies import BodyLimits, BodyScan, TooCostly
+from svggt.web.uploads import YOURS, UploadFolder
 
 UPLOAD = "/gradio_api/upload"
 """The one path whose bodies are files."""
 
 _ADDRESSES = 10_000  # remembered at most
+_BODY_SECONDS = 20.0  # for a whole body that is no upload
+_CHUNK_SECONDS = 20.0  # for the next piece of an upload,
+_SLOWEST = 10_000  # and bytes a second of all of it
+_SLOW = "This came too slowly: check the connection, and send it again."
 _FORM_BYTES = 100_000  # that a form needs around its files
 
 
@@ -48,10 +54,10 @@ class LimitMiddleware:
     Bodies are counted as they stream in, since a length header is only a promise.
     """
 
-    def __init__(self, app: ASGIApp, limits: RequestLimits, has_room: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, limits: RequestLimits, uploads: UploadFolder) -> None:
         self._app = app
         self._limits = limits
-        self._has_room = has_room
+        self._uploads = uploads
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,8 +65,8 @@ class LimitMiddleware:
             await self._app(scope, receive, send)
             return
         # uvicorn has already read X-Forwarded-For where it trusts it.
-        client = scope.get("client") or ("", 0)
-        if not self._allowed(network_of(client[0])):
+        address = network_of((scope.get("client") or ("", 0))[0])
+        if not self._allowed(address):
             await refuse(scope, receive, send, "Too many requests: wait a moment.", 429)
             return
         if scope["type"] == "websocket":
@@ -72,30 +78,37 @@ class LimitMiddleware:
         if not promised.isdigit() or int(promised) > size:
             await refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
         elif is_upload:
-            await self._take_upload(scope, receive, send, size)
+            await self._take_upload(scope, receive, send, size, address)
         else:
             await self._take_body(scope, receive, send)
 
-    async def _take_upload(self, scope: Scope, receive: Receive, send: Send, size: int) -> None:
-        """Lets the app read an upload as it comes; a too large one ends as if it broke off."""
-        if not await asyncio.to_thread(self._has_room):
-            sentence = "The disk set aside for uploads is full: try again in an hour."
-            await refuse(scope, receive, send, sentence, 507)
+    async def _take_upload(
+        self, scope: Scope, receive: Receive, send: Send, size: int, address: str
+    ) -> None:
+        """Lets the app read an upload as it comes; a refused one ends as if it broke off."""
+        if sentence := self._uploads.refusal(address):
+            await refuse(scope, receive, send, sentence, 429 if sentence == YOURS else 507)
             return
-        counting = _Counting(receive, send, size)
+        counting = _Counting(receive, send, size, partial(self._uploads.refusal, address))
         try:
             await self._app(scope, counting.receive, counting.send)
         except Exception:
-            if not counting.exceeded:
+            if counting.refused is None:
                 raise
-        if counting.exceeded:
-            await refuse(scope, receive, send, f"Too large: at most {size / 1e6:.1f} MB.", 413)
+        if counting.refused is not None:
+            await refuse(scope, receive, send, *counting.refused)
 
     async def _take_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads and counts a whole body, then hands it on in one piece."""
         scan, body, more = BodyScan(self._limits.body), bytearray(), True
+        began = time.monotonic()
         while more:
-            message = await receive()
+            left = began + _BODY_SECONDS - time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), left)
+            except TimeoutError:
+                await refuse(scope, receive, send, _SLOW, 408)
+                return
             if message["type"] == "http.disconnect":
                 return
             chunk, more = message.get("body", b""), message.get("more_body", False)
@@ -145,23 +158,54 @@ def origin_of(request: gr.Request) -> str:
 
 
 class _Counting:
-    """A request that breaks off where it is too large, and whose answer is then not sent."""
+    """An upload that breaks off where it is too large or too slow; its answer is then not sent.
 
-    def __init__(self, receive: Receive, send: Send, allowed: int) -> None:
-        self._receive, self._send, self._left = receive, send, allowed
+    Args:
+        receive: of the request.
+        send: likewise.
+        allowed: bytes.
+        count: takes the number of those that arrived; says why no more may.
 
-    @property
-    def exceeded(self) -> bool:
-        return self._left < 0
+    Attributes:
+        refused: sentence and status, once it has broken off.
+    """
+
+    def __init__(
+        self, receive: Receive, send: Send, allowed: int, count: Callable[[int], str]
+    ) -> None:
+        self._receive, self._send, self._count = receive, send, count
+        self._allowed, self._size, self._began, self._ended = allowed, 0, time.monotonic(), False
+        self.refused: tuple[str, int] | None = None
 
     async def receive(self) -> Message:
-        if not self.exceeded:
-            message = await self._receive()
-            self._left -= len(message.get("body", b""))
-        return {"type": "http.disconnect"} if self.exceeded else message
+        if self._ended:
+            return await self._receive()  # waits for the browser to go
+        if self.refused is None:
+            message = await self._next()
+            if self.refused is None:
+                return message
+        return {"type": "http.disconnect"}
+
+    async def _next(self) -> Message:
+        try:
+            message = await asyncio.wait_for(self._receive(), _CHUNK_SECONDS)
+        except TimeoutError:
+            self.refused = (_SLOW, 408)
+            return {"type": "http.disconnect"}
+        chunk = len(message.get("body", b""))
+        self._size += chunk
+        self._ended = not message.get("more_body", False)
+        needed = (time.monotonic() - self._began - _CHUNK_SECONDS) * _SLOWEST
+        if self._size > self._allowed:
+            self.refused = (f"Too large: at most {self._allowed / 1e6:.1f} MB.", 413)
+        elif not self._ended and self._size < needed:
+            self.refused = (_SLOW, 408)
+        elif sentence := self._count(chunk):
+            self.refused = (sentence, 429 if sentence == YOURS else 507)
+        return message
 
     async def send(self, message: Message) -> None:
-        if not self.exceeded:
+        if self.refused is None:
             await self._send(message)
 
 

@@ -68,7 +68,6 @@ class RunStarter:
         Raises:
             BadInput: it cannot be; nothing has changed.
         """
-        self._uploads.has_room()  # removes what is old, pictures of frames looked at too
         clip = self._clip(wanted)
         last = self._sessions.get(token)
         if last is not None and last.running:

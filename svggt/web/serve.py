@@ -26,6 +26,7 @@ from svggt.media.frames import InputLimits
 from svggt.session.registry import SessionLimits, Sessions
 from svggt.store.store import Store
 from svggt.view_options import CamerasChoice
+from svggt.web.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     rich.get_console().quiet = True  # viser announces every session's server
-    with tempfile.TemporaryDirectory(prefix="svggt-uploads-") as uploads:
-        os.environ["GRADIO_TEMP_DIR"] = uploads  # read when gradio is imported
+    with temporary_folder(Path(tempfile.gettempdir())) as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # read when gradio is imported
+        from svggt.web.patience import PatientProtocol
         from svggt.web.server import build_site
 
         device = choose_device(settings.precision)
@@ -108,6 +110,7 @@ def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
                 site,
                 host=settings.host,
                 port=settings.port,
+                http=PatientProtocol,
                 ssl_certfile=settings.ssl_certfile,
                 ssl_keyfile=settings.ssl_keyfile,
                 ws_per_message_deflate=False,  # points do not compress; it only costs time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import partial
 
@@ -21,6 +20,7 @@ from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions
 from svggt.view_options import CamerasChoice
 from svggt.web.bodies import BodyLimits
+from svggt.web.calls import GradioGate
 from svggt.web.capture import capture_routes
 from svggt.web.compare_events import B_SUFFIX
 from svggt.web.hosts import HostMiddleware
@@ -34,6 +34,9 @@ from svggt.web.uploads import UploadFolder
 
 UPLOADS_TOGETHER = 20
 """Largest uploads that fit on the disk set aside for them."""
+
+UPLOADS_AN_HOUR = 5
+"""Largest uploads that one address may send within an hour."""
 
 
 def build_site(
@@ -65,12 +68,14 @@ def build_site(
     site.include_router(export_routes(sessions, exporter))
     site.include_router(report_routes(sessions, exporter))
     gr.set_static_paths([example.picture for example in EXAMPLES])
-    uploads = UploadFolder.of_gradio(UPLOADS_TOGETHER * limits.max_bytes)
+    uploads = UploadFolder.of_gradio(
+        UPLOADS_TOGETHER * limits.max_bytes, UPLOADS_AN_HOUR * limits.max_bytes
+    )
+    starter = RunStarter(sessions, limits, uploads)
+    blocks = Page(sessions, limits, starter, exporter, load, cameras).build()
     gr.mount_gradio_app(
         site,
-        Page(
-            sessions, limits, RunStarter(sessions, limits, uploads), exporter, load, cameras
-        ).build(),
+        blocks,
         path="/",
         theme=THEME,
         css=STYLE,
@@ -87,11 +92,11 @@ def build_site(
     )
     mount = site.routes[-1]
     assert isinstance(mount, Mount)
-    mount.app = OpenPaths(mount.app)
+    mount.app = GradioGate(mount.app, blocks.fns)
     # Gradio lets any site read its answers unless the app around it says whose may.
     site.add_middleware(CORSMiddleware, allow_origins=sorted(allowed_origins))
     request_limits = RequestLimits(limits.max_bytes, BodyLimits.of(limits))
-    site.add_middleware(LimitMiddleware, limits=request_limits, has_room=uploads.has_room)
+    site.add_middleware(LimitMiddleware, limits=request_limits, uploads=uploads)
     site.add_middleware(HostMiddleware, allowed=allowed_hosts, origins=allowed_origins)
     site.add_middleware(HeaderMiddleware)  # outermost: on refusals too
     return site
@@ -112,27 +117,6 @@ def _viewing(sessions: Sessions, token: str) -> Viewing | None:
     if (read := sessions.get(token, "reader")) is not None:
         return Viewing(read.scene.port, reads_only=True)
     return None
-
-
-class OpenPaths:
-    """Lets through to Gradio what the page and its API need; all else is not there."""
-
-    _OPEN = re.compile(
-        r"/|/config|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(static|assets|svelte)/.+"
-        r"|/gradio_api/("
-        r"info|app_id|upload|upload_progress|cancel|reset|startup-events|theme\.css|queue/(join|data)"
-        r"|(run|api)/[^/]+|call/(v2/)?[^/]+(/[^/]+)?|heartbeat/[^/]+|file=.+"
-        r")"
-    )
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._OPEN.fullmatch(scope["path"]):
-            await PlainTextResponse("Not Found", 404)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 class HeaderMiddleware:

@@ -30,7 +30,7 @@ class SettingsInputs:
 
     def __init__(self, models: Sequence[str | tuple[str, str]], suffix: str = "") -> None:
         text = docstring_parser.parse(StreamSettings.__doc__ or "")
-        hints = {part.arg_name: part.description for part in text.params}
+        hints = {part.arg_name: str(part.description).rstrip(".") for part in text.params}
         types = get_type_hints(StreamSettings)
         self._by_field: dict[str, FormComponent] = {}
         for field in fields(StreamSettings):

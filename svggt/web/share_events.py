@@ -15,7 +15,7 @@ import gradio as gr
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, Response
 
-from svggt.errors import BadInput, Cancelled
+from svggt.errors import BadInput, Busy, Cancelled
 from svggt.exports import Exporter
 from svggt.media.examples import EXAMPLES
 from svggt.session.registry import Sessions
@@ -215,5 +215,7 @@ async def _made(
     try:
         wanted = cameras or about.look.cameras
         return await asyncio.wrap_future(exporter.submit(recording, name, wanted))
+    except Busy as error:
+        raise HTTPException(503, str(error), {"Retry-After": "60"}) from None
     except BadInput as error:
         raise HTTPException(404, str(error)) from None

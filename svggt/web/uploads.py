@@ -6,8 +6,12 @@ uploaded to this page, and nothing is ever fetched from an address.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,42 +20,83 @@ import gradio as gr
 from svggt.errors import BadInput
 
 _MAX_AGE = 3600.0  # seconds that an upload waits for a Start
+_SWEEP_SECONDS = 30.0  # between two looks at what lies on the disk
+_FREE_BYTES = 1_000_000_000  # that uploads leave free on it
+_ADDRESSES = 10_000  # remembered at most
+FULL = "The disk set aside for uploads is full: try again in an hour."
+YOURS = "Too much was uploaded from your address: try again in an hour."
 
 
 class UploadFolder:
-    """The folder of Gradio's uploads, with a quota.
+    """The folder of Gradio's uploads, with quotas that bytes count against as they arrive.
 
     Args:
         folder: holds uploads and nothing else.
         quota_bytes: of all uploads together.
+        address_bytes: that one address may send within an hour.
     """
 
-    def __init__(self, folder: Path, quota_bytes: int) -> None:
+    def __init__(self, folder: Path, quota_bytes: int, address_bytes: int) -> None:
         self._folder = folder.resolve()
-        self._quota = quota_bytes
+        self._quota, self._address_quota = quota_bytes, address_bytes
+        self._lock = threading.Lock()  # bytes arrive on the event loop; a sweep has its thread
+        self._on_disk = self._since = 0  # at the last sweep, and arrived after its beginning
+        self._swept = time.monotonic()
+        self._by_address: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     @classmethod
-    def of_gradio(cls, quota_bytes: int) -> UploadFolder:
+    def of_gradio(cls, quota_bytes: int, address_bytes: int) -> UploadFolder:
         """The folder that the environment tells Gradio (GRADIO_TEMP_DIR)."""
         folder = Path(os.environ["GRADIO_TEMP_DIR"])
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder, quota_bytes)
+        return cls(folder, quota_bytes, address_bytes)
 
-    def has_room(self) -> bool:
-        """Whether another upload may begin; removes what is old, aborted uploads too."""
+    def refusal(self, address: str, size: int = 0) -> str:
+        """Counts bytes that have arrived, and says why no more may; empty where they may.
+
+        Walks over nothing: what lies on the disk is looked at by a thread, now and then.
+
+        Args:
+            address: who sends them.
+            size: bytes.
+        """
+        now = time.monotonic()
+        with self._lock:
+            since, sent = self._by_address.pop(address, (now, 0))
+            since, sent = (now, size) if now - since > _MAX_AGE else (since, sent + size)
+            self._by_address[address] = (since, sent)
+            if len(self._by_address) > _ADDRESSES:
+                self._by_address.popitem(last=False)
+            self._since += size
+            used = self._on_disk + self._since
+            is_due = now - self._swept > _SWEEP_SECONDS
+            if is_due:
+                self._swept = now
+        if is_due:
+            threading.Thread(target=self.sweep, name="uploads", daemon=True).start()
+        if sent >= self._address_quota:
+            return YOURS
+        is_full = used >= self._quota or shutil.disk_usage(self._folder).free < _FREE_BYTES
+        return FULL if is_full else ""
+
+    def sweep(self) -> None:
+        """Removes what waited too long, aborted uploads too, and measures what is left."""
+        with self._lock:
+            self._since = 0
         oldest, total = time.time() - _MAX_AGE, 0
-        for path in self._folder.rglob("*"):
-            try:
-                facts = path.stat()
-                if path.is_dir():
-                    continue
-                if facts.st_mtime < oldest:
-                    path.unlink()
-                else:
-                    total += facts.st_size
-            except FileNotFoundError:  # another request or a closing session was faster
-                continue
-        return total < self._quota
+        for parent, _, names in os.walk(self._folder, topdown=False):
+            for path in (Path(parent) / name for name in names):
+                with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+                    facts = path.stat()
+                    if facts.st_mtime < oldest:
+                        path.unlink()
+                    else:
+                        total += facts.st_size
+            with contextlib.suppress(OSError):  # something lies there still, or it has gone
+                if Path(parent) != self._folder and Path(parent).stat().st_mtime < oldest:
+                    Path(parent).rmdir()
+        with self._lock:
+            self._on_disk = total
 
     def check(self, name: str) -> Path:
         """The file of an upload.

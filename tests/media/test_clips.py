@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svggt.errors import BadInput
+from svggt.errors import BadInput, Busy
 from svggt.media import video
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
@@ -86,14 +86,14 @@ def test_a_busy_machine_is_no_bad_video(tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(video, "_PROBES", threading.BoundedSemaphore(1))
         video._PROBES.acquire()
-        with pytest.raises(BadInput, match=r"busy.*Try again"):
+        with pytest.raises(Busy, match=r"busy.*Try again"):
             open_clip([path], 28, 2.0, LIMITS)
     with monkeypatch.context() as patched:
         stuck = tmp_path / "stuck"
         stuck.write_text("#!/bin/sh\nexec sleep 60\n")
         stuck.chmod(0o700)
         patched.setattr(sys, "executable", str(stuck))
-        with pytest.raises(BadInput, match=r"busy.*Try again"):
+        with pytest.raises(Busy, match=r"busy.*Try again"):
             open_clip([path], 28, 2.0, LIMITS)
     monkeypatch.setattr(video, "_PATIENCE_SECONDS", 60.0)
     assert open_clip([path], 28, 2.0, LIMITS).total == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx
 import pytest
 import websockets.sync.client as sockets
@@ -34,6 +36,37 @@ def test_what_the_page_does_not_need_is_not_there(site, path: str) -> None:
     address, _ = site
     for method in ("GET", "POST"):
         assert httpx.request(method, address + path).status_code == 404, method
+
+
+NONSENSE = {
+    "an unknown endpoint": ("/gradio_api/call/nothing", {"data": []}, 404),
+    "one that runs at once": ("/gradio_api/run/nothing", {"data": []}, 404),
+    "by its older name": ("/gradio_api/api/nothing", {"data": []}, 404),
+    "by its newer name": ("/gradio_api/call/v2/nothing", {}, 404),
+    "an event of the page by its name": ("/gradio_api/call/_start", {"data": []}, 404),
+    "too few values": ("/gradio_api/call/start", {"data": ["example"]}, 422),
+    "no values": ("/gradio_api/call/start", {"data": []}, 422),
+    "no list": ("/gradio_api/call/start", {"data": 1}, 422),
+    "no object": ("/gradio_api/call/start", [1], 422),
+    "an unknown event": ("/gradio_api/queue/join", {"data": [], "fn_index": 99_999}, 422),
+    "a negative event": ("/gradio_api/queue/join", {"data": [], "fn_index": -1}, 422),
+    "a word for an event": ("/gradio_api/queue/join", {"data": [], "fn_index": "a"}, 422),
+    "an event with too few": ("/gradio_api/run/progress", {"data": [], "fn_index": 3}, 422),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "code"), NONSENSE.values(), ids=NONSENSE.keys())
+def test_a_call_that_makes_no_sense_is_a_sentence(site, path, body, code, caplog, capfd) -> None:
+    """And no traceback: an attacker would fill the disk with them."""
+    answer = httpx.post(site[0] + path, json=body)
+    assert answer.status_code == code and answer.text
+    assert not caplog.records and "Traceback" not in capfd.readouterr().err
+
+
+def test_what_gradio_trips_over_is_one_line(site, caplog, capfd) -> None:
+    with contextlib.suppress(httpx.RemoteProtocolError):
+        httpx.get(f"{site[0]}/gradio_api/call/start/no-such-event")
+    assert len(caplog.records) <= 1 and "Traceback" not in capfd.readouterr().err
 
 
 def test_whoever_watches_the_server_is_answered(site) -> None:

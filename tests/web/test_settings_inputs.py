@@ -49,7 +49,7 @@ def test_what_is_of_no_kind_is_refused_by_name(inputs: SettingsInputs, label, va
 
 def test_page_scripts_and_command_line_say_the_same(inputs: SettingsInputs, capsys) -> None:
     text = docstring_parser.parse(StreamSettings.__doc__ or "")
-    hints = {part.arg_name: part.description for part in text.params}
+    hints = {part.arg_name: str(part.description).rstrip(".") for part in text.params}
     assert list(hints) == [field.name for field in fields(StreamSettings)]
     del hints["refine"]  # the page refines what it shows
     assert [part.info for part in inputs.all] == list(hints.values())  # pyright: ignore[reportAttributeAccessIssue]

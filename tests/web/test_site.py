@@ -25,7 +25,6 @@ from viser._messages import SceneNodeClickMessage, ViewerCameraMessage
 
 from svggt.web.limits import network_of
 from svggt.web.proxy import MAX_SOCKETS
-from svggt.web.uploads import UploadFolder
 from tests.conftest import serve
 from tests.scene.frames import prediction
 
@@ -405,17 +404,6 @@ def test_refusals_carry_the_policy_too(site) -> None:
     answer = httpx.post(f"{site[0]}/nothing", content=bytes(5_000_000))
     assert answer.status_code == 413
     assert "connect-src 'self'" in answer.headers["content-security-policy"]
-
-
-def test_aborted_uploads_do_not_fill_the_disk(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path, quota_bytes=1000)
-    (tmp_path / "whole").write_bytes(bytes(600))
-    assert folder.has_room()
-    (tmp_path / "aborted").write_bytes(bytes(600))
-    assert not folder.has_room()
-    two_hours_ago = time.time() - 7200
-    os.utime(tmp_path / "aborted", (two_hours_ago, two_hours_ago))
-    assert folder.has_room() and not (tmp_path / "aborted").exists()
 
 
 @pytest.mark.parametrize(
