@@ -60,7 +60,7 @@ def run(
     chosen = chosen_cameras(cameras, loaded.cameras_hold)
     look = ViewOptions(cameras=chosen)
     recording = Recording(out)
-    recording.begin(About(settings, loaded.note, opened, frames, look, time.time()))
+    recording.begin(About(settings, opened, frames, look, time.time()))
     state = _stream(loaded, settings, recording, opened.frames(), opened.total)
     return _export(recording, export, chosen) if state == "finished" else 1
 

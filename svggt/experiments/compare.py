@@ -101,7 +101,7 @@ def _run(
 ) -> _Run:
     way, began = _way(model, option), time.time()
     look = ViewOptions(cameras=option.cameras)
-    recording.begin(About(way.settings, model.note, None, len(frames), look, began))
+    recording.begin(About(way.settings, None, len(frames), look, began))
     rounds = [frames] if option.mode == "streaming" else every_so_many(frames, every)
     *_, found = execute(worker, way, rounds, recording)
     recording.end("finished", f"Finished: {len(frames)} frames.", time.time() - began)

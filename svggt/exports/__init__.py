@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Format:
     stem: str = "scene-{cameras}-{count}-frames"
 
 
-_MOST_WAITING = 8
+_MOST_WAITING, _MOST_OF_ADDRESS = 8, 2
 _CHANGED = "The run went on or was deleted meanwhile. Prepare the file once more."
 
 FormatName = Literal["glb", "ply", "colmap", "npz", "tum", "depth", "viser", "html", "comparison"]
@@ -106,7 +107,7 @@ class Exporter:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="export")
-        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
+        self._lock, self._waiting = threading.Lock(), Counter[str]()  # by address
 
     def submit(
         self,
@@ -114,14 +115,30 @@ class Exporter:
         format_name: FormatName,
         cameras: Cameras,
         on_frame: Callable[[int], None] = lambda number: None,
+        address: str = "",
     ) -> Future[Path]:
         """Makes an export when those before it are done; see `make_export`.
 
+        Args:
+            recording: of a run.
+            format_name: of `FORMATS`.
+            cameras: which.
+            on_frame: told how many frames were read; may raise to end it.
+            address: of the visitor who asks for it; empty: for a page that needs it.
+
         Raises:
-            Busy: too many wait.
+            Busy: too many wait, or too many of this address.
         """
-        if not self._waiting.acquire(blocking=False):
-            raise Busy("Many exports are being made. Try again in a minute.")
+        with self._lock:
+            if self._waiting.total() >= _MOST_WAITING:
+                raise Busy("Many exports are being made. Try again in a minute.")
+            if address and self._waiting[address] >= _MOST_OF_ADDRESS:
+                raise Busy("Two exports of yours are being made. Wait until one is done.")
+            self._waiting[address] += 1
         future = self._thread.submit(make_export, recording, format_name, cameras, on_frame)
-        future.add_done_callback(lambda _: self._waiting.release())
+        future.add_done_callback(lambda _: self._done(address))
         return future
+
+    def _done(self, address: str) -> None:
+        with self._lock:
+            self._waiting -= Counter([address])  # without those that are at 0

@@ -6,6 +6,7 @@ are decoded.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ MAX_ASPECT = 8
 """Longer side over the shorter one, at most."""
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+
+_DECODING = threading.BoundedSemaphore(2)  # pictures at once: each may take 160 MB
 
 Used = TypeVar("Used")
 
@@ -151,7 +154,8 @@ def _open(
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as picture:
             check_size(*picture.size, name, limits)
-            return use(picture)
+            with _DECODING:
+                return use(picture)
     except (BadInput, Image.DecompressionBombError) as error:
         sentence = f"“{name}” has far too many pixels. Make it smaller and try again."
         raise BadInput(str(error) if isinstance(error, BadInput) else sentence) from None
@@ -165,11 +169,13 @@ def _open(
 
 def _on_white(picture: Image.Image) -> Image.Image:
     """RGB; transparency becomes white."""
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, rgba)
-    return picture.convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    if picture.mode != "RGBA":
+        picture = picture.convert("RGBA")
+    white = Image.new("RGB", picture.size, (255, 255, 255))
+    white.paste(picture, mask=picture)  # in place: large pictures are here once more, not thrice
+    return white
 
 
 def _centre_crop(picture: Image.Image, max_height: int) -> Image.Image:

@@ -110,8 +110,9 @@ class Session:
 
     @property
     def in_use(self) -> bool:
-        """Whether somebody looks, or something is computed."""
-        return self.running or self._beside.running or self.scene.num_viewers > 0
+        """Whether somebody looks, or something is computed, or just begins or ends."""
+        is_busy = self._lock.locked() or self.running or self._beside.running
+        return is_busy or self.scene.num_viewers > 0
 
     def touch(self) -> None:
         """Notes that somebody looks."""
@@ -147,7 +148,6 @@ class Session:
             max_frames = clip.total or clip.limits.max_frames
             about = About(
                 settings=settings,
-                model_note=self._worker.models[settings.model].note,
                 clip=clip if isinstance(clip, Clip) else None,
                 max_frames=max_frames,
                 look=look or self.scene.flags,

@@ -114,7 +114,9 @@ class FrameArchive:
 
     def num_lost(self) -> int:
         """Frames that cannot be reached: set aside, or behind a gap."""
-        return sum(1 for _ in self.folder.glob("*.npz*")) - len(self)
+        kept = (*self.folder.glob("*.npz"), *self.folder.glob("*.npz.damaged"))
+        numbers, reached = {path.name.partition(".")[0] for path in kept}, len(self)
+        return sum(name.isdigit() and int(name) >= reached for name in numbers)
 
     @contextmanager
     def _reading(self, number: int) -> Iterator[Any]:

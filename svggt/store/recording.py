@@ -51,7 +51,6 @@ class About:
 
     Attributes:
         settings: of its stream.
-        model_note: what the weights are, for people.
         clip: where its frames come from; None: a camera, which is gone.
         max_frames: at most, which share the scene's points.
         look: how the scene looked at first.
@@ -64,7 +63,6 @@ class About:
     """
 
     settings: StreamSettings
-    model_note: str
     clip: Clip | None
     max_frames: int
     look: ViewOptions

@@ -214,11 +214,15 @@ class Api:
         }
 
     def export(
-        self, token: str, format: FormatName = "glb", cameras: Cameras = "refined"
+        self,
+        token: str,
+        request: gr.Request,
+        format: FormatName = "glb",
+        cameras: Cameras = "refined",
     ) -> dict[str, Any]:
         """Make a file of the scene; returns where it is fetched, as a path of this site."""
-        session = self._seen(token)
-        path = self._exporter.submit(session.recording, format, cameras).result()
+        session, by = self._seen(token), address_of(request)
+        path = self._exporter.submit(session.recording, format, cameras, address=by).result()
         address = export_address(session.tokens.reader, format, cameras)
         return {"address": address, "name": path.name, "bytes": path.stat().st_size}
 

@@ -50,15 +50,11 @@ class GradioGate:
         if not _OPEN.fullmatch(path):
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
             return
-        if call is not None and call["name"] not in self._by_name:
-            sentence = f"There is no endpoint {call['name'][:_MOST_SHOWN]}: see /gradio_api/info."
-            await PlainTextResponse(sentence, 404)(scope, receive, send)
-            return
-        if scope["method"] == "POST" and (path == _JOIN or call is not None):
+        if path == _JOIN or call is not None:
             message = await receive()
-            sentence = self._wrong_with(call["name"] if call else "", message.get("body", b""))
-            if sentence:
-                await PlainTextResponse(sentence, 422)(scope, receive, send)
+            wrong = self._wrong_with(call["name"] if call else "", message.get("body", b""))
+            if wrong is not None:
+                await PlainTextResponse(*wrong)(scope, receive, send)
                 return
             receive = _first(message, receive)
         await self._pass_on(scope, receive, send)
@@ -83,26 +79,34 @@ class GradioGate:
             elif not ended:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _wrong_with(self, name: str, body: bytes) -> str:
-        """A sentence about a call that nothing can be made of; empty where it may pass."""
-        try:
-            asked = json.loads(body)
-        except ValueError:
-            return ""  # Gradio says so
-        if not isinstance(asked, dict):
-            return ""
+    def _wrong_with(self, name: str, body: bytes) -> tuple[str, int] | None:
+        """What is wrong with a call, and the status to say it by; None: nothing that shows here.
+
+        Scripts name an endpoint; the page says an event's number, by whatever name.
+        """
+        asked = _object(body)
         number = asked.get("fn_index")
-        function = self._by_name.get(name) if number is None else self._functions.get(_int(number))
-        if function is None:
-            return "" if name and number is None else "There is no such event: reload the page."
-        given, needed = asked.get("data"), len(function.inputs)
+        if number is None and name and name not in self._by_name:
+            return f"There is no endpoint {name[:_MOST_SHOWN]}: see /gradio_api/info.", 404
+        if number is not None and not (isinstance(number, int) and number in self._functions):
+            return "There is no such event: reload the page.", 422
+        function = self._by_name.get(name) if number is None else self._functions[number]
+        given, needed = asked.get("data"), 0 if function is None else len(function.inputs)
         if isinstance(given, list) and len(given) < needed:
-            return f"{needed} values are needed, and {len(given)} were sent: see /gradio_api/info."
-        return ""
+            return (
+                f"{needed} values are needed, and {len(given)} were sent: see /gradio_api/info.",
+                422,
+            )
+        return None
 
 
-def _int(number: Any) -> int:
-    return number if isinstance(number, int) else -1
+def _object(body: bytes) -> dict[str, Any]:
+    """A JSON object; an empty one for anything else, of which Gradio says what is wrong."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _first(message: Message, receive: Receive) -> Receive:

@@ -22,6 +22,7 @@ from svggt.session.session import Session
 from svggt.settings import AUTO
 from svggt.web import layout, panels, pictures
 from svggt.web.compare_drawer import SLIDER
+from svggt.web.limits import address_of
 from svggt.web.replay import report_address
 from svggt.web.share_events import export_address, prepared
 from svggt.web.updates import Changes
@@ -247,11 +248,11 @@ class CompareEvents:
         except BadInput as error:
             return {b.report: panels.failure(str(error))}
 
-    async def _report(self, keys: str) -> AsyncIterator[Changes]:
+    async def _report(self, keys: str, request: gr.Request) -> AsyncIterator[Changes]:
         b, reader = self._c.compare, keys.partition(" ")[0]
         yield self._reporting(busy=True)
         async for said, path in prepared(
-            self._sessions, self._exporter, reader, "comparison", "head"
+            self._sessions, self._exporter, reader, "comparison", "head", address_of(request)
         ):
             text = said
             if path is not None:

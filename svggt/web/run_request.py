@@ -68,6 +68,7 @@ class RunStarter:
         Raises:
             BadInput: it cannot be; nothing has changed.
         """
+        self._uploads.tidy()
         clip = self._clip(wanted)
         last = self._sessions.get(token)
         if last is not None and last.running:

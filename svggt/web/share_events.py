@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
 from svggt.errors import BadInput, Busy, Cancelled
@@ -20,7 +20,7 @@ from svggt.exports import Exporter
 from svggt.media.examples import EXAMPLES
 from svggt.session.registry import Sessions
 from svggt.web import layout, panels
-from svggt.web.limits import origin_of
+from svggt.web.limits import address_of, network_of, origin_of
 from svggt.web.run_request import RunStarter
 from svggt.web.updates import Changes, emptied, linked
 
@@ -97,11 +97,14 @@ class ShareEvents:
             return {self._c.share.kept: panels.failure(str(error))}
         return emptied(self._c, EXAMPLES[example], "Deleted: scene, clip and links are no more.")
 
-    async def _prepare(self, keys: str, name: Any, cameras: Any) -> AsyncIterator[Changes]:
+    async def _prepare(
+        self, keys: str, name: Any, cameras: Any, request: gr.Request
+    ) -> AsyncIterator[Changes]:
         """Makes a file, says how far it is, and then where it is."""
         s, reader = self._c.share, keys.partition(" ")[0]
         yield {s.prepare: gr.Button(interactive=False), s.cancel: gr.Button(interactive=True)}
-        async for text, path in prepared(self._sessions, self._exporter, reader, name, cameras):
+        by = address_of(request)
+        async for text, path in prepared(self._sessions, self._exporter, reader, name, cameras, by):
             said = text
             if path is not None:
                 address = export_address(reader, name, cameras)
@@ -111,7 +114,7 @@ class ShareEvents:
 
 
 async def prepared(
-    sessions: Sessions, exporter: Exporter, reader_token: str, name: Any, cameras: Any
+    sessions: Sessions, exporter: Exporter, reader_token: str, name: Any, cameras: Any, address: str
 ) -> AsyncIterator[tuple[str, Path | None]]:
     """Makes an export; ends it where nobody waits any more.
 
@@ -121,6 +124,7 @@ async def prepared(
         reader_token: of the session.
         name: of `FORMATS`.
         cameras: which.
+        address: of who asks.
 
     Yields:
         What there is to say, as HTML, and at last the file, if all went well.
@@ -136,7 +140,7 @@ async def prepared(
         recording = sessions.recording(reader_token, "reader")
         if recording is None:
             raise BadInput("This scene has expired, its link was revoked, or it was deleted.")
-        future = exporter.submit(recording, name, cameras, on_frame)
+        future = exporter.submit(recording, name, cameras, on_frame, address)
         while not future.done():
             waits = "Preparing" if done[0] else "Waiting for other exports"
             yield panels.notice(f"{waits}: frame {done[0]}."), None
@@ -166,8 +170,9 @@ def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
     router = APIRouter()
 
     @router.get("/export/{token}/{name}/{cameras}")
-    async def export(token: str, name: Any, cameras: Any) -> FileResponse:
-        path = await _made(sessions, exporter, token, name, cameras)
+    async def export(token: str, name: Any, cameras: Any, request: Request) -> FileResponse:
+        by = network_of(request.client.host if request.client else "")
+        path = await _made(sessions, exporter, token, name, cameras, by)
         return FileResponse(path, filename=path.name, media_type="application/octet-stream")
 
     return router
@@ -205,7 +210,12 @@ async def shared_replay(sessions: Sessions, exporter: Exporter, token: str) -> P
 
 
 async def _made(
-    sessions: Sessions, exporter: Exporter, token: str, name: Any, cameras: Any
+    sessions: Sessions,
+    exporter: Exporter,
+    token: str,
+    name: Any,
+    cameras: Any,
+    address: str = "",
 ) -> Path:
     """An export, waited for without a thread; by the run's own cameras if none are named."""
     recording = sessions.recording(token, "reader")
@@ -214,7 +224,7 @@ async def _made(
         raise HTTPException(404)
     try:
         wanted = cameras or about.look.cameras
-        return await asyncio.wrap_future(exporter.submit(recording, name, wanted))
+        return await asyncio.wrap_future(exporter.submit(recording, name, wanted, address=address))
     except Busy as error:
         raise HTTPException(503, str(error), {"Retry-After": "60"}) from None
     except BadInput as error:

@@ -69,15 +69,20 @@ class UploadFolder:
                 self._by_address.popitem(last=False)
             self._since += size
             used = self._on_disk + self._since
-            is_due = now - self._swept > _SWEEP_SECONDS
-            if is_due:
-                self._swept = now
-        if is_due:
-            threading.Thread(target=self.sweep, name="uploads", daemon=True).start()
+        self.tidy()
         if sent >= self._address_quota:
             return YOURS
         is_full = used >= self._quota or shutil.disk_usage(self._folder).free < _FREE_BYTES
         return FULL if is_full else ""
+
+    def tidy(self) -> None:
+        """Sweeps in a thread of its own, if that was not done just now."""
+        with self._lock:
+            now = time.monotonic()
+            is_due = now - self._swept > _SWEEP_SECONDS
+            self._swept = now if is_due else self._swept
+        if is_due:
+            threading.Thread(target=self.sweep, name="uploads", daemon=True).start()
 
     def sweep(self) -> None:
         """Removes what waited too long, aborted uploads too, and measures what is left."""

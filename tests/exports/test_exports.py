@@ -21,7 +21,7 @@ from PIL import Image
 from svggt import geometry
 from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
 from svggt.compare.run_config import RunConfig
-from svggt.errors import BadInput
+from svggt.errors import BadInput, Busy
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
 from svggt.media.frames import Fitter, InputLimits, open_picture
@@ -253,6 +253,18 @@ def test_exports_wait_for_each_other_and_not_without_end(recording: Recording) -
     gate.set()
     assert first.result().exists() and {future.result() for future in others}
     assert exporter.submit(recording, "npz", "head").result().exists()
+
+
+def test_two_exports_at_once_are_one_visitors(recording: Recording) -> None:
+    exporter, gate = Exporter(), threading.Event()
+    first = exporter.submit(recording, "tum", "head", lambda _: gate.wait(20) or None, "a")
+    second = exporter.submit(recording, "npz", "head", address="a")
+    with pytest.raises(Busy, match="of yours"):
+        exporter.submit(recording, "ply", "head", address="a")
+    other = exporter.submit(recording, "npz", "head", address="b")
+    gate.set()
+    assert all(each.result().exists() for each in (first, second, other))
+    assert exporter.submit(recording, "ply", "head", address="a").result().exists()
 
 
 def test_what_is_not_there_is_told(recording: Recording, tmp_path: Path) -> None:

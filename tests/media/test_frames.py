@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -64,6 +66,27 @@ def test_the_tracking_picture_shows_the_same_view(size: tuple[int, int]) -> None
 
 def test_transparency_becomes_white() -> None:
     assert (Fitter(28).frame(0, 0.0, solid(28, 28, (0, 0, 0, 0), "RGBA")).image == 255).all()
+
+
+def test_half_transparency_is_mixed_with_white() -> None:
+    image = Fitter(28).frame(0, 0.0, solid(28, 28, (0, 100, 200, 128), "RGBA")).image
+    assert np.abs(image[0, 0].astype(int) - [127, 177, 227]).max() <= 1
+
+
+def test_a_small_file_with_many_pixels_takes_little_memory(tmp_path: Path) -> None:
+    """40 megapixels of transparency are 160 MB; nothing is there of them more than twice."""
+    Image.new("RGBA", (6300, 6300), (10, 200, 30, 120)).save(tmp_path / "bomb.png")
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from svggt.media.frames import Fitter, InputLimits, open_picture\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3\n"
+        "before = peak()\n"
+        "Fitter(28).frame(0, 0.0, open_picture(Path(sys.argv[1]), 'a', InputLimits()))\n"
+        "print(peak() - before)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "bomb.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 450
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "1"])

@@ -135,10 +135,20 @@ def test_frames_up_to_a_damaged_one_open_and_the_rest_is_computed_again(
         session.resume()
         wait(session, ended)
         assert session.progress.message == f"Finished: {FRAMES} frames."
+        assert session.recording.frames.num_lost() == 0  # nor is it said once more, later
     else:
         assert not session.progress.can_resume
         with pytest.raises(BadInput):
             make_export(session.recording, "tum", "refined")
+
+
+def test_what_a_kill_left_half_written_is_no_loss(opened) -> None:
+    def half_written(path: Path) -> None:
+        path.with_name("000004.npz.part").write_bytes(path.read_bytes()[:100])
+        path.with_name("notes.npz").write_bytes(b"somebody's")
+
+    session = opened("frames/000003.npz", half_written)
+    assert session.progress.message == f"Finished: {FRAMES} frames."
 
 
 @pytest.mark.parametrize("damage", [empty, half, zeros, noise, text, flipped, folder])

@@ -26,7 +26,7 @@ from svggt.session.session import Session
 from svggt.settings import StreamSettings
 from svggt.store.store import Store
 from svggt.view_options import ViewOptions
-from tests.conftest import make_frames
+from tests.conftest import make_frames, wait_for
 from tests.media.files import write_pictures, write_video
 from tests.scene.frames import prediction
 from tests.session.runs import SETTINGS, Made, ended, run, wait
@@ -195,6 +195,24 @@ def test_a_scene_that_nobody_looks_at_makes_way(sessions: Sessions) -> None:
     sessions.close(third.token)
     again = sessions.find(first.token)  # it comes back from disk
     assert again is not None and again.scene.num_frames == 3
+
+
+def test_nobody_waits_for_a_session_that_begins(sessions: Sessions) -> None:
+    """Its first frame may take long; another one makes way."""
+    gate = threading.Event()
+    slow, idle = sessions.open("a"), sessions.open("b")
+    sessions.open("c")
+    idle.touched = slow.touched + 1  # the slow one was left alone longest
+    begins = threading.Thread(target=run, args=(slow, Made(2, wait_at=0, gate=gate)))
+    begins.start()
+    try:
+        wait_for(lambda: slow.in_use)
+        began = time.monotonic()
+        sessions.open("d")
+        assert time.monotonic() - began < 5 and sessions.get(slow.token) is slow
+    finally:
+        gate.set()
+        begins.join()
 
 
 def test_idle_sessions_end_and_running_ones_do_not(sessions: Sessions) -> None:

@@ -22,7 +22,6 @@ from tests.scene.frames import correction, prediction
 def about(clip: Clip | None = None) -> About:
     return About(
         settings=StreamSettings(model="tiny", window=3, refine=True),
-        model_note="a test",
         clip=clip,
         max_frames=12,
         look=ViewOptions(cameras="refined"),

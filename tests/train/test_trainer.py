@@ -179,7 +179,7 @@ def test_two_processes_share_a_step(tiny, tmp_path: Path) -> None:
 
 def test_what_trains_needs_little_else() -> None:
     """A machine for training has no tyro, av, viser, gradio, trimesh, hub and plots."""
-    names = ("__main__", "study", "ablation", "teacher_corruption", "probe", "real.clips")
+    names = ("__main__", "study", "ablation", "teacher_corruption", "probe", "recorded")
     imports = "; ".join(f"import svggt.train.{name}" for name in names)
     code = f"import sys; {imports}; print(*sorted(n.split('.')[0] for n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

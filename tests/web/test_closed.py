@@ -63,6 +63,15 @@ def test_a_call_that_makes_no_sense_is_a_sentence(site, path, body, code, caplog
     assert not caplog.records and "Traceback" not in capfd.readouterr().err
 
 
+def test_an_event_of_the_page_passes_by_its_number(site) -> None:
+    """Those that do not wait in the queue are posted under any name."""
+    config = httpx.get(f"{site[0]}/config").json()
+    event = next(d for d in config["dependencies"] if d["queue"] is False)
+    body = {"data": [None] * len(event["inputs"]), "fn_index": event["id"], "session_hash": "x"}
+    answer = httpx.post(f"{site[0]}/gradio_api/run/predict", json=body)
+    assert answer.status_code != 404 and "no endpoint" not in answer.text
+
+
 def test_what_gradio_trips_over_is_one_line(site, caplog, capfd) -> None:
     with contextlib.suppress(httpx.RemoteProtocolError):
         httpx.get(f"{site[0]}/gradio_api/call/start/no-such-event")
