@@ -81,12 +81,12 @@ class CameraSync:
         elif now > self._arrives[which]:
             self._look = look.turned(self._scenes[which].levelling.inverse())
             self._tell(1 - which, self._look)
-        elif not self._waiting[which]:  # where it looks once it has settled is its visitor's
+        elif not self._waiting[which]:  # its view when that is over is its visitor's
             self._waiting[which] = True
             loop, seconds = asyncio.get_running_loop(), self._arrives[which] - now
-            loop.call_later(seconds, self._settled, which, camera)
+            loop.call_later(seconds, self._arrival_over, which, camera)
 
-    def _settled(self, which: int, camera: viser.CameraHandle) -> None:
+    def _arrival_over(self, which: int, camera: viser.CameraHandle) -> None:
         self._waiting[which] = False
         self._moved(which, camera)
 

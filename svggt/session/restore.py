@@ -27,7 +27,7 @@ def restore(recording: Recording, scene: Scene) -> Progress:
     """
     if not recording.has_run:
         return Progress()
-    about, corrections = recording.about, recording.cameras.read()
+    about, (corrections, damaged) = recording.about, recording.cameras.examine()
     if about is None:
         raise BadInput(
             "What this scene was made by cannot be read: it is damaged on disk, or another version "
@@ -53,7 +53,8 @@ def restore(recording: Recording, scene: Scene) -> Progress:
     )
     if about.state == "running":
         progress = _interrupted(progress)
-    return _with_losses(progress, recording, about)
+    cameras = _lost_cameras(progress, about, len(corrections), damaged)
+    return _with_losses(progress, about, recording.frames.num_lost(), cameras)
 
 
 def _interrupted(progress: Progress) -> Progress:
@@ -72,13 +73,19 @@ def _whole(frames: FrameArchive) -> Iterator[FramePrediction]:
             return
 
 
-def _with_losses(progress: Progress, recording: Recording, about: About) -> Progress:
-    """Says what was lost on disk; frames are computed again where their clip is there."""
-    lost = max(recording.frames.num_lost(), about.frames - progress.frames_done)
+def _with_losses(progress: Progress, about: About, unreached: int, cameras: str) -> Progress:
+    """Says what was lost on disk; frames are computed again where their clip is there.
+
+    Args:
+        progress: of what could be read.
+        about: of the run.
+        unreached: frames that lie on disk and cannot be reached.
+        cameras: a sentence about refined cameras; empty where none was lost.
+    """
+    lost = max(unreached, about.frames - progress.frames_done)
     sentences = [f"Damaged on disk: {progress.count} could be read, {lost} could not."]
     if lost <= 0:
         sentences = [progress.message]
-    cameras = _lost_cameras(progress, recording, about)
     if lost <= 0 and not cameras:
         return progress
     can_resume = lost > 0 and about.clip is not None and progress.frames_done > 0
@@ -89,13 +96,13 @@ def _with_losses(progress: Progress, recording: Recording, about: About) -> Prog
     return dataclasses.replace(progress, state=state, message=message)
 
 
-def _lost_cameras(progress: Progress, recording: Recording, about: About) -> str:
+def _lost_cameras(progress: Progress, about: About, refined: int, damaged: int) -> str:
     """A sentence about refined cameras that cannot be read; empty where all can."""
     lacking = 0
     if about.settings.refine and about.state in ("finished", "stopped"):  # each frame had one
-        lacking = progress.frames_done - len(recording.cameras.read())
+        lacking = progress.frames_done - refined
     if lacking > 0:
         return f"{lacking} frames have no refined camera; the head's stand in."
-    if recording.cameras.num_damaged():
+    if damaged:
         return "Some refined cameras could not be read; older ones stand in."
     return ""

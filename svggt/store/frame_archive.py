@@ -121,11 +121,8 @@ class FrameArchive:
     @contextmanager
     def _reading(self, number: int) -> Iterator[Any]:
         """A frame's arrays, by name; whatever goes wrong with them is damage."""
-        path = self._path(number)
         try:
-            if not path.exists():
-                raise FileNotFoundError(path)
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(self._path(number), allow_pickle=False) as arrays:
                 yield arrays
         except FileNotFoundError:
             raise KeyError(number) from None

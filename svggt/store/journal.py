@@ -38,12 +38,18 @@ class CameraJournal:
 
     def read(self) -> dict[int, Correction]:
         """The newest correction of every frame that has one, by its number."""
-        corrections = map(_correction, self._lines())
-        return {each.frame: each for each in corrections if each is not None}
+        return self.examine()[0]
 
-    def num_damaged(self) -> int:
-        """Lines that cannot be read; corrections that they were are lost."""
-        return sum(_correction(line) is None for line in self._lines())
+    def examine(self) -> tuple[dict[int, Correction], int]:
+        """What `read` returns, and how many lines cannot be read: what they said is lost."""
+        newest: dict[int, Correction] = {}
+        damaged = 0
+        for correction in map(_correction, self._lines()):
+            if correction is None:
+                damaged += 1
+            else:
+                newest[correction.frame] = correction
+        return newest, damaged
 
     def _lines(self) -> Iterator[str]:
         """Whole ones; what is cut off is being written, or never will be whole."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from dataclasses import asdict, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, isasyncgenfunction, signature
@@ -14,8 +14,6 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from svggt.errors import BadInput
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-
-_OPTIONS = ("settings", "options")  # arguments that stand for their fields
 
 GONE = "There is no such session: it has expired, or the token is another one."
 
@@ -55,7 +53,7 @@ def endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return checked(*args, **named)
         except (BadInput, KeyError, IndexError, ValidationError) as error:
-            raise _refusal(error) from None
+            raise _refusal(error, options) from None
 
     @wraps(function)
     async def iterate(*args: Any, **named: Any) -> AsyncIterator[Any]:
@@ -63,7 +61,7 @@ def endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
             async for value in checked(*args, **named):
                 yield value
         except (BadInput, ValidationError) as error:
-            raise _refusal(error) from None
+            raise _refusal(error, options) from None
 
     made = iterate if isasyncgenfunction(function) else call
     made.__signature__ = shown  # pyright: ignore[reportAttributeAccessIssue]
@@ -86,15 +84,20 @@ def _flat(written: Signature) -> Iterator[Parameter]:
             yield parameter.replace(name=field.name, annotation=types[field.name], default=value)
 
 
-def _refusal(error: Exception) -> gr.Error:
+def _refusal(error: Exception, options: Container[object]) -> gr.Error:
     sentence = str(error) if isinstance(error, BadInput) else "There is no such frame."
     if isinstance(error, ValidationError):
-        sentence = sentence_of(error)
+        sentence = sentence_of(error, options)
     return gr.Error(sentence, print_exception=False)
 
 
-def sentence_of(error: ValidationError) -> str:
-    """The first thing that is wrong with values, after the name of its field or argument."""
+def sentence_of(error: ValidationError, options: Container[object] = ()) -> str:
+    """The first thing that is wrong with values, after the name of its field or argument.
+
+    Args:
+        error: of the values.
+        options: names of arguments that stand for their fields, which are not said.
+    """
     first = error.errors(include_url=False)[0]
-    names = [str(part) for part in first["loc"] if part not in _OPTIONS]
+    names = [str(part) for part in first["loc"] if part not in options]
     return f"{'.'.join(names)}: {first['msg']}."

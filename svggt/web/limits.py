@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -147,7 +148,7 @@ def network_of(host: str) -> str:
     return str(ipaddress.ip_network((address, bits), strict=False))
 
 
-def address_of(request: gr.Request) -> str:
+def address_of(request: gr.Request | Request) -> str:
     """The visitor who sent a request; see `network_of`."""
     return network_of(request.client.host if request.client else "")
 

@@ -20,7 +20,7 @@ from svggt.exports import Exporter
 from svggt.media.examples import EXAMPLES
 from svggt.session.registry import Sessions
 from svggt.web import layout, panels
-from svggt.web.limits import address_of, network_of, origin_of
+from svggt.web.limits import address_of, origin_of
 from svggt.web.run_request import RunStarter
 from svggt.web.updates import Changes, emptied, linked
 
@@ -171,8 +171,7 @@ def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
 
     @router.get("/export/{token}/{name}/{cameras}")
     async def export(token: str, name: Any, cameras: Any, request: Request) -> FileResponse:
-        by = network_of(request.client.host if request.client else "")
-        path = await _made(sessions, exporter, token, name, cameras, by)
+        path = await _made(sessions, exporter, token, name, cameras, address_of(request))
         return FileResponse(path, filename=path.name, media_type="application/octet-stream")
 
     return router
