@@ -22,6 +22,7 @@ from svggt.compare.run_config import Mode, RunConfig
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
 from svggt.media.frames import Frame, InputLimits
@@ -47,13 +48,12 @@ def streamed(
         mode: of the other run; None: there is none.
     """
     stream_id, seconds = worker.open(way.settings), []
-    comparison, going = None, lambda: len(seconds) < len(frames)
+    comparison = None
     with tempfile.TemporaryDirectory() as folder:
-        recording, scene = (
-            Recording(Path(folder) / "a"),
-            Scene(Recording(Path(folder) / "a").frames),
-        )
-        a = ReferenceRun(way, recording, scene, going, len(frames), lambda: True, None)
+        recording = Recording(Path(folder) / "a")
+        recording.running = True
+        scene = Scene(recording.frames)
+        a = ReferenceRun(way, recording, scene, len(frames), None)
         for frame in frames:
             started = time.perf_counter()
             step = worker.step(stream_id, frame)
@@ -63,6 +63,7 @@ def streamed(
                 asked = ComparisonRequest(RunConfig(mode, way.settings, way.cameras), every=_EVERY)
                 comparison = Comparison(worker, asked, a, Recording(Path(folder) / "b"))
             time.sleep(gap_s)
+        recording.running = False
         worker.close(stream_id)
         if comparison is not None:
             comparison.close()
@@ -83,8 +84,7 @@ def main(
     """
     rich.get_console().quiet = True  # viser announces its servers
     loaded = load_model(model, choose_device())
-    worker = LocalWorker()
-    worker.add_model(loaded)
+    worker = LocalWorker(ModelRegistry([loaded]))
     way = RunConfig("streaming", StreamSettings(model=loaded.name, refine=True), "refined")
     limits = InputLimits(max_frames=frames)
     clip = list(open_clip([EXAMPLES[0].clip], loaded.input_width, 10.0, limits).frames())

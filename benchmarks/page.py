@@ -26,6 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.media.clips import open_clip
 from svggt.media.frames import InputLimits
 from svggt.session.registry import SessionLimits, Sessions
@@ -50,8 +51,7 @@ def served(frames: int) -> Iterator[tuple[str, Sessions]]:
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="svggt-benchmark-")
     from svggt.web.server import build_site
 
-    worker = LocalWorker()
-    worker.add_model(load_model("embedded", choose_device()))
+    worker = LocalWorker(ModelRegistry([load_model("embedded", choose_device())]))
     store = Store(Path(tempfile.mkdtemp(prefix="svggt-benchmark-")))
     sessions = Sessions(worker, SessionLimits(), store)
     site = build_site(sessions, InputLimits(max_frames=frames))

@@ -78,7 +78,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = []
     for scale in asked.scales:
-        changes = {"autocast": asked.bf16, "compiled": tuple(asked.compile)}
+        changes = {"bf16": asked.bf16, "compile": tuple(asked.compile)}
         rows.append(measure(scale, changes, asked.cycles, device))
         sys.stdout.write("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
         sys.stdout.write("\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +17,12 @@ from tqdm import tqdm
 from svggt.engine.checkpoints import LoadedModel, automatic_model, load_model
 from svggt.engine.devices import Precision, choose_device
 from svggt.engine.local_worker import LocalWorker
-from svggt.engine.run import settle, take, with_kept_frames
+from svggt.engine.model_registry import ModelRegistry
+from svggt.engine.recorded_stream import RecordedStream
 from svggt.errors import BadInput, StoreRefused
 from svggt.exports import FormatName, make_export
-from svggt.media.clips import PICTURE_SUFFIXES, open_clip
-from svggt.media.frames import Frame, InputLimits
+from svggt.media.clips import PICTURE_SUFFIXES, Clip, open_clip
+from svggt.media.frames import InputLimits
 from svggt.settings import AUTO, StreamSettings
 from svggt.store.recording import About, Recording, RunState
 from svggt.view_options import Cameras, CamerasChoice, ViewOptions, chosen_cameras
@@ -45,8 +46,9 @@ def run(
         clip: a video, pictures, or a folder of pictures.
         out: folder for the run; what is in it is a session that `resume` and `export` read.
         export: what to make of it at the end: glb, ply, colmap, npz, tum, depth, viser, html.
-        settings: of the stream; the model: auto, a preset, or a path to .safetensors, .pt, .pth.
-        cameras: of the exports; auto is refined where the weights' head does not hold.
+        settings: how the stream is computed; its model is auto, a preset, or a path to
+            .safetensors, .pt, .pth.
+        cameras: which the exports hold; auto is refined where the weights' head does not hold.
         rate: frames a second taken from a video; chosen by motion if left out.
         frames: at most.
         precision: numbers of the backbone.
@@ -61,7 +63,7 @@ def run(
     look = ViewOptions(cameras=chosen)
     recording = Recording(out)
     recording.begin(About(settings, opened, frames, look, time.time()))
-    state = _stream(loaded, settings, recording, opened.frames(), opened.total)
+    state = _stream(loaded, settings, recording, opened)
     return _export(recording, export, chosen) if state == "finished" else 1
 
 
@@ -73,7 +75,7 @@ def resume(
     """Resume a run that was interrupted; its stream is rebuilt from the frames kept.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         export: what to make of it at the end.
         precision: numbers of the backbone.
     """
@@ -81,9 +83,8 @@ def resume(
     if about.state == "finished" or about.clip is None:
         raise BadInput(f"The run in {folder} has ended: there is nothing to resume.")
     loaded = load_model(about.settings.model, choose_device(precision))
-    frames = with_kept_frames(recording, about.clip, lambda: False)
     recording.resume()
-    state = _stream(loaded, about.settings, recording, frames, about.clip.total)
+    state = _stream(loaded, about.settings, recording, about.clip)
     return _export(recording, export, about.look.cameras) if state == "finished" else 1
 
 
@@ -95,7 +96,7 @@ def export(
     """Make files of a run for other programs.
 
     Args:
-        folder: of the run; one of a server's store does too.
+        folder: the run's; one of a server's store does too.
         formats: glb, ply, colmap, npz, tum, depth, viser, html.
         cameras: which; those of the run if left out.
     """
@@ -107,22 +108,21 @@ def _stream(
     loaded: LoadedModel,
     settings: StreamSettings,
     recording: Recording,
-    frames: Iterator[Frame],
-    total: int | None,
+    clip: Clip,
 ) -> RunState:
     """The run itself; Ctrl-C ends it, and it can be resumed later."""
-    worker = LocalWorker()
-    worker.add_model(loaded)
-    stream_id, began, state = worker.open(settings), time.perf_counter(), "finished"
-    done = 0
+    worker = LocalWorker(ModelRegistry([loaded]))
+    stream = RecordedStream(worker, settings, recording)
+    began, done, state = time.perf_counter(), 0, "finished"
     try:
-        for step in tqdm(take(worker, stream_id, frames, recording), total=total, unit="frame"):
+        frames = stream.frames_of(clip, lambda: False)
+        for step in tqdm(stream.steps(frames), total=clip.total, unit="frame"):
             done = step.prediction.number + 1
-        settle(worker, stream_id, recording)
+        stream.finalize()
     except KeyboardInterrupt:
         state: RunState = "stopped"
     finally:
-        worker.close(stream_id)
+        stream.close()
         worker.shutdown()
     seconds = time.perf_counter() - began
     recording.end(state, f"{state.capitalize()}: {done} frames.", seconds)

@@ -22,7 +22,7 @@ class DamagedFrame(BadInput):
     """A frame that was kept cannot be read any more.
 
     Args:
-        number: of it.
+        number: the frame's, from 0.
     """
 
     def __init__(self, number: int) -> None:

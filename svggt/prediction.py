@@ -28,7 +28,8 @@ class FramePrediction:
         world_points_conf: (H, W) float32, at least 1; None likewise.
         seconds: time that the model took, transfers included.
         memory_bytes: allocated by the stream's cached token memory after this frame.
-        peak_bytes: of the device at its highest meanwhile, all included; None if nobody measured.
+        peak_bytes: the device's memory at its highest meanwhile, all included; None where
+            nobody measured.
     """
 
     number: int

@@ -26,7 +26,7 @@ class StreamSettings:
         model: weights.
         memory: the first frame and the last ones, or all.
         window: frames remembered besides the first.
-        storage: of the memory; fewer bits, less of it.
+        storage: how the memory's tokens are stored; fewer bits, less of it.
         published_camera_memory: as in the published tables.
         points: run the point head too, which costs time.
         refine: refine the cameras by tracking, beside what the camera head says.

@@ -44,7 +44,7 @@ def chosen_cameras(choice: CamerasChoice, head_holds: bool) -> Cameras:
     """By which cameras a scene is shown at first; `auto`: those that frames line up by.
 
     Args:
-        choice: of whoever runs it.
+        choice: what whoever runs it asked for.
         head_holds: whether the camera head's do, with the weights at hand.
     """
     if choice != "auto":

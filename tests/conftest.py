@@ -20,6 +20,7 @@ from svggt.engine.background_load import BackgroundLoad
 from svggt.engine.checkpoints import LoadedModel, load_model
 from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.experiments.parity import Fixture
 from svggt.media.frames import Fitter, Frame, InputLimits
 from svggt.session.registry import SessionLimits, Sessions
@@ -59,8 +60,7 @@ def embedded() -> LoadedModel:
 @pytest.fixture
 def worker(tiny: LoadedModel) -> Iterator[LocalWorker]:
     """A worker with the tiny model."""
-    local = LocalWorker()
-    local.add_model(tiny)
+    local = LocalWorker(ModelRegistry([tiny]))
     yield local
     local.shutdown()
 
@@ -92,15 +92,18 @@ def wait_for(
 
 def make_frames(count: int, height: int = 56, width: int = 84, seed: int = 0) -> list[Frame]:
     """Frames of smooth noise that drifts: every frame differs, neighbours overlap."""
+    return list(each_frame(count, height, width, seed))
+
+
+def each_frame(count: int, height: int = 56, width: int = 84, seed: int = 0) -> Iterator[Frame]:
+    """The same one by one, for runs that nobody sees the end of."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.rand(1, 3, height // 4, (width + 8 * count) // 4, generator=generator)
     wide = torch.nn.functional.interpolate(noise, size=(height, width + 8 * count), mode="bicubic")
     pixels = (255 * wide[0].clamp(0, 1)).byte().permute(1, 2, 0).numpy()
     fitter = Fitter(width)
-    return [
-        fitter.frame(i, i / 2, Image.fromarray(pixels[:, 8 * i : 8 * i + width].copy()))
-        for i in range(count)
-    ]
+    for i in range(count):
+        yield fitter.frame(i, i / 2, Image.fromarray(pixels[:, 8 * i : 8 * i + width].copy()))
 
 
 @contextmanager

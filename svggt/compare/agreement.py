@@ -31,7 +31,7 @@ class Agreement:
 
     Attributes:
         frames: compared.
-        absrel: of depth, with one scale for the clip.
+        absrel: absolute relative error of depth, with one scale for the clip.
         delta1: share of depths within a factor of 1.25, likewise.
         rotation_deg: mean angle between cameras, relative to the first.
         translation: mean distance of camera positions after the Sim(3) of trajectories, over the
@@ -76,8 +76,8 @@ class Seen:
         """Of a moment of a clip; None after its end.
 
         Args:
-            truth: of the clip.
-            time_s: of the frame in it.
+            truth: the clip's.
+            time_s: when the frame is in it, seconds.
             size: (H, W) of the run's depth maps.
         """
         number = truth.number_at(time_s)

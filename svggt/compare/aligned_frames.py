@@ -44,7 +44,7 @@ class AlignedFrames:
         to_a: brings B's world to A's.
 
     Attributes:
-        paint: of what is read from now on.
+        paint: how what is read from now on is coloured.
     """
 
     def __init__(self, a: PosedFrames, b: PosedFrames, to_a: Similarity) -> None:

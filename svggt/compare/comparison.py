@@ -23,8 +23,9 @@ from svggt.compare.result import ComparisonMetrics, ComparisonResult, RunResult,
 from svggt.compare.run_config import Latency, execute
 from svggt.compare.views import SIZE, Views
 from svggt.data.truth import Truth
+from svggt.engine.device_lock import POLL_SECONDS
 from svggt.engine.worker import Worker
-from svggt.errors import DISK_FULL, BadInput, Cancelled, user_message
+from svggt.errors import BadInput, Cancelled, user_message
 from svggt.media.frames import Frame
 from svggt.scene.camera_sync import CameraSync
 from svggt.scene.scene import Scene
@@ -34,7 +35,6 @@ from svggt.view_options import ViewOptions
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.1  # between two looks at a stream that is waited for
 _SMALLER = "Compare fewer frames, or with a smaller window."
 _OTHERWISE = (
     "The comparison ended because something went wrong on our side; the run stays. "
@@ -49,12 +49,12 @@ class Comparison:
         worker: computes it.
         asked: what is compared.
         a: the session's run.
-        recording: of B.
-        outcome: of one that was kept: then nothing is computed.
+        recording: where B goes.
+        outcome: what was found, of one that was kept: then nothing is computed.
 
     Attributes:
         asked: what is compared.
-        scene: of B, in A's world.
+        scene: where B is drawn, in A's world.
     """
 
     def __init__(
@@ -169,13 +169,13 @@ class Comparison:
 
     def _compute(self) -> None:
         way = self.asked.way
-        model = self._worker.fetch(way.settings.model, self._on_bytes)
-        if not self._worker.fit_together(model.name, self._a.way.settings.model):
+        model = self._worker.models.fetch(way.settings.model, self._on_bytes)
+        if not self._worker.models.fit_together(model.name, self._a.way.settings.model):
             self._say(
                 f"Both sets of weights do not fit on {model.device.name} together: B waits until "
                 "the stream has ended, and then takes their place."
             )
-            while self._a.running():
+            while self._a.recording.running:
                 self._wait()
         for latencies in execute(self._worker, way, self._checked(), self._recording, self._check):
             self._publish(latencies=latencies)
@@ -188,8 +188,7 @@ class Comparison:
         """The frames of every round, if they fit on the device and the disk."""
         way, a = self.asked.way, self._a
         rounds = RerunSchedule(
-            a.recording.frames,
-            a.running,
+            a.recording,
             a.expected,
             self.asked.every,
             self.asked.frames,
@@ -197,11 +196,10 @@ class Comparison:
         )
         for frames in rounds:
             height, width = frames[0].image.shape[:2]
-            self._worker.check_capacity(
+            self._worker.models.check_capacity(
                 way.settings.model, (height, width), len(frames), way.at_once
             )
-            if not a.has_room():
-                raise BadInput(DISK_FULL)
+            a.recording.check_room()
             self._say(f"{way.mode.capitalize()} over {len(frames)} frames.")
             yield frames
 
@@ -268,7 +266,7 @@ class Comparison:
 
     def _wait(self) -> None:
         self._check()
-        time.sleep(_POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
 
     def _check(self) -> None:
         if self._cancelled.is_set():

@@ -17,8 +17,8 @@ class Row:
     """One line of a table.
 
     Attributes:
-        name: of the figure.
-        values: of A and B, or one of both.
+        name: what the figure is.
+        values: A's and B's, or one of both.
     """
 
     name: str

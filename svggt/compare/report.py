@@ -46,9 +46,9 @@ def write_report(
     """`report.html` and, beside it, all that it is made of.
 
     Args:
-        outcome: of the comparison.
+        outcome: what the comparison found.
         a: frames of one side.
-        b: of the other one.
+        b: the other run.
         command: that makes it again; None where a camera's pictures are gone.
         out: a folder.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +19,7 @@ class ComparisonRequest:
     """What a run is compared with.
 
     Attributes:
-        way: of the other run, B.
+        way: how the other run, B, is computed.
         every: begin it again with every so many frames that the stream has; None: once, over the
             frames that are there.
         frames: the first so many at most; None: all.
@@ -37,20 +36,16 @@ class ReferenceRun:
 
     Attributes:
         way: how it is made.
-        recording: of it; it may go on meanwhile.
-        scene: of it.
-        running: whether more frames come.
+        recording: where it is on disk; it may go on meanwhile.
+        scene: where it is drawn.
         expected: frames that it has at most when it has ended.
-        has_room: whether the disk takes more.
         truth: where its clip's lies.
     """
 
     way: RunConfig
     recording: Recording
     scene: Scene
-    running: Callable[[], bool]
     expected: int
-    has_room: Callable[[], bool]
     truth: TruthFile | None
 
 
@@ -60,10 +55,10 @@ class ComparisonProgress:
 
     Attributes:
         version: grows with every change.
-        state: of it.
+        state: the comparison's.
         message: for people; a remedy where something failed.
-        latencies: of B so far.
-        outcome: of the newest round; None before the first one has ended.
+        latencies: B's so far.
+        outcome: what the newest round found; None before the first one has ended.
     """
 
     version: int

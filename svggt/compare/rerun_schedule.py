@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from svggt.media.frames import Frame
-from svggt.store.frame_archive import FrameArchive
+from svggt.store.recording import Recording
 
 MOST_ROUNDS = 20
 """Of one comparison: each begins from the first frame again."""
@@ -18,16 +18,14 @@ class RerunSchedule:
     """The frames so far, as often as there are enough of them.
 
     Attributes:
-        frames: of a run, which may go on meanwhile.
-        going: whether more come.
+        recording: a run that may go on meanwhile.
         expected: how many there will be at most.
         every: frames between two rounds; None: one round, of what is there.
         most: frames that are taken.
         wait: called while there are not enough, with the number that is waited for; may raise.
     """
 
-    frames: FrameArchive
-    going: Callable[[], bool]
+    recording: Recording
     expected: int
     every: int | None
     most: int | None
@@ -38,8 +36,8 @@ class RerunSchedule:
         most = self.expected if self.most is None else min(self.most, self.expected)
         step = max(self.every or most, math.ceil(most / MOST_ROUNDS))
         while len(taken) < most:
-            going = self.going() and self.every is not None  # asked before what is there
-            there = min(len(self.frames), most)
+            going = self.recording.running and self.every is not None  # asked before what is there
+            there = min(len(self.recording.frames), most)
             wanted = min(len(taken) + step, most)
             if there < wanted and going:
                 self.wait(wanted)
@@ -47,7 +45,7 @@ class RerunSchedule:
             new = range(len(taken), min(there, wanted))
             if not new:
                 return
-            taken += [self.frames.frame(number) for number in new]
+            taken += [self.recording.frames.frame(number) for number in new]
             yield list(taken)
             if self.every is None:
                 return

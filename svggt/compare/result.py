@@ -29,7 +29,7 @@ class Weights:
 
     Attributes:
         note: what the weights are, for people.
-        sha256: of them; see `LoadedModel.sha256`.
+        sha256: the weights' digest; see `LoadedModel.sha256`.
         device: that they ran on.
     """
 
@@ -50,7 +50,7 @@ class RunResult:
     Attributes:
         way: how.
         weights: by what.
-        latencies: of the newest frame, by its number.
+        latencies: what the newest frame cost, by its number.
         accuracy: against the truth; None where the clip has none.
     """
 
@@ -73,7 +73,7 @@ class ComparisonResult:
         frames: how many.
         a: one side.
         b: the other one, which stands in for the truth in `agreement`.
-        agreement: of A with B.
+        agreement: how far A and B agree.
     """
 
     frames: int
@@ -116,8 +116,8 @@ class ComparisonMetrics:
     """How two runs lie to each other.
 
     Attributes:
-        agreement: of A with B.
-        accuracies: of A and of B against the truth; None where there is none.
+        agreement: how far A and B agree.
+        accuracies: A's and B's against the truth; None where there is none.
         to_a: brings B's world to A's.
         streamed: A's latencies, as its predictions have them; of a stream.
     """

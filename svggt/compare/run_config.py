@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svggt.engine.run import settle, take
+from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Worker
 from svggt.media.frames import Frame
 from svggt.settings import StreamSettings
@@ -31,7 +31,7 @@ class RunConfig:
     Attributes:
         mode: streaming, batch or offline.
         settings: weights, memory policy and heads; only streaming has a memory.
-        cameras: that its figures and views are of.
+        cameras: which of its cameras figures and views show.
     """
 
     mode: Mode
@@ -60,10 +60,10 @@ class Latency:
 
     Attributes:
         frames: number of the newest, from 1.
-        seconds: of model time until it is predicted; offline that is a pass over all of them.
-        total_s: of model time that a viewer spent who wanted every frame so far at once.
-        memory_bytes: of the cached token memory.
-        peak_bytes: of the device at its highest, all included; None if unknown.
+        seconds: model time until it is predicted; offline that is a pass over all of them.
+        total_s: model time that a viewer spent who wanted every frame so far at once.
+        memory_bytes: what the cached token memory takes.
+        peak_bytes: the device's memory at its highest, all included; None if unknown.
     """
 
     frames: int
@@ -104,7 +104,7 @@ def execute(
         worker: has the weights.
         way: how; a stream takes the new ones of a round, all else begins again.
         rounds: the frames so far, of one size, numbered from 0.
-        recording: of the run, with all frames of a round when it has ended.
+        recording: where the run goes, with all frames of a round when it has ended.
         on_turn: called often; may raise to end it.
 
     Yields:
@@ -135,13 +135,13 @@ def _streamed(
     recording: Recording,
     on_turn: Callable[[], None],
 ) -> Iterator[tuple[Latency, ...]]:
-    stream_id = worker.open(way.settings, beside=True)
+    stream = RecordedStream(worker, way.settings, recording, beside=True)
     found: list[Latency] = []
     total = 0.0
     try:
         for frames in rounds:
             forget(recording.folder)
-            for step in take(worker, stream_id, iter(frames[len(found) :]), recording):
+            for step in stream.steps(iter(frames[len(found) :])):
                 on_turn()
                 newest = step.prediction
                 total += newest.seconds
@@ -155,7 +155,7 @@ def _streamed(
                     )
                 )
             yield tuple(found)
-        settle(worker, stream_id, recording)  # once: it fixes what later frames could tell better
+        stream.finalize()  # once: it fixes what later frames could tell better
         yield tuple(found)
     finally:
-        worker.close(stream_id)
+        stream.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonRequest, ReferenceRun
 from svggt.compare.result import ComparisonResult
@@ -20,25 +18,15 @@ class ComparisonSlot:
 
     Args:
         worker: computes it.
-        recording: of the session's run.
-        scene: of the same.
-        running: whether more frames come.
-        has_room: whether the disk takes more.
+        recording: the session's run, A.
+        scene: where it is drawn.
 
     Attributes:
         comparison: None if nobody asked.
     """
 
-    def __init__(
-        self,
-        worker: Worker,
-        recording: Recording,
-        scene: Scene,
-        running: Callable[[], bool],
-        has_room: Callable[[], bool],
-    ) -> None:
-        self._worker, self._recording = worker, recording
-        self._scene, self._running, self._has_room = scene, running, has_room
+    def __init__(self, worker: Worker, recording: Recording, scene: Scene) -> None:
+        self._worker, self._recording, self._scene = worker, recording, scene
         self.comparison: Comparison | None = None
         about, kept = recording.about, ComparisonResult.read(recording.folder / BESIDE)
         if about is not None and kept is not None:
@@ -73,9 +61,9 @@ class ComparisonSlot:
         model = asked.way.settings.model
         if model in self._worker.models:  # else it is fetched first, and checked then
             height, width = self._recording.frames.load(0).depth.shape
-            to_come = about.max_frames if asked.every and self._running() else there
+            to_come = about.max_frames if asked.every and self._recording.running else there
             count = min(to_come, asked.frames or to_come)
-            self._worker.check_capacity(model, (height, width), count, asked.way.at_once)
+            self._worker.models.check_capacity(model, (height, width), count, asked.way.at_once)
         self.end()
         self._recording.forget_comparison()
         self.comparison = self._begun(about, asked, None)
@@ -103,8 +91,6 @@ class ComparisonSlot:
         cameras = self._scene.flags.cameras if kept is None else kept.a.way.cameras
         way = RunConfig("streaming", about.settings, cameras)
         truth = about.clip.truth if about.clip is not None else None
-        expected = about.max_frames if self._running() else self._scene.num_frames
-        a = ReferenceRun(
-            way, self._recording, self._scene, self._running, expected, self._has_room, truth
-        )
+        expected = about.max_frames if self._recording.running else self._scene.num_frames
+        a = ReferenceRun(way, self._recording, self._scene, expected, truth)
         return Comparison(self._worker, asked, a, self._recording.beside, kept)

@@ -22,7 +22,7 @@ class TruthFile:
 
     Attributes:
         path: a file that `assets/make_clips.py` made.
-        rate: of the clip, frames a second.
+        rate: the clip's, frames a second.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Truth:
     Attributes:
         world_from_cam: (N, 3, 4), metres, of all frames of the clip.
         intrinsics: (3, 3), x divided by the picture's width and y by its height; None if unknown.
-        rate: of the clip, frames a second.
+        rate: the clip's, frames a second.
         depth: (H, W) metres of a frame by its number, 0 where unknown; None if it has none.
     """
 

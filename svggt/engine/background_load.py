@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Literal
 
-from svggt.engine.checkpoints import LoadedModel
-from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import Loader, ModelRegistry
 from svggt.errors import CheckpointError
-
-Load = Callable[[Callable[[int, int], None]], LoadedModel]
 
 log = logging.getLogger(__name__)
 
 
 class BackgroundLoad:
-    """Downloads and loads a model in a thread, then offers it to a worker.
+    """Downloads and loads a model in a thread, then offers it.
 
     Args:
-        name: of the model.
+        name: the model's.
         load: does the work; it is given a function to tell (done, total) bytes.
-        worker: gets the model.
+        models: gets the model.
 
     Attributes:
-        name: of the model.
+        name: the model's.
         state: "loading", "ready" or "failed".
         sentence: what people are told.
     """
 
-    def __init__(self, name: str, load: Load, worker: LocalWorker) -> None:
+    def __init__(self, name: str, load: Loader, models: ModelRegistry) -> None:
         self.name = name
         self.state: Literal["loading", "ready", "failed"] = "loading"
         self.sentence = f"{name} is being prepared; until then the page runs on embedded weights."
-        arguments = (load, worker)
+        arguments = (load, models)
         threading.Thread(target=self._run, args=arguments, name="load", daemon=True).start()
 
-    def _run(self, load: Load, worker: LocalWorker) -> None:
+    def _run(self, load: Loader, models: ModelRegistry) -> None:
         try:
-            worker.add_model(load(self._on_bytes))
+            models.add(load(self._on_bytes))
         except CheckpointError as error:
             self.state = "failed"
             self.sentence = f"{self.name} could not be loaded: {error}."

@@ -7,34 +7,35 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_POLL_SECONDS = 0.1  # between two looks whether a wait has lost its sense
+POLL_SECONDS = 0.1
+"""Between two looks of one who waits whether it was cancelled meanwhile."""
 
 
 class DeviceLock:
-    """One at a time. Who is waited for goes before a pass that can wait."""
+    """One at a time. The foreground (streams) goes before the background (passes that can wait)."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._busy = self._busy_with_urgent = False
-        self._urgent = 0  # waiting
+        self._busy = self._in_foreground = False
+        self._waiting = 0  # in the foreground
 
     @contextmanager
-    def urgent(self) -> Iterator[None]:
+    def foreground(self) -> Iterator[None]:
         """A turn as soon as the device is free."""
         with self._changed:
-            self._urgent += 1
+            self._waiting += 1
             try:
                 self._changed.wait_for(lambda: not self._busy)
             finally:
-                self._urgent -= 1
-            self._busy = self._busy_with_urgent = True
+                self._waiting -= 1
+            self._busy = self._in_foreground = True
         try:
             yield
         finally:
             self._leave()
 
     @contextmanager
-    def patient(self, check: Callable[[], None] = lambda: None) -> Iterator[Callable[[], float]]:
+    def background(self, check: Callable[[], None] = lambda: None) -> Iterator[Callable[[], float]]:
         """A long turn. What it yields lets those go first who wait: call it often.
 
         It returns the seconds that this took.
@@ -42,22 +43,22 @@ class DeviceLock:
         Args:
             check: called while the turn is waited for; may raise to end that.
         """
-        self._enter_patiently(check)
+        self._enter_background(check)
         held = True
 
-        def give_way() -> float:
+        def yield_device() -> float:
             nonlocal held
-            if not self._urgent:
+            if not self._waiting:
                 return 0.0
             started = time.perf_counter()
             self._leave()
             held = False
-            self._enter_patiently(check)
+            self._enter_background(check)
             held = True
             return time.perf_counter() - started
 
         try:
-            yield give_way
+            yield yield_device
         finally:
             if held:
                 self._leave()
@@ -65,18 +66,18 @@ class DeviceLock:
     def wait_for_gap(self, check: Callable[[], None] = lambda: None) -> None:
         """Waits until no stream computes or waits, and takes no turn."""
         with self._changed:
-            while self._busy_with_urgent or self._urgent:
-                self._changed.wait(_POLL_SECONDS)
+            while self._in_foreground or self._waiting:
+                self._changed.wait(POLL_SECONDS)
                 check()
 
-    def _enter_patiently(self, check: Callable[[], None]) -> None:
+    def _enter_background(self, check: Callable[[], None]) -> None:
         with self._changed:
-            while self._busy or self._urgent:
-                self._changed.wait(_POLL_SECONDS)
+            while self._busy or self._waiting:
+                self._changed.wait(POLL_SECONDS)
                 check()
             self._busy = True
 
     def _leave(self) -> None:
         with self._changed:
-            self._busy = self._busy_with_urgent = False
+            self._busy = self._in_foreground = False
             self._changed.notify_all()

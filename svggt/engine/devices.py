@@ -19,7 +19,7 @@ class Device:
 
     Attributes:
         torch: the device.
-        dtype: of the aggregator's weights and of the cached token memory.
+        dtype: numbers of the aggregator's weights and the cached token memory.
         name: for people.
         free_bytes: free accelerator memory at start; None for a CPU.
     """

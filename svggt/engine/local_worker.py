@@ -1,27 +1,22 @@
-"""Where streams live: here, in this process. One thread a device runs one step at a time.
+"""Where streams live: here, in this process.
 
-Steps queue in the order they are asked for, and a session asks for its next frame only after
-the last one, so that sessions share a device in turn, frame by frame.
+A session asks for its next frame only after the last one, and frames queue for the device in the
+order they are asked for, so that sessions share it in turn, frame by frame.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-import threading
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from svggt.engine.checkpoints import LoadedModel
-from svggt.engine.device_lock import DeviceLock
-from svggt.engine.offline import check_capacity, predict_clip, track_point
-from svggt.engine.peak_memory import PeakMemory
+from svggt.engine.device_queue import DeviceQueue, Measured
+from svggt.engine.model_registry import ModelRegistry
+from svggt.engine.offline import predict_clip, track_point
 from svggt.engine.stream import Stream
-from svggt.engine.weight_cache import WeightCache, fit_together
 from svggt.engine.worker import Pass, Step
 from svggt.errors import MemoryFull
 from svggt.media.frames import Frame
@@ -36,9 +31,7 @@ from svggt.settings import StreamSettings
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Loader = Callable[[Callable[[int, int], None]], LoadedModel]
 
-_POLL_SECONDS = 0.1  # between two looks at a load that is waited for
 _FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at most
 
 
@@ -53,84 +46,30 @@ class LocalWorker:
     """Streams in this process, over weights that they share.
 
     Args:
+        models: the weights.
         cache_bytes: for the cached token memories of all streams together.
-        loaders: of weights that are loaded when they are asked for, by name.
     """
 
     def __init__(
-        self, cache_bytes: int = 8_000_000_000, loaders: Mapping[str, Loader] | None = None
+        self,
+        models: ModelRegistry,
+        cache_bytes: int = 8_000_000_000,
     ) -> None:
-        self._cache_bytes, self._loaders = cache_bytes, dict(loaders or {})
-        self._loading, self._residency = threading.Lock(), WeightCache()
-        self._models: dict[str, LoadedModel] = {}
+        self.models = models
+        self._cache_bytes = cache_bytes
         self._streams: dict[str, _Running] = {}
-        self._windows = SolverProcess()
-        self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
-        self._turns, self._meter = DeviceLock(), PeakMemory()
-
-    @property
-    def models(self) -> dict[str, LoadedModel]:
-        """Loaded models by name, in the order they came."""
-        return dict(self._models)
-
-    def fit_together(self, *names: str) -> bool:
-        """Whether loaded models are on the device at once; else they take turns on it."""
-        return fit_together([self._models[name] for name in dict.fromkeys(names)])
+        self._windows, self._device = SolverProcess(), DeviceQueue()
 
     @property
     def num_streams(self) -> int:
         """Streams open."""
         return len(self._streams)
 
-    @property
-    def offered(self) -> list[str]:
-        """Names of all models that can be had, loaded or not."""
-        return list(dict.fromkeys([*self._models, *self._loaders]))
-
-    def add_model(self, model: LoadedModel) -> None:
-        """Offers weights to streams that are opened from now on."""
-        self._models[model.name] = model
-
-    def check_capacity(self, model: str, size: tuple[int, int], count: int, at_once: bool) -> None:
-        """Says before anything starts if a loaded model cannot take a run's frames.
-
-        Args:
-            model: name of it.
-            size: (H, W) of the frames.
-            count: of the frames.
-            at_once: they go through in one pass; else one at a time.
-
-        Raises:
-            BadInput: it takes pictures of another width, or a pass over so many would fill the
-                device; the number that fits is named.
-        """
-        check_capacity(self._models[model], size, count if at_once else 1)
-
-    def fetch(self, name: str, on_bytes: Callable[[int, int], None]) -> LoadedModel:
-        """A model of `offered`, loaded unless it is there.
-
-        Args:
-            name: of it.
-            on_bytes: told (done, total) bytes while a file downloads; may raise to end it.
-
-        Raises:
-            KeyError: nobody offers it.
-            CheckpointError: it cannot be had.
-        """
-        while not self._loading.acquire(timeout=_POLL_SECONDS):
-            on_bytes(0, 0)  # somebody else loads
-        try:
-            if name not in self._models:
-                self.add_model(self._loaders[name](on_bytes))
-            return self._models[name]
-        finally:
-            self._loading.release()
-
     def open(self, settings: StreamSettings, beside: bool = False) -> str:
         """Begins a stream and returns its id.
 
         Args:
-            settings: of it.
+            settings: how it is computed.
             beside: it is compared with another one: it gives way to streams, has half of their
                 memory at most, and waits for its windows.
 
@@ -138,7 +77,7 @@ class LocalWorker:
             KeyError: no such model is loaded.
         """
         stream_id = secrets.token_hex(8)
-        model = self._models[settings.model]
+        model = self.models[settings.model]
         stream = Stream(model, policy_of(settings), settings.points)
         solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
         refiner = Refiner(solver) if settings.refine else None
@@ -156,19 +95,29 @@ class LocalWorker:
             MemoryFull: no memory is left for a stream to grow; it stays as it is.
         """
         running = self._streams[stream_id]
-        used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
-        if used > (self._cache_bytes // 2 if running.beside else self._cache_bytes):
-            raise MemoryFull("the memory set aside for all streams is used up")
+        self._check_memory(running)
+        model, step = running.stream.model, partial(running.stream.step, frame)
         if running.beside:
-            prediction, followed = self._step_in_gaps(running.stream, frame), None
+            done = self._device.in_gaps(model, lambda turn: step(Chunks(None, turn)))
+            followed = None
         else:
-            predicting = self._on_device(partial(self._measured_step, running.stream, frame))
-            followed = self._ask_refiner(running, lambda refiner: refiner.follow(frame.grey))
-            prediction = predicting.result()
-        corrections = self._ask_refiner(
+            predicting = self._device.submit(model, step)
+            followed = _ask_refiner(running, lambda refiner: refiner.follow(frame.grey))
+            done = predicting.result()
+        prediction = _with_cost(done)
+        corrections = _ask_refiner(
             running, lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
         return Step(prediction, corrections or [])
+
+    def finalize(self, stream_id: str) -> list[Correction]:
+        """Corrections that are still on their way after the last frame; waits for them."""
+        refiner = self._streams[stream_id].refiner
+        return [] if refiner is None else refiner.settle()
+
+    def close(self, stream_id: str) -> None:
+        """Ends a stream and frees its memory; closing twice is harmless."""
+        self._streams.pop(stream_id, None)
 
     def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel when the device's turn comes; see `offline.track_point`.
@@ -177,7 +126,9 @@ class LocalWorker:
             KeyError: no such model is loaded.
             ValueError: it has no track head.
         """
-        return self._on_device(partial(self._track, self._models[model], shown, pixel)).result()
+        loaded = self.models[model]
+        tracking = self._device.submit(loaded, partial(track_point, loaded, shown, pixel))
+        return tracking.result().result
 
     def predict_clip(
         self,
@@ -190,30 +141,21 @@ class LocalWorker:
 
         Args:
             settings: model, and whether the point head is run.
-            frames: of one size.
+            frames: the clip's, of one size.
             causal: the batch form of a stream; else what offline VGGT does.
             on_turn: called between two pieces; may raise to end the pass.
 
         Raises:
             KeyError: no such model is loaded.
         """
+        model = self.models[settings.model]
 
-        model, waited = self._models[settings.model], 0.0
-        with (
-            self._turns.patient(on_turn) as give_way,
-            self._meter.peak(model.device.torch) as peak,
-        ):
+        def compute(turn: Callable[[], None]) -> list[FramePrediction]:
+            chunks = Chunks(_FRAMES_A_PIECE, turn)
+            return predict_clip(model, frames, causal, settings.points, chunks)
 
-            def turn() -> None:
-                nonlocal waited
-                on_turn()
-                waited += self._away(give_way, model)
-
-            self._residency.use(model)
-            started, chunks = time.perf_counter(), Chunks(_FRAMES_A_PIECE, turn)
-            predictions = predict_clip(model, frames, causal, settings.points, chunks)
-            seconds = time.perf_counter() - started - waited
-        return Pass(predictions, seconds, peak.num_bytes)
+        done = self._device.in_gaps(model, compute, on_turn)
+        return Pass(done.result, done.seconds, done.peak_bytes)
 
     def refine_clip(
         self,
@@ -224,7 +166,7 @@ class LocalWorker:
         """Corrections of a whole clip that was predicted at once, in the order they were made.
 
         Args:
-            frames: of the clip.
+            frames: the clip's.
             predictions: one a frame.
             on_turn: called with every frame; may raise to end it.
         """
@@ -240,80 +182,32 @@ class LocalWorker:
         Args:
             check: called at least once; may raise to end it.
         """
-        check()
-        self._turns.wait_for_gap(check)
-
-    def _step_in_gaps(self, stream: Stream, frame: Frame) -> FramePrediction:
-        """A step of a stream that gives way to others between two layers."""
-        model, waited = stream.model, 0.0
-        with (
-            self._turns.patient() as give_way,
-            self._meter.peak(model.device.torch) as peak,
-        ):
-
-            def turn() -> None:
-                nonlocal waited
-                waited += self._away(give_way, model)
-
-            self._residency.use(model)
-            prediction = stream.step(frame, Chunks(None, turn))
-        seconds = prediction.seconds - waited
-        return replace(prediction, seconds=seconds, peak_bytes=peak.num_bytes)
-
-    def _away(self, give_way: Callable[[], float], model: LoadedModel) -> float:
-        """Seconds that a turn was given away for, weights brought back included."""
-        left = time.perf_counter()
-        if not give_way():
-            return 0.0
-        self._residency.use(model)  # who went first may have used others
-        return time.perf_counter() - left
-
-    def _measured_step(self, stream: Stream, frame: Frame) -> FramePrediction:
-        with self._meter.peak(stream.model.device.torch) as peak:
-            self._residency.use(stream.model)
-            prediction = stream.step(frame)
-        return replace(prediction, peak_bytes=peak.num_bytes)
-
-    def _track(
-        self, model: LoadedModel, shown: list[FramePrediction], pixel: tuple[int, int]
-    ) -> PointTrack:
-        self._residency.use(model)
-        return track_point(model, shown, pixel)
-
-    @staticmethod
-    def _ask_refiner(
-        running: _Running, question: Callable[[Refiner], Result | None]
-    ) -> Result | None:
-        """What a stream's refiner answers; None where it has none, or none any more."""
-        if running.refiner is None:
-            return None
-        try:
-            return question(running.refiner)
-        except Exception:  # OpenCV raises its own; the stream must not end by it
-            log.exception("refinement ended; the stream goes on with the camera head")
-            running.refiner = None
-            return None
-
-    def _on_device(self, compute: Callable[[], Result]) -> Future[Result]:
-        """Computes when the device's turn comes."""
-
-        def in_turn() -> Result:
-            with self._turns.urgent():
-                return compute()
-
-        return self._device_thread.submit(in_turn)
-
-    def settle(self, stream_id: str) -> list[Correction]:
-        """Corrections that are still on their way after the last frame; waits for them."""
-        refiner = self._streams[stream_id].refiner
-        return [] if refiner is None else refiner.settle()
-
-    def close(self, stream_id: str) -> None:
-        """Ends a stream and frees its memory; closing twice is harmless."""
-        self._streams.pop(stream_id, None)
+        self._device.wait_for_gap(check)
 
     def shutdown(self) -> None:
-        """Ends the device thread."""
+        """Ends all streams, the device's thread and the process of windows."""
         self._streams.clear()
         self._windows.close()
-        self._device_thread.shutdown(wait=True)
+        self._device.shutdown()
+
+    def _check_memory(self, running: _Running) -> None:
+        """Raises MemoryFull where the memory set aside for all streams is used up."""
+        used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
+        if used > (self._cache_bytes // 2 if running.beside else self._cache_bytes):
+            raise MemoryFull("the memory set aside for all streams is used up")
+
+
+def _with_cost(done: Measured[FramePrediction]) -> FramePrediction:
+    return replace(done.result, seconds=done.seconds, peak_bytes=done.peak_bytes)
+
+
+def _ask_refiner(running: _Running, question: Callable[[Refiner], Result | None]) -> Result | None:
+    """What a stream's refiner answers; None where it has none, or none any more."""
+    if running.refiner is None:
+        return None
+    try:
+        return question(running.refiner)
+    except Exception:  # OpenCV raises its own; the stream must not end by it
+        log.exception("refinement ended; the stream goes on with the camera head")
+        running.refiner = None
+        return None

@@ -31,7 +31,7 @@ def predict_clip(
 
     Args:
         model: the weights.
-        frames: of one size.
+        frames: the clip's, of one size.
         causal: frame t sees frames 0..t only (the batch form of a stream), else all.
         points: run the point head too.
         chunks: how the pass is cut; its result is the same.
@@ -54,7 +54,7 @@ def most_frames(model: LoadedModel, size: tuple[int, int], free_bytes: int) -> i
     Args:
         model: the weights.
         size: (height, width) of the pictures.
-        free_bytes: of the device.
+        free_bytes: what is free on the device.
     """
     config = model.network.config
     patches = size[0] * size[1] // config.patch_size**2

@@ -11,8 +11,8 @@ from svggt.prediction import FramePrediction, PointTrack
 from svggt.refine.correction import Correction
 from svggt.settings import StreamSettings
 
-if TYPE_CHECKING:  # it has a network, and brings torch with it
-    from svggt.engine.checkpoints import LoadedModel
+if TYPE_CHECKING:  # it has networks, and brings torch with it
+    from svggt.engine.model_registry import ModelRegistry
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class Step:
     """What came of one frame.
 
     Attributes:
-        prediction: of the model.
-        corrections: of this frame's camera and of older ones; empty where nothing is refined.
+        prediction: what the model says of it.
+        corrections: refined cameras, this frame's and older ones'; empty where nothing is refined.
     """
 
     prediction: FramePrediction
@@ -35,7 +35,7 @@ class Pass:
     Attributes:
         predictions: one a frame.
         seconds: that it took, without waiting for streams.
-        peak_bytes: of the device at its highest meanwhile, all included; None if unknown.
+        peak_bytes: the device's memory at its highest meanwhile, all included; None if unknown.
     """
 
     predictions: list[FramePrediction]
@@ -47,24 +47,8 @@ class Worker(Protocol):
     """Streams over weights that they share; `LocalWorker` says what each call does."""
 
     @property
-    def models(self) -> dict[str, LoadedModel]:
-        """Loaded models by name, in the order they came."""
-        ...
-
-    @property
-    def offered(self) -> list[str]:
-        """Names of all models that can be had, loaded or not."""
-        ...
-
-    def fit_together(self, *names: str) -> bool:
-        """Whether loaded models are on the device at once."""
-        ...
-
-    def check_capacity(self, model: str, size: tuple[int, int], count: int, at_once: bool) -> None:
-        """Raises BadInput if a loaded model cannot take so many frames."""
-
-    def fetch(self, name: str, on_bytes: Callable[[int, int], None]) -> LoadedModel:
-        """A model of `offered`, loaded unless it is there."""
+    def models(self) -> ModelRegistry:
+        """The weights."""
         ...
 
     def open(self, settings: StreamSettings, beside: bool = False) -> str:
@@ -75,7 +59,7 @@ class Worker(Protocol):
         """Takes one frame into a stream."""
         ...
 
-    def settle(self, stream_id: str) -> list[Correction]:
+    def finalize(self, stream_id: str) -> list[Correction]:
         """Corrections that come after the last frame."""
         ...
 

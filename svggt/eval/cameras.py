@@ -47,7 +47,7 @@ class CameraFigures:
         log_scale_std: spread of the log scale between frames.
         focal: |predicted / true - 1| of the focal length; NaN where the clip does not say.
         lost: frames whose refined pose is the camera head's motion.
-        pieces: of the trajectory that nothing ties to each other.
+        segments: of the trajectory that nothing ties to each other.
     """
 
     windows: dict[str, dict[str, float]]
@@ -57,7 +57,7 @@ class CameraFigures:
     log_scale_std: float
     focal: float
     lost: int
-    pieces: int
+    segments: int
 
 
 def frames_of(sequence: Sequence, width: int) -> list[Frame]:
@@ -92,7 +92,7 @@ def refined_figures(
         [c.focal for c in corrections],
     )
     lost = sum(c.status == "lost" for c in corrections)
-    return replace(_figures(seen, truth), lost=lost, pieces=len({c.piece for c in corrections}))
+    return replace(_figures(seen, truth), lost=lost, segments=len({c.segment for c in corrections}))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _figures(seen: _Seen, truth: Truth) -> CameraFigures:
         **_depth_figures(seen.depths, truth),
         focal=focal,
         lost=0,
-        pieces=1,
+        segments=1,
     )
 
 

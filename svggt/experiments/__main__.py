@@ -72,7 +72,7 @@ def tours(model: str = "embedded", frames: int = 40) -> int:
 
     Args:
         model: a preset or a path to weights.
-        frames: of each, at most.
+        frames: most frames of each.
     """
     for example in EXAMPLES:
         out = example.replay

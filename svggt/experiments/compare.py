@@ -14,6 +14,7 @@ from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.weight_cache import load_on_host
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
@@ -46,27 +47,28 @@ def compare_clip(
     """Runs both ways over a clip, each recorded in a folder of its own, and writes the report.
 
     Args:
-        source: of the frames.
+        source: where the frames come from.
         out: folder for everything.
-        options: of A and B.
+        options: how A and B are computed.
         command: that this is.
 
     Raises:
         ValueError: the clip cannot be read, or has more frames than fit at once.
     """
-    device, worker = choose_device(), LocalWorker()
+    device, models = choose_device(), ModelRegistry()
+    worker = LocalWorker(models)
     recordings = [Recording(out / name) for name in "ab"]
     try:
         loaded = {name: load_on_host(name, device) for name in {o.settings.model for o in options}}
         for model in loaded.values():  # both first, so that both are in either's peak
-            worker.add_model(model)
-        models = [loaded[option.settings.model] for option in options]
-        frames = _frames(source, models[0].input_width)
-        jobs = list(zip(models, options, recordings, strict=True))
+            models.add(model)
+        chosen = [loaded[option.settings.model] for option in options]
+        frames = _frames(source, chosen[0].input_width)
+        jobs = list(zip(chosen, options, recordings, strict=True))
         height, width = frames[0].image.shape[:2]
         for model, option, _ in jobs:
             at_once = _way(model, option).at_once
-            worker.check_capacity(model.name, (height, width), len(frames), at_once)
+            models.check_capacity(model.name, (height, width), len(frames), at_once)
         runs = [_run(worker, *job, frames, source.every) for job in jobs]
     finally:
         worker.shutdown()

@@ -23,7 +23,7 @@ class StorageCost:
     """How the stored weights differ from those they were made of.
 
     Attributes:
-        num_bytes: of the file.
+        num_bytes: the file's size.
         worst_tensor: largest relative error of a weight.
         depth: mean relative difference of depth over the office clip's first frames.
         pose: mean over frames of the largest difference in cam_from_world.

@@ -32,9 +32,9 @@ class Format:
 
     Attributes:
         title: for people.
-        suffix: of its file.
+        suffix: what its file's name ends with.
         write: writes it.
-        stem: of its name.
+        stem: what its name begins with.
     """
 
     title: str
@@ -70,8 +70,8 @@ def make_export(
     """The file of an export, made unless it is there.
 
     Args:
-        recording: of a run, which may go on: then of the frames so far.
-        format_name: of `FORMATS`.
+        recording: a run that may go on; then the frames so far are exported.
+        format_name: one of `FORMATS`.
         cameras: which; a refined export has the head's camera where there is no other.
         on_frame: told how many frames were read; may raise to end it.
 
@@ -120,11 +120,11 @@ class Exporter:
         """Makes an export when those before it are done; see `make_export`.
 
         Args:
-            recording: of a run.
-            format_name: of `FORMATS`.
+            recording: the run.
+            format_name: one of `FORMATS`.
             cameras: which.
             on_frame: told how many frames were read; may raise to end it.
-            address: of the visitor who asks for it; empty: for a page that needs it.
+            address: the visitor's who asks for it; empty: for a page that needs it.
 
         Raises:
             Busy: too many wait, or too many of this address.

@@ -94,7 +94,7 @@ class LiveClip:
 
     Attributes:
         camera: that sends them.
-        width: of the frames, pixels, a multiple of the patch.
+        width: the frames', pixels, a multiple of the patch.
         limits: what is accepted.
         after: the last frame of a run that is resumed; its numbers, times and size do too.
     """

@@ -26,14 +26,14 @@ class Clip:
     Attributes:
         paths: one video, or pictures in order.
         names: what people call the files, for messages.
-        width: of the frames, pixels, a multiple of the patch.
+        width: the frames', pixels, a multiple of the patch.
         frames_per_second: taken from a video, None for a choice by motion; pictures are all
             taken.
         total: frames that will come; None if nobody knows.
         cut: whether the limit on frames leaves some out.
         limits: what is accepted.
         example: name of the example that it is; empty for a visitor's.
-        truth: of its cameras and depth, where there is one.
+        truth: its true cameras and depth, where there is one.
     """
 
     paths: tuple[Path, ...]
@@ -75,7 +75,7 @@ def open_clip(
 
     Args:
         paths: one video, or pictures.
-        width: of the frames, pixels, a multiple of the patch.
+        width: the frames', pixels, a multiple of the patch.
         frames_per_second: to take from a video; None chooses them by motion.
         limits: what is accepted; a longer clip is cut at `max_frames`.
 

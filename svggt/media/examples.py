@@ -14,10 +14,10 @@ class Example:
     """A clip of the gallery.
 
     Attributes:
-        name: of its files.
+        name: what its files' names begin with.
         title: for people.
         frames_per_second: taken from the clip, chosen so that neighbours overlap.
-        truth: of its cameras and depth.
+        truth: its true cameras and depth.
     """
 
     name: str

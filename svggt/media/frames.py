@@ -38,12 +38,12 @@ class InputLimits:
     """What a visitor may send. Shown on the page before an upload; all can be set.
 
     Attributes:
-        max_bytes: of an upload, all files together.
-        max_files: of an upload.
-        max_frames: of a run, which a visitor may lower; the rest of a longer clip is left out,
-            and the page says so.
-        max_pixels: of one picture, checked before it is decoded.
-        max_seconds: of a video.
+        max_bytes: most bytes of an upload, all files together.
+        max_files: most files of an upload.
+        max_frames: most frames of a run, which a visitor may lower; the rest of a longer clip is
+            left out, and the page says so.
+        max_pixels: most pixels of one picture, checked before it is decoded.
+        max_seconds: longest video, seconds.
     """
 
     max_bytes: int = 200_000_000

@@ -116,7 +116,7 @@ def frames_of(
 
     Args:
         path: a file that `probe` accepted.
-        width: of the frames, pixels, a multiple of the patch.
+        width: the frames', pixels, a multiple of the patch.
         selection: chooses them.
         limits: what is accepted; frames after `max_seconds` are left out.
         cancelled: asked after every decoded frame, also of those that are not taken.

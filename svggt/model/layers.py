@@ -52,7 +52,7 @@ def attend_past_at_once(tokens_per_frame: int, frames: int, device: torch.device
     Args:
         tokens_per_frame: P.
         frames: S, of every clip.
-        device: of the tokens.
+        device: where the tokens are.
     """
     frame = torch.arange(frames, device=device).repeat_interleave(tokens_per_frame)
     mask = frame[:, None] >= frame[None, :]  # (S P, S P)
@@ -118,7 +118,7 @@ class Block(nn.Module):
         dim: width.
         num_heads: heads of the attention.
         qk_norm: norm queries and keys over head_dim (aggregator only).
-        eps: of the layer norms; 1e-6 in the encoder, 1e-5 elsewhere.
+        eps: the layer norms' epsilon; 1e-6 in the encoder, 1e-5 elsewhere.
         layer_scale: initial value; 0.01 is for fine-tuning, from scratch begin at 0.3 to 1.
     """
 

@@ -14,7 +14,7 @@ def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: flo
     """Moves keyframes and landmarks; what came since keeps its place beside the newest.
 
     Args:
-        state: of the stream, in the world that the window was asked in.
+        state: the stream's, in the world that the window was asked in.
         solution: the adjusted window.
         drop_pixels: landmarks with a larger error are forgotten.
     """
@@ -25,7 +25,7 @@ def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: flo
     growth = [_growth(solution, number) for number in range(len(solution.world_from_cam))]
     moved = first + problem.held - 1
     rescale(state, dict(enumerate(growth[problem.held - 1 :], moved)))
-    if newest.piece == window.piece:
+    if newest.segment == window.segment:
         moves = Similarity.of_camera(solution.world_from_cam[-1], window.pose, growth[-1])
         transform(state, list(range(last, len(state.keyframes))), moves)
     for keyframe, pose in zip(state.keyframes[first:last], solution.world_from_cam, strict=True):

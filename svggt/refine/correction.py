@@ -25,7 +25,8 @@ class Correction:
     Attributes:
         frame: number in the stream.
         keyframe: number of the keyframe that it hangs on; its own where it is one.
-        piece: of the trajectory; frames of one piece are tied to each other by what was seen.
+        segment: number of the trajectory segment; its frames are tied to each other by what was
+            seen.
         world_from_cam: (3, 4) float64; the world is the first frame's camera, in the scale of
             the first frame's depth.
         focal: focal length over the picture's width, one for the whole stream,
@@ -36,15 +37,15 @@ class Correction:
             centres; None where too few points say anything.
         moving: (rows, columns) bool, cells where something moves by itself; None if none does.
         status: "weak" has few inliers; "lost" stands where the camera head's relative motion
-            puts it and begins a piece; "recovered" joins it to an older one.
-        settled: whether scale and field stay, but for the scale of a piece that is joined.
-        inlier_share: of the tracked points, 0 to 1.
+            puts it and begins a segment; "recovered" merges it to an older one.
+        settled: whether scale and field stay, but for the scale of a segment that is merged.
+        inlier_share: share of the tracked points that agree, 0 to 1.
         revision: grows with every correction of the stream.
     """
 
     frame: int
     keyframe: int
-    piece: int
+    segment: int
     world_from_cam: NDArray[np.float64]
     focal: float
     radial: float

@@ -22,10 +22,10 @@ def align_depth(state: RefinerState, placed: Placed, world_from_cam: Array, came
     """Fits log scale and field to the landmarks as they are known now; False if too few are.
 
     Args:
-        state: of the stream.
+        state: the stream's.
         placed: the frame; gets the fit.
         world_from_cam: (3, 4) its pose.
-        camera: of the stream.
+        camera: the stream's intrinsics.
     """
     rows = state.landmarks.rows(placed.seen.ids)
     known = rows >= 0
@@ -34,7 +34,7 @@ def align_depth(state: RefinerState, placed: Placed, world_from_cam: Array, came
     ahead = depth > 0
     if ahead.sum() < 4:
         return False
-    ratios = np.log(depth[ahead]) - placed.said[known][ahead]
+    ratios = np.log(depth[ahead]) - placed.log_depth[known][ahead]
     ids = placed.seen.ids[known][ahead]
     spreads = state.landmarks.spreads(ids, 1 / camera.focal, _WORST)
     pixels = placed.seen.pixels[known][ahead]

@@ -27,14 +27,14 @@ class Keyframe:
 
     Attributes:
         frame: its number in the stream.
-        piece: of the trajectory.
+        segment: number of the trajectory segment.
         pose: (3, 4) world_from_cam.
         ids: (N,) landmarks seen in it.
         pixels: (N, 2) and where.
     """
 
     frame: int
-    piece: int
+    segment: int
     pose: Array
     ids: Array
     pixels: Array
@@ -47,7 +47,7 @@ def keyframe_is_due(
 
     Args:
         anchor: the newest keyframe.
-        tracks: of the newest frame.
+        tracks: the newest frame's.
         size: (height, width) of the tracking picture.
         options: tuning.
     """
@@ -74,7 +74,7 @@ def window_of(
         keyframes: all, oldest first.
         first: index of the oldest that is tied to the newest.
         world: that they stand in.
-        landmarks: of the stream.
+        landmarks: the stream's.
         camera: with the focal length found so far.
         focal_prior: what the camera head says, in pixels, and its relative sigma.
         distance_sigma: relative, of the model's depth.
@@ -103,18 +103,19 @@ def window_of(
     # Observations as indices into the window's own keyframes and landmarks.
     tied = np.isin(seen, ids)
     keyframe, landmark = which[tied], np.searchsorted(ids, seen[tied])
-    anchor, distance = landmarks.anchors[rows] - begin, landmarks.distances[rows].copy()
     held = max(1, free_from)
     # With little baseline a world turned inside out (near and far exchanged, a turn for a shift)
     # fits the pictures nearly as well; only the model's depth tells it from the true one.
-    sigma = np.full(len(ids), distance_sigma if held > 1 else min(distance_sigma, options.begun))
-    # The first keyframe of some has left: what it taught stays as a prior.
-    left = anchor < 0
-    anchor[left] = _earliest(len(ids), landmark, keyframe)[left]
-    reach = landmarks.positions[rows] - poses[anchor, :, 3]
-    distance[left] = np.linalg.norm(reach, axis=1)[left]
-    carried = options.carry * landmarks.spreads(ids, 1 / camera.focal, distance_sigma)
-    sigma[left] = np.clip(carried, _SUREST, None)[left]
+    model_sigma = distance_sigma if held > 1 else min(distance_sigma, options.begun)
+    carried_sigma = options.carry * landmarks.spreads(ids, 1 / camera.focal, distance_sigma)
+    anchor, distance, sigma = _distance_priors(
+        landmarks.anchors[rows] - begin,
+        landmarks.distances[rows],
+        np.linalg.norm(landmarks.positions[rows][:, None] - poses[None, :, :, 3], axis=2),
+        _earliest(len(ids), landmark, keyframe),
+        model_sigma,
+        np.clip(carried_sigma, _SUREST, None),
+    )
     return WindowProblem(
         world=world,
         first_keyframe=begin,
@@ -135,6 +136,36 @@ def window_of(
         distance=distance,
         distance_sigma=sigma,
     )
+
+
+def _distance_priors(
+    anchor: Array,
+    distance: Array,
+    reach: Array,
+    earliest: Array,
+    model_sigma: float,
+    carried_sigma: Array,
+) -> tuple[Array, Array, Array]:
+    """How far each landmark is from one of the window's keyframes, and how sure that is.
+
+    Args:
+        anchor: (N,) index of the keyframe that saw it first; negative: it has left the window.
+        distance: (N,) from there, as the model's depth says.
+        reach: (N, K) from every keyframe of the window, as it is triangulated now.
+        earliest: (N,) first keyframe of the window that sees it.
+        model_sigma: relative, of the model's depth.
+        carried_sigma: (N,) relative, of what was triangulated.
+
+    Returns:
+        Keyframe, distance and relative sigma of each landmark, (N,).
+    """
+    # Where the first keyframe has left, what it taught stays as a prior: the triangulated distance
+    # from the earliest one that is still there takes the place of the model's.
+    left = anchor < 0
+    anchor = np.where(left, earliest, anchor)
+    carried = np.take_along_axis(reach, anchor[:, None], axis=1)[:, 0]
+    sigma = np.where(left, carried_sigma, model_sigma)
+    return anchor, np.where(left, carried, distance), sigma
 
 
 def _earliest(count: int, landmark: Array, keyframe: Array) -> Array:

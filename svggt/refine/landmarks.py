@@ -71,9 +71,9 @@ class Landmarks:
         """Standard deviation of each log depth.
 
         Args:
-            ids: of landmarks.
+            ids: the landmarks'.
             pixel: the angle of an error in the picture, for triangulation.
-            unseen: of a depth that only the model vouches for.
+            unseen: standard deviation of a depth that only the model vouches for.
         """
         return np.minimum(pixel / np.maximum(self.angles[self.rows(ids)], 1e-9), unseen)
 

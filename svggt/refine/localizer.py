@@ -57,7 +57,7 @@ class Localizer:
     Attributes:
         grey: its picture.
         camera: its intrinsics.
-        landmarks: of the stream.
+        landmarks: the stream's.
         unseen: spread of a log depth that only the model vouches for.
         options: tuning.
     """
@@ -159,7 +159,7 @@ def relocalize(
 
     Args:
         eye: what looks.
-        features: of its picture.
+        features: SIFT features of its picture.
         place: what the keyframe looks like.
         keyframe: the same one; it gains observations.
         expected: where the picture was taken.

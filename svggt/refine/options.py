@@ -16,9 +16,9 @@ class RefineOptions:
         distance_trust: the depth prior's sigma, in spreads of the model's depth about the
             landmarks: errors inside one map are alike, so it must be weaker than they look.
         begun: the most that this sigma may be until more than one pose is held.
-        carry: of a landmark whose first keyframe has left: triangulation's spreads.
+        carry: what a landmark holds whose first keyframe has left: triangulation's spreads.
         focal_trust: the focal length prior's sigma, in spreads of the camera head's values.
-        radial_sigma: of the distortion's prior, which is none.
+        radial_sigma: standard deviation of the distortion's prior, which is 0.
         turned: degrees within a window below which both are held as they are.
         baseline: a window whose cameras lie nearer together than this share of the landmarks'
             distance says nothing of depth and is left as tracking has it.
@@ -33,7 +33,7 @@ class RefineOptions:
         weak: share of inliers below which a pose is called weak.
         lost: share of inliers below which a pose is refused.
         drop_pixels: landmarks with a larger error in the window are dropped.
-        seed: of RANSAC.
+        seed: RANSAC's.
     """
 
     corners: int = 350

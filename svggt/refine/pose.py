@@ -38,7 +38,7 @@ def locate(
         pixels: (N, 2) where they are seen.
         camera: that sees them.
         expected: where it should be.
-        seed: of RANSAC.
+        seed: RANSAC's.
 
     Returns:
         World_from_cam (3, 4), and (N,) by how many standard deviations each point disagrees;

@@ -2,7 +2,7 @@
 
 Corners are tracked from frame to frame, a frame's pose is solved from the tracked points, and at
 keyframes a sliding window is adjusted with the model's depth as a prior. Later frames hang on
-their keyframe and move with it. Where tracking is lost a new piece of the trajectory begins; it
+their keyframe and move with it. Where tracking is lost a new segment of the trajectory begins; it
 is joined to the older one that it is recognised in.
 """
 
@@ -43,7 +43,7 @@ _UNSEEN_RANGE = (0.01, 0.3)
 _DISTANCE_SIGMA = (0.02, 2.0)
 _FOCAL_SIGMA = (0.005, 0.1)
 _RECOGNISED = 30  # inliers that an older place is recognised by
-_SEARCH_EVERY = 3  # keyframes of a piece that is not joined
+_SEARCH_EVERY = 3  # keyframes of a segment that is not merged
 
 
 class Solver(Protocol):
@@ -102,7 +102,7 @@ class Refiner:
 
         Args:
             grey: (h, w) tracking picture, square pixels, the same view as the prediction's.
-            prediction: of the camera head and depth head.
+            prediction: what camera head and depth head say of the frame.
             followed: what `follow` found in it, if it was asked.
 
         Returns:
@@ -199,18 +199,18 @@ class Refiner:
         s.landmarks.see(s.tracks.ids, s.pose[:, 3])
 
     def _lose(self, prediction: FramePrediction) -> None:
-        """A new piece begins where the camera head's relative motion puts it."""
+        """A new segment begins where the camera head's relative motion puts it."""
         s = self.state
         motion = compose(invert(s.head), prediction.world_from_cam)
         motion[:, 3] *= np.exp(s.log_scale)
         s.pose, s.tracks, s.bend = compose(s.pose, motion), Tracks.none(), None
         s.suspects = DynamicPoints.none()
-        s.tied, s.piece, s.num_pieces = len(s.keyframes), s.num_pieces, s.num_pieces + 1
+        s.tied, s.segment, s.num_segments = len(s.keyframes), s.num_segments, s.num_segments + 1
 
     def _join_older(self, eye: Localizer) -> None:
-        """Looks for an older piece in the newest keyframe, and joins this one to it."""
+        """Looks for an older segment in the newest keyframe, and merges this one into it."""
         s = self.state
-        others = [p for p in s.places if s.keyframes[p.keyframe].piece != s.piece]
+        others = [p for p in s.places if s.keyframes[p.keyframe].segment != s.segment]
         since = len(s.keyframes) - 1 - s.tied
         if not others or since % _SEARCH_EVERY:
             return
@@ -227,7 +227,7 @@ class Refiner:
             _, there = eye.camera.project(points, sighting.world_from_cam)
             ratios = np.log(there / sample(own.depth, seen.pixels, s.size))
             scale = float(np.exp(np.median(ratios)))
-            merge(s, keyframe.piece, Similarity.of_camera(sighting.world_from_cam, s.pose, scale))
+            merge(s, keyframe.segment, Similarity.of_camera(sighting.world_from_cam, s.pose, scale))
             s.frames[-1].status = "recovered"
             return
 
@@ -238,13 +238,15 @@ class Refiner:
         relative = compose(invert(newest), s.pose)
         moving = s.suspects.moving(s.tracks.pixels, s.size)
         index = len(s.keyframes) - 1
-        said = self._said(prediction)
-        placed = Placed(index, relative, s.log_scale, None, moving, status, share, s.tracks, said)
+        log_depth = self._log_depth(prediction)
+        placed = Placed(
+            index, relative, s.log_scale, None, moving, status, share, s.tracks, log_depth
+        )
         if align_depth(s, placed, s.pose, self.camera):
             s.log_scale, s.bend = placed.log_scale, placed.field
         s.frames.append(placed)
 
-    def _said(self, prediction: FramePrediction) -> Array:
+    def _log_depth(self, prediction: FramePrediction) -> Array:
         """Log of the model's depth (N,) where landmarks are followed."""
         s = self.state
         return np.log(sample(prediction.depth, s.tracks.pixels, s.size))
@@ -260,11 +262,11 @@ class Refiner:
         ids = s.landmarks.add(points, s.pose[:, 3], index)
         s.tracks = s.tracks.and_new(Tracks(ids, corners))
         frame = len(s.frames) - 1
-        s.keyframes.append(Keyframe(frame, s.piece, s.pose, s.tracks.ids, s.tracks.pixels))
+        s.keyframes.append(Keyframe(frame, s.segment, s.pose, s.tracks.ids, s.tracks.pixels))
         s.places = remember(s.places, Remembered(index, grey, depth.astype(np.float16)))
         placed = s.frames[-1]
         placed.keyframe, placed.keyframe_from_cam = index, np.eye(3, 4)
-        placed.seen, placed.said = s.tracks, self._said(prediction)
+        placed.seen, placed.log_depth = s.tracks, self._log_depth(prediction)
 
     def _submit_window(self) -> None:
         """Hands the newest keyframes to the solver, if they say anything of depth.
@@ -303,7 +305,7 @@ class Refiner:
             pose = compose(s.keyframes[placed.keyframe].pose, placed.keyframe_from_cam)
             if align_depth(s, placed, pose, self.camera):
                 s.note_moved(number)
-            placed.seen, placed.said = Tracks.none(), np.zeros(0)
+            placed.seen, placed.log_depth = Tracks.none(), np.zeros(0)
         s.settled = max(s.settled, before)
 
     def _corrections(self, newest: int) -> list[Correction]:
@@ -319,7 +321,7 @@ class Refiner:
         return Correction(
             frame=number,
             keyframe=keyframe.frame,
-            piece=keyframe.piece,
+            segment=keyframe.segment,
             world_from_cam=compose(keyframe.pose, placed.keyframe_from_cam),
             focal=s.focal,
             radial=s.radial,

@@ -1,4 +1,4 @@
-"""Pieces of a trajectory: what tracking lost begins anew, and may be joined to what was before."""
+"""Segments of a trajectory: what tracking lost begins anew, and may be merged with an older one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Array = NDArray[Any]
 
 
 def merge(state: RefinerState, into: int, old_from_new: Similarity) -> None:
-    """Moves the piece in hand into an older one's world, and makes it a part of it."""
-    moved = [i for i, keyframe in enumerate(state.keyframes) if keyframe.piece == state.piece]
+    """Moves the segment in hand into an older one's world, and makes it a part of it."""
+    moved = [i for i, keyframe in enumerate(state.keyframes) if keyframe.segment == state.segment]
     transform(state, moved, old_from_new)
     state.landmarks.distances[np.isin(state.landmarks.anchors, moved)] *= old_from_new.scale
     for index in moved:
-        state.keyframes[index].piece = into
+        state.keyframes[index].segment = into
         state.note_moved(state.keyframes[index].frame)
-    state.piece = into
+    state.segment = into
     state.world += 1
 
 
@@ -29,7 +29,7 @@ def transform(state: RefinerState, keyframes: list[int], new_from_old: Similarit
     """Moves the newest keyframes, with what hangs on them or was first seen from them.
 
     Args:
-        state: of the stream.
+        state: the stream's.
         keyframes: indices; the newest frame goes with them.
         new_from_old: where to.
     """
@@ -49,8 +49,8 @@ def rescale(state: RefinerState, scales: dict[int, float]) -> None:
     """The world grows about keyframes: frames on them move, and their depths grow.
 
     Args:
-        state: of the stream.
-        scales: of keyframes, by index.
+        state: the stream's.
+        scales: the keyframes' by which they are multiplied, by index.
     """
     first = min((state.keyframes[index].frame for index in scales), default=len(state.frames))
     for placed in state.frames[first:]:

@@ -29,7 +29,7 @@ class Placed:
         keyframe_from_cam: (3, 4).
         log_scale: see `Correction`; likewise field, moving, status and share.
         seen: landmarks in it, until its depth is settled.
-        said: (N,) log of the model's depth at them.
+        log_depth: (N,) natural logarithm of the model's depth at them.
     """
 
     keyframe: int
@@ -40,7 +40,7 @@ class Placed:
     status: Status
     share: float
     seen: Tracks
-    said: Array
+    log_depth: Array
 
 
 @dataclass
@@ -48,7 +48,7 @@ class RefinerState:
     """Everything that changes while frames come.
 
     Attributes:
-        revision: of the newest correction.
+        revision: the newest correction's; it grows.
         unsent: the first frame that moved without a correction; -1 if none did.
         size: (height, width) of the tracking picture.
         focals: the camera head's focal lengths so far, over the width, the newest 256.
@@ -69,11 +69,11 @@ class RefinerState:
         pose: the newest refined world_from_cam.
         motion: last_from_newest, for the next guess.
         depth: the newest frame's median, as the model has it.
-        log_scale: of the newest tracked frame.
+        log_scale: the newest tracked frame's depth scale, natural logarithm.
         bend: its field.
-        piece: that the newest frame belongs to.
-        num_pieces: begun so far.
-        world: grows when a piece is joined; windows of an older one are void.
+        segment: number of the one that the newest frame belongs to.
+        num_segments: how many have begun so far.
+        world: grows when a segment is merged; windows of an older one are void.
     """
 
     revision: int = 0
@@ -99,8 +99,8 @@ class RefinerState:
     depth: float = 1.0
     log_scale: float = 0.0
     bend: NDArray[np.float32] | None = None
-    piece: int = 0
-    num_pieces: int = 1
+    segment: int = 0
+    num_segments: int = 1
     world: int = 0
 
     @property

@@ -43,7 +43,7 @@ class WindowProblem:
         focal_sigma: relative, of that prior; 0 holds focal length and distortion as they are.
         centre: (2,) principal point in pixels.
         radial: distortion found so far; see `Camera`.
-        radial_sigma: of its prior, which is 0.
+        radial_sigma: standard deviation of its prior, which is 0.
         points: (M, 3) landmarks in the world.
         keyframe: (O,) keyframe of each observation.
         landmark: (O,) landmark of each observation.

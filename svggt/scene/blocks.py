@@ -58,7 +58,7 @@ class PointBlock:
             bands.show(visible and bands is self.version(cameras))
 
     def follow(self, correction: Correction) -> None:
-        """Goes where the first frame's camera went, also after a piece was joined."""
+        """Goes where the first frame's camera went, also after a segment was merged."""
         if self.anchor is not None and "refined" in self.bands:
             self.bands["refined"].place(*_moved(self.anchor, correction))
 
@@ -75,7 +75,7 @@ def merge_frames(
 
     Args:
         oldest: their nodes, by number.
-        placings: of all frames.
+        placings: every frame's camera.
         voxel: edge, in the scene's unit.
         make: draws bands under a name.
     """

@@ -56,9 +56,9 @@ def banded(
     """A frame's points in its camera's coordinates, without depth edges and what moves.
 
     Args:
-        prediction: of one frame; the point head's points are taken where it was run.
+        prediction: one frame's; the point head's points are taken where it was run.
         stride: take every n-th row and column.
-        correction: of its depth and focal length.
+        correction: the scale of its depth, and its focal length.
 
     Returns:
         One cloud for each of `PERCENTILES`, the surest first, and one of what is far.

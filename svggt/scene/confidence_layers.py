@@ -20,8 +20,8 @@ class ConfidenceLayers:
     """One cloud a band, under one frame.
 
     Args:
-        scene: of the viser server.
-        name: of the node.
+        scene: the viser server's scene.
+        name: the node's name.
         clouds: one a band, in the node's own coordinates; see `fill`.
         point_size: that closes the gaps, in the scene's unit.
         look: what is shown.

@@ -25,9 +25,9 @@ class Frustums:
     """Every frame's at first, then every 2nd, every 4th, as many as `MOST`.
 
     Args:
-        scene: of the viser server.
+        scene: the viser server's scene.
         parent: node that they hang on.
-        scale: of a frustum, in the scene's unit.
+        scale: a frustum's length, in the scene's unit.
         chosen: is told the number of a frame whose frustum somebody clicked.
     """
 

@@ -34,7 +34,7 @@ class Horizon:
     """Turns the world so that cameras stand upright in it.
 
     Args:
-        scene: of the viser server, empty.
+        scene: the viser server's scene, empty.
     """
 
     def __init__(self, scene: viser.SceneApi) -> None:

@@ -15,8 +15,8 @@ class Marks:
     """At most two, the last ones.
 
     Args:
-        scene: of the viser server.
-        name: of the node.
+        scene: the viser server's scene.
+        name: the node's name.
     """
 
     def __init__(self, scene: viser.SceneApi, name: str) -> None:
@@ -28,7 +28,7 @@ class Marks:
 
         Args:
             point: in the world.
-            distance: of what the scene looks at.
+            distance: to what is looked at, in the scene's unit.
         """
         self.points = (*self.points, point) if len(self.points) == 1 else (point,)
         ends = np.array([self.points[0], self.points[-1]], np.float32)

@@ -14,8 +14,8 @@ class OverlayClouds:
     """Clouds in the world, one a frame.
 
     Args:
-        scene: of the viser server.
-        name: of the nodes.
+        scene: the viser server's scene.
+        name: what the nodes' names begin with.
     """
 
     def __init__(self, scene: viser.SceneApi, name: str) -> None:
@@ -31,10 +31,10 @@ class OverlayClouds:
         """Draws a frame's points.
 
         Args:
-            number: of the frame.
-            frames: of the run; many share the nodes.
+            number: the frame's, from 0.
+            frames: how many the run has; many share the nodes.
             cloud: in the world; viser takes none without a point.
-            size: of points.
+            size: of a point, in the scene's unit.
             look: what is shown.
         """
         self._size = size

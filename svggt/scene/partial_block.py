@@ -28,7 +28,7 @@ class PartialBlock:
     """The frames drawn so, under one node.
 
     Args:
-        bands: of the node, empty.
+        bands: the node's layers, empty.
     """
 
     def __init__(self, bands: ConfidenceLayers) -> None:
@@ -39,7 +39,7 @@ class PartialBlock:
         """Shows these frames; none hides the node.
 
         Args:
-            numbers: of the frames.
+            numbers: the frames', from 0.
             read: a frame's bands in the world.
         """
         if numbers and numbers != self.numbers:

@@ -44,11 +44,11 @@ class Scene:
     """Draws predictions as they come, and replays them to whoever joins late.
 
     Args:
-        frames: of the run, which are kept there by whoever adds them here.
+        frames: the run's, which are kept there by whoever adds them here.
 
     Attributes:
         flags: what is shown, and how; set by `look`.
-        eye: of its browsers.
+        eye: the cameras of its browsers.
     """
 
     def __init__(self, frames: Frames) -> None:
@@ -111,9 +111,9 @@ class Scene:
         """Draws one more frame. The first one decides the view, the size of points and frustums.
 
         Args:
-            prediction: of the frame.
-            correction: of its camera and depth; its depth is corrected before a point is sent.
-            older: of earlier frames, as `correct` takes them.
+            prediction: what the model says of the frame.
+            correction: its refined camera and depth, which is corrected before a point is sent.
+            older: corrections of earlier frames, as `correct` takes them.
         """
         with self._lock, self._server.atomic():
             number = self.num_frames
@@ -215,7 +215,7 @@ class Scene:
         """Marks a pixel's point in the world of the cameras shown; two are joined by a line.
 
         Args:
-            number: of the frame.
+            number: the frame's, from 0.
             u: column of its picture; kept within it.
             v: row.
 
@@ -238,7 +238,7 @@ class Scene:
         """Empties the scene.
 
         Args:
-            max_frames: of the next run at most; they share the point budget.
+            max_frames: the most frames that the next run has; they share the point budget.
             frames: where they are read again from now on; as before if left out.
             keep_view: browsers stay where they look from.
         """

@@ -21,8 +21,8 @@ class Trajectory:
     """One line through the cameras.
 
     Args:
-        scene: of the viser server.
-        name: of the node.
+        scene: the viser server's scene.
+        name: the node's name.
         visible: at first.
     """
 

@@ -107,7 +107,7 @@ class ViewerCameras:
             pose: world_from_cam (3, 4).
             level: that the world is turned by.
             field: tangents of half the camera's angles, across and down; all of it is in sight.
-            distance: of what it looks at; the view turns about it.
+            distance: to what it looks at, in the scene's unit; the view turns about it.
         """
         turned = level @ transforms.SO3.from_matrix(pose[:, :3])
         place = level @ pose[:, 3]

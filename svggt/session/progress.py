@@ -15,13 +15,13 @@ class Progress:
 
     Attributes:
         version: grows with every change.
-        state: of the run.
+        state: the run's.
         message: one sentence for people; a remedy where something failed; empty while frames
             come, whose number says enough.
         note: what else there is to say while it runs.
         total: frames expected; None if nobody knows.
         latest: the newest prediction.
-        tracking: of the newest frame's refined camera; None where nothing is refined.
+        tracking: the newest frame's refined camera; None where nothing is refined.
         step_seconds: model time of every frame so far.
         elapsed_s: since the run began, until now or until it ended.
     """

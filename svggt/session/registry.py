@@ -29,8 +29,8 @@ class SessionLimits:
     """How many sessions are in memory, and how long they stay there.
 
     Attributes:
-        max_sessions: at once.
-        max_per_address: of one visitor's address at once.
+        max_sessions: in memory at once.
+        max_per_address: in memory at once for one visitor's address.
         idle_seconds: until a session leaves memory that nobody looks at and that does not run.
         max_seconds: until any session does.
     """
@@ -78,7 +78,7 @@ class Sessions:
         """A new session for a visitor.
 
         Args:
-            address: of the visitor.
+            address: the visitor's.
             instead_of: a session that leaves memory once the new one has begun; not counted.
 
         Raises:
@@ -91,9 +91,7 @@ class Sessions:
             recording = self.store.create(tokens)
             name = recording.folder.name
             self._know(name, tokens)
-            session = Session(self.worker, address, tokens, recording, self._has_room)
-            self._open[name] = session
-            return session
+            return self._into_memory(Session(self.worker, address, tokens, recording))
 
     def get(self, token: str | None, role: Role = "owner") -> Session | None:
         """The session in memory that a token opens; None for unknown and expired alike."""
@@ -119,9 +117,7 @@ class Sessions:
             recording, tokens = self.store.load(name), self._tokens[name]
             if recording is None:
                 return None
-            session = Session(self.worker, "", tokens, recording, self._has_room)
-            self._open[name] = session
-            return session
+            return self._into_memory(Session(self.worker, "", tokens, recording))
 
     def recording(self, token: str | None, role: Role) -> Recording | None:
         """What a session has on disk, which needs no scene; None for unknown and expired."""
@@ -152,7 +148,8 @@ class Sessions:
             if session is None:
                 return
             session.close()
-            del self._open[name]  # last: what is in memory is not expired on disk
+            self.store.release(name)  # last: what is in memory is not expired on disk
+            del self._open[name]
             if not session.recording.has_run:
                 self._remove(name)
 
@@ -185,20 +182,15 @@ class Sessions:
             gone = not session.running and self.kept_until(session) < time.time()
             if idle or gone or now - session.opened > self.limits.max_seconds:
                 self.close(session.token)
-        self._expire_store()
-
-    def _expire_store(self) -> None:
-        for name in self.store.expire(set(self._open)):
+        self.store.expire()
+        for name in self._tokens.keys() - self.store.names:
             self._forget(name)
 
-    def _has_room(self) -> bool:
-        """Whether the disk takes more, if need be after what is oldest has gone.
-
-        Runs ask, while whoever waits for them may hold locks: it takes none.
-        """
-        if not self.store.has_room():
-            self._expire_store()
-        return self.store.has_room()
+    def _into_memory(self, session: Session) -> Session:
+        name = session.recording.folder.name
+        self.store.hold(name)
+        self._open[name] = session
+        return session
 
     def _remove(self, name: str) -> None:
         self._forget(name)

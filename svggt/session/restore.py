@@ -77,8 +77,8 @@ def _with_losses(progress: Progress, about: About, unreached: int, cameras: str)
     """Says what was lost on disk; frames are computed again where their clip is there.
 
     Args:
-        progress: of what could be read.
-        about: of the run.
+        progress: what could be read.
+        about: what the run was made by.
         unreached: frames that lie on disk and cannot be reached.
         cameras: a sentence about refined cameras; empty where none was lost.
     """

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonRequest
 from svggt.compare.slot import ComparisonSlot
-from svggt.engine.run import settle, take, with_kept_frames
+from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Step, Worker
-from svggt.errors import DISK_FULL, BadInput, user_message
+from svggt.errors import BadInput, user_message
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -45,10 +45,9 @@ class Session:
 
     Args:
         worker: runs its streams.
-        address: of the visitor who began it; empty for one that came back from disk.
+        address: the visitor's who began it; empty for one that came back from disk.
         tokens: that open it.
         recording: the run on disk; what it holds is shown.
-        has_room: whether the disk takes one more frame.
 
     Attributes:
         scene: its viser server.
@@ -62,23 +61,20 @@ class Session:
         address: str,
         tokens: Tokens,
         recording: Recording,
-        has_room: Callable[[], bool],
     ) -> None:
         self.address, self.tokens, self.recording = address, tokens, recording
         self.scene = Scene(recording.frames)
         self.camera: CameraFeed | None = None
         self.dismissed = False
         self.opened = self.touched = time.monotonic()
-        self._worker, self._has_room = worker, has_room
+        self._worker = worker
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
         try:
             self._progress = restore(recording, self.scene)
-            self._beside = ComparisonSlot(
-                worker, recording, self.scene, lambda: self.running, has_room
-            )
+            self._beside = ComparisonSlot(worker, recording, self.scene)
         except BaseException:
             self.scene.close()
             raise
@@ -128,7 +124,7 @@ class Session:
 
         Args:
             clip: where frames come from.
-            settings: of the stream.
+            settings: how it is computed.
             look: how the scene looks at first.
 
         Raises:
@@ -143,8 +139,7 @@ class Session:
                 if first is None:
                     raise BadInput("The clip holds no frame. Choose another one.")
                 frames = itertools.chain([first], frames)
-            if not self._has_room():
-                raise BadInput(DISK_FULL)
+            self.recording.check_room()
             max_frames = clip.total or clip.limits.max_frames
             about = About(
                 settings=settings,
@@ -154,16 +149,16 @@ class Session:
                 began=time.time(),
                 sent=clip.paths if isinstance(clip, Clip) else (),
             )
-            stream_id = self._worker.open(settings)
+            stream = RecordedStream(self._worker, settings, self.recording)
             try:
                 self.recording.begin(about)
             except BaseException:
-                self._worker.close(stream_id)
+                stream.close()
                 raise
             self.scene.reset(max_frames)
             self.scene.look(about.look)
             self._progress = Progress(version=self._progress.version)
-            self._launch(clip, stream_id, frames)
+            self._launch(clip, stream, frames)
 
     def resume(self, camera: LiveClip | None = None) -> None:
         """Resumes an ended or interrupted run, after its last frame.
@@ -187,13 +182,9 @@ class Session:
                     f"The run was made with {about.settings.model}, which is not loaded now. "
                     "Start the server with it, or press Start for a new run."
                 )
-            if isinstance(clip, LiveClip):
-                after = self.recording.frames.frame(len(self.recording.frames) - 1)
-                clip = dataclasses.replace(clip, after=after)
-            frames = with_kept_frames(self.recording, clip, self._stop.is_set)
             self.recording.resume()
-            stream_id = self._worker.open(about.settings)
-            self._launch(clip, stream_id, frames)
+            stream = RecordedStream(self._worker, about.settings, self.recording)
+            self._launch(clip, stream, stream.frames_of(clip, self._stop.is_set))
 
     def look(self, look: ViewOptions) -> None:
         """Sets what is shown, beside the stream too."""
@@ -247,13 +238,15 @@ class Session:
             raise BadInput("A run is under way. Stop it first, then start the next one.")
         self._stop.clear()
 
-    def _launch(self, clip: Clip | LiveClip, stream_id: str, frames: Iterator[Frame]) -> None:
+    def _launch(
+        self, clip: Clip | LiveClip, stream: RecordedStream, frames: Iterator[Frame]
+    ) -> None:
         self.camera = clip.camera if isinstance(clip, LiveClip) else None
         message = "Working on the first frame."
         if self.camera is not None:
             message = "Waiting for the camera."
         self._publish(state="running", message=message, note="", total=clip.total)
-        arguments = (stream_id, frames, clip.is_cut)
+        arguments = (stream, frames, clip.is_cut)
         self._thread = threading.Thread(target=self._run, args=arguments, name="run")
         self._thread.start()
 
@@ -263,11 +256,13 @@ class Session:
             self._thread.join()
             self._thread = None
 
-    def _run(self, stream_id: str, frames: Iterator[Frame], cut: Callable[[int], bool]) -> None:
+    def _run(
+        self, stream: RecordedStream, frames: Iterator[Frame], cut: Callable[[int], bool]
+    ) -> None:
         started = time.perf_counter() - self._progress.elapsed_s
         state: RunState = "failed"
         try:
-            state, message = self._steps(stream_id, frames, started)
+            state, message = self._steps(stream, frames, started)
             if state == "finished" and cut(self._progress.frames_done):
                 message += " The rest of the clip was left out (Advanced, Max frames)."
             self.scene.settle()
@@ -277,7 +272,7 @@ class Session:
             log.exception("run failed")
             state, message = "failed", user_message(error)
         finally:
-            self._worker.close(stream_id)
+            stream.close()
             if self.camera is not None:
                 self.camera.end()
         elapsed = time.perf_counter() - started
@@ -288,23 +283,21 @@ class Session:
         self._publish(state=state, message=message, elapsed_s=elapsed)
 
     def _steps(
-        self, stream_id: str, frames: Iterator[Frame], started: float
+        self, stream: RecordedStream, frames: Iterator[Frame], started: float
     ) -> tuple[RunState, str]:
         """Model, disk and scene, frame by frame; returns how the run ended."""
-        drawn, last = self.scene.num_frames, -1
         going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
-        for step in take(self._worker, stream_id, going, self.recording):
-            last = step.prediction.number
-            if last < drawn:
-                self._publish(message=f"Rebuilding the memory: frame {last + 1} of {drawn}.")
+        for step in stream.steps(going):
+            number, kept = step.prediction.number, stream.num_kept
+            if number < kept:
+                self._publish(message=f"Rebuilding the memory: frame {number + 1} of {kept}.")
                 self.scene.correct(step.corrections)
                 continue
             self._show(step, started)
-            if last % _FRAMES_A_LOOK == 0 and not self._has_room():
-                raise BadInput(DISK_FULL)
+            if number % _FRAMES_A_LOOK == 0:
+                self.recording.check_room()
         stopped = self._stop.is_set()  # before its last frame
-        if last >= drawn - 1:  # else its cameras are of a part of what was there
-            self.scene.correct(settle(self._worker, stream_id, self.recording))
+        self.scene.correct(stream.finalize())
         if stopped and self._closed:  # by its server, not by its owner
             return "interrupted", self._progress.interrupted
         if stopped:

@@ -128,7 +128,7 @@ def delete_ours(folder: Path, spared: Set[str] = frozenset()) -> None:
     """Deletes what a recording keeps in a folder, and its own folders where nothing is left.
 
     Args:
-        folder: of the recording, which stays.
+        folder: the recording's, which stays.
         spared: names of files and folders right in it.
 
     Raises:

@@ -59,7 +59,7 @@ class FrameArchive:
         """Keeps a frame under its number, in place of an older one.
 
         Args:
-            prediction: of the model.
+            prediction: what the model says of it.
             grey: what cameras are refined by, `Frame.grey`; a stream can only be rebuilt from
                 frames that have it.
         """

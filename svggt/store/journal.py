@@ -18,12 +18,14 @@ import numpy as np
 from svggt.files import atomic_write
 from svggt.refine.correction import Correction
 
+_RENAMED = {"piece": "segment"}  # fields of the first version
+
 
 class CameraJournal:
     """The refined cameras of one run.
 
     Args:
-        path: of the file, which need not be there.
+        path: the file, which need not be there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +75,8 @@ def _line(correction: Correction) -> str:
 def _correction(line: str) -> Correction | None:
     """Of a line; None if it is damaged."""
     try:
-        values = {name: _value(plain) for name, plain in json.loads(line).items()}
+        kept: dict[str, Any] = json.loads(line)
+        values = {_RENAMED.get(name, name): _value(plain) for name, plain in kept.items()}
         correction = Correction(**values)
         pose, scale = correction.world_from_cam, (correction.focal, correction.log_scale)
         is_whole = pose.shape == (3, 4) and np.isfinite(pose).all() and np.isfinite(scale).all()

@@ -23,7 +23,7 @@ class PosedFrame:
     """One frame with its camera.
 
     Attributes:
-        prediction: of the model.
+        prediction: what the model says of it.
         correction: by refinement; None where the camera head's camera is meant, or there is none.
     """
 
@@ -71,7 +71,7 @@ class PosedFrames:
     """All frames of a recording, read one at a time, as often as wanted.
 
     Attributes:
-        recording: of a run, which may go on meanwhile.
+        recording: a run that may go on meanwhile.
         cameras: which.
         count: frames.
         corrections: by frame; none for the head's cameras.

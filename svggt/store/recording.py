@@ -18,13 +18,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from svggt.errors import DISK_FULL, BadInput
 from svggt.files import atomic_write
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -50,12 +51,12 @@ class About:
     """What there is to say of a run, besides its frames.
 
     Attributes:
-        settings: of its stream.
+        settings: how its stream is computed.
         clip: where its frames come from; None: a camera, which is gone.
         max_frames: at most, which share the scene's points.
         look: how the scene looked at first.
         began: seconds since 1970.
-        state: of the run; "running" until it has ended.
+        state: how it ended; "running" until then.
         message: how it ended, for people.
         elapsed_s: that it took.
         sent: files as they were sent, which wait for another Start for a while.
@@ -94,10 +95,15 @@ class Recording:
 
     Args:
         folder: made if it is not there.
+        has_room: whether the disk takes more; without it, always.
+
+    Attributes:
+        running: whether a run writes to it now, through this object.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, has_room: Callable[[], bool] = lambda: True) -> None:
+        self.folder, self._has_room = folder, has_room
+        self.running = False
         folder.mkdir(parents=True, exist_ok=True)
         self.frames = FrameArchive(folder / "frames")
         self.cameras = CameraJournal(folder / "cameras.jsonl")
@@ -149,12 +155,14 @@ class Recording:
                 path.replace(self._source / path.name)
             staged.rmdir()
         self._write(about)
+        self.running = True
 
     def resume(self) -> None:
         """Says that an ended or interrupted run is resumed."""
         self.cameras.compact()
         self._clear_exports()
         self._end("running", "", 0.0)
+        self.running = True
 
     def add(self, frame: Frame, prediction: FramePrediction, corrections: list[Correction]) -> None:
         """Keeps a frame, and what its coming changed of the cameras."""
@@ -163,18 +171,20 @@ class Recording:
 
     def end(self, state: RunState, message: str, elapsed_s: float) -> None:
         """Says how the run ended; until then it counts as interrupted."""
+        self.running = False
         self.cameras.compact()
         self._clear_exports()  # of cameras that were not the last
         self._end(state, message, elapsed_s)
 
-    def kept_frames(self) -> Iterator[Frame]:
-        """What the model was given so far, to rebuild a stream from."""
-        return map(self.frames.frame, range(len(self.frames)))
+    def check_room(self) -> None:
+        """Raises BadInput where the disk, or the quota of all recordings, takes no more."""
+        if not self._has_room():
+            raise BadInput(DISK_FULL)
 
     @property
     def beside(self) -> Recording:
         """The run that this one is compared with."""
-        return Recording(self.folder / BESIDE)
+        return Recording(self.folder / BESIDE, self._has_room)
 
     def forget_comparison(self) -> None:
         """Forgets what it was compared with, and the report."""

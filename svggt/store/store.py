@@ -7,7 +7,6 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +59,7 @@ class Store:
     Args:
         folder: made if it is not there, then for the one who serves alone to read.
         keep_seconds: that a recording stays after it was changed last.
-        quota_bytes: of all recordings together.
+        quota_bytes: for all recordings together.
 
     Raises:
         StoreRefused: the folder holds what is not ours.
@@ -75,6 +74,7 @@ class Store:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[str, tuple[float, int]] = {}  # by name: when measured, bytes
         self._known: set[str] = set()  # names of what may be deleted
+        self._held: set[str] = set()  # and of what is in memory
         claim.check(self._folder)
         self._in_use = FileLock(self._folder / claim.LOCK)
         try:
@@ -87,7 +87,7 @@ class Store:
 
     def create(self, tokens: Tokens) -> Recording:
         """An empty recording that these tokens open."""
-        recording = Recording(self._folder / secrets.token_hex(8))
+        recording = self._recording(secrets.token_hex(8))
         self.write_tokens(recording.folder.name, tokens)
         self._known.add(recording.folder.name)
         return recording
@@ -118,8 +118,20 @@ class Store:
 
     def load(self, name: str) -> Recording | None:
         """A recording by the name of its folder; None if it is gone."""
-        folder = self._folder / name
-        return Recording(folder) if folder.is_dir() else None
+        return self._recording(name) if (self._folder / name).is_dir() else None
+
+    def hold(self, name: str) -> None:
+        """Says that a recording is in memory: neither its age nor the quota removes it."""
+        self._held.add(name)
+
+    def release(self, name: str) -> None:
+        """Says that it left memory."""
+        self._held.discard(name)
+
+    @property
+    def names(self) -> set[str]:
+        """All recordings that can be opened, by the names of their folders."""
+        return set(self._known)
 
     def kept_until(self, name: str) -> float:
         """When a recording goes, seconds since 1970."""
@@ -128,36 +140,39 @@ class Store:
     def remove(self, name: str) -> None:
         """Removes a recording; one that is not there is ignored."""
         claim.erase(self._folder / name)
+        self._held.discard(name)
         self._known.discard(name)
         self._sizes.pop(name, None)
 
-    def expire(self, in_use: Set[str]) -> list[str]:
-        """Removes what was kept long enough or exceeds the quota, the oldest first.
-
-        Args:
-            in_use: names of what is open, which stays.
-
-        Returns:
-            Names of what was removed.
-        """
+    def expire(self) -> None:
+        """Removes what was kept long enough or exceeds the quota, the oldest first."""
         oldest_first = sorted(self._folders(), key=_changed)
         sizes = {folder: self._size(folder) for folder in oldest_first}
-        now, removed = time.time(), []
+        now = time.time()
         for folder in oldest_first:
             too_old = now > _changed(folder) + self.keep_seconds
-            if folder.name not in in_use and (too_old or sum(sizes.values()) > self._quota):
+            if folder.name not in self._held and (too_old or sum(sizes.values()) > self._quota):
                 self.remove(folder.name)
                 del sizes[folder]
-                removed.append(folder.name)
-        return removed
 
     def has_room(self) -> bool:
-        """Whether the quota holds."""
-        return sum(map(self._size, self._folders())) <= self._quota
+        """Whether the quota holds, if need be after what is oldest has gone.
+
+        Runs ask, while whoever waits for them may hold locks: it takes none.
+        """
+        if not self._quota_holds():
+            self.expire()
+        return self._quota_holds()
 
     def close(self) -> None:
         """Lets another server have the folder."""
         self._in_use.release()
+
+    def _recording(self, name: str) -> Recording:
+        return Recording(self._folder / name, self.has_room)
+
+    def _quota_holds(self) -> bool:
+        return sum(map(self._size, self._folders())) <= self._quota
 
     def _folders(self) -> list[Path]:
         return [self._folder / name for name in tuple(self._known)]

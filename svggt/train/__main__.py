@@ -1,7 +1,4 @@
-"""`python -m svggt.train NAME --help`.
-
-Argparse, and what a command needs is imported by it: a machine for training has little else.
-"""
+"""`python -m svggt.train NAME --help`. What a command needs is imported by it, see `arguments`."""
 
 from __future__ import annotations
 
@@ -10,275 +7,278 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from svggt.data.layouts import find_sequences
 from svggt.files import EMBEDDED_WEIGHTS
+from svggt.train.arguments import add_command, add_fields, given_of
 from svggt.train.batch import Source
 from svggt.train.distributed import Distributed
-from svggt.train.options import BESIDE_TRUTH, WAYS
+from svggt.train.options import BESIDE_TRUTH, WAYS, TrainOptions
 from svggt.train.preview import write_clip, write_sheet
 from svggt.train.recorded import mixed, recorded
-from svggt.train.runs import Slice, facts_of, read_network, train_slice, write_pieces
-from svggt.train.settings import remember
+from svggt.train.runs import TrainRun, facts_of, read_network, remember, train_run, write_pieces
 from svggt.train.source import SHAPES, rendered, scaled
 
+_EXPERIMENT_STEPS = 60
 
-def train(asked: argparse.Namespace) -> None:
-    """Resumes a training run, or begins one."""
-    way, machine = WAYS[asked.name], Distributed()
-    weights = asked.weights or asked.teacher or EMBEDDED_WEIGHTS
-    taught = (way.taught or BESIDE_TRUTH) if asked.taught is None else asked.taught
-    truth = way.truth if asked.truth is None else asked.truth
-    if way.taught and not asked.teacher:
-        raise ValueError("a student needs a teacher: --teacher WEIGHTS")
-    if not truth and not (asked.teacher and taught):
-        raise ValueError("nothing is to be learnt: raise --truth, or name a --teacher")
-    options = replace(
-        way,
-        seed=facts_of(weights).seed if asked.seed is None else asked.seed,
-        lr=asked.lr,
-        camera=asked.camera,
-        relative=asked.relative,
-        total=asked.total,
-        truth=truth,
-        taught=taught if asked.teacher else 0.0,
-        accumulate=asked.accumulate,
-        autocast=asked.bf16,
-        checkpointing=asked.checkpointing,
-        compiled=tuple(asked.compile),
-    )
-    source = _data(asked, options.seed, machine.device)
+
+def train(
+    name: str,
+    given: dict[str, Any],
+    out: Path,
+    *,
+    weights: Path | None = None,
+    teacher: Path | None = None,
+    minutes: float = 9.0,
+    data: tuple[str, ...] = (),
+    rendered: float = 1.0,
+    scale: int = 1,
+    split: bool = False,
+) -> None:
+    """Train weights in a folder, which is resumed if it is there.
+
+    Args:
+        name: one of `WAYS`.
+        given: fields of `TrainOptions` that were asked for.
+        out: folder for weights, log and what an exact resume needs.
+        weights: to begin from; the teacher's if left out, else the embedded ones.
+        teacher: weights that teach; a student needs them.
+        minutes: how long, at most.
+        data: FOLDER=WEIGHT: recorded sequences below a folder, and how often they are drawn: TUM
+            RGB-D, ScanNet, 7-Scenes, CUT3R, plain.
+        rendered: weight of rendered clips beside them.
+        scale: times as many clips in a step.
+        split: cut the weights into pieces of 15 MiB too, to be carried away.
+    """
+    machine = Distributed()
+    weights = weights or teacher or EMBEDDED_WEIGHTS
+    options = _options(name, given, weights, teacher)
+    source = _source(data, rendered, scale, options.seed, machine.device)
     if machine.rank == 0:
-        given = {"weights": weights, "teacher": asked.teacher, "data": asked.data}
-        kept = {name: str(value) for name, value in given.items()}
-        kept |= {"scale": asked.scale, "rendered": asked.rendered}
-        remember(asked.out, kept | vars(options))
-    trainer = train_slice(
-        asked.out, Slice(weights, options, source, asked.teacher), asked.minutes, machine
-    )
-    if asked.split and machine.rank == 0:
-        write_pieces(asked.out / "weights.safetensors")
-        sys.stdout.write("cat weights.safetensors.* > weights.safetensors joins the pieces\n")
+        paths = {"weights": str(weights), "teacher": str(teacher), "data": data}
+        remember(out, {**paths, "scale": scale, "rendered": rendered} | vars(options))
+    trainer = train_run(out, TrainRun(weights, options, source, teacher), minutes, machine)
     if machine.rank == 0:
-        sys.stdout.write(f"step {trainer.step}\n{asked.out}\n")
+        if split:
+            write_pieces(out / "weights.safetensors")
+            sys.stdout.write("cat weights.safetensors.* > weights.safetensors joins the pieces\n")
+        sys.stdout.write(f"step {trainer.step}\n{out}\n")
 
 
-def _data(asked: argparse.Namespace, seed: int, device: torch.device) -> Source:
+def _options(name: str, given: dict[str, Any], weights: Path, teacher: Path | None) -> TrainOptions:
+    """A way of training, changed by what was asked for."""
+    way = WAYS[name]
+    if teacher is None:
+        if way.distill_weight:
+            raise ValueError("a student needs a teacher: --teacher WEIGHTS")
+        given = given | {"distill_weight": 0.0}
+    elif not way.distill_weight:
+        given = {"distill_weight": BESIDE_TRUTH} | given
+    options = replace(way, **({"seed": facts_of(weights).seed} | given))
+    if not options.supervised_weight and not options.distill_weight:
+        raise ValueError("nothing is to be learnt: raise --supervised-weight, or name a --teacher")
+    return options
+
+
+def _source(
+    data: Sequence[str], rendered_weight: float, scale: int, seed: int, device: torch.device
+) -> Source:
     """Rendered clips, and recorded sequences beside them, by weight."""
-    shapes = scaled(SHAPES, asked.scale)
-    sources = [(asked.rendered, rendered(shapes, seed, device))]
-    for folder, weight in asked.data or ():
-        sequences = list(find_sequences(Path(folder)))
-        sources.append((_weight(weight), recorded(sequences, shapes, seed, device)))
+    shapes = scaled(SHAPES, scale)
+    sources = [(rendered_weight, rendered(shapes, seed, device))]
+    for folder, weight in map(_folder_and_weight, data):
+        sequences = list(find_sequences(folder))
+        sources.append((weight, recorded(sequences, shapes, seed, device)))
     if not sum(weight for weight, _ in sources) > 0:
         raise ValueError("no clips: raise --rendered or a weight of --data above 0")
-    return mixed(sources, seed) if asked.data else sources[0][1]
+    return mixed(sources, seed) if data else sources[0][1]
 
 
-def _weight(text: str) -> float:
+def _folder_and_weight(text: str) -> tuple[Path, float]:
+    folder, _, weight = text.rpartition("=")
     try:
-        weight = float(text)
+        number = float(weight)
     except ValueError:
-        weight = -1.0
-    if not weight >= 0:
-        raise ValueError(f"“{text}” is no weight: --data FOLDER NUMBER, 0 or more")
-    return weight
+        number = -1.0
+    if not folder or not number >= 0:
+        raise ValueError(f"“{text}” is no weighted folder: --data FOLDER=WEIGHT, 0 or more")
+    return Path(folder), number
 
 
-def sheet(asked: argparse.Namespace) -> None:
-    """A picture of rendered clips."""
-    write_sheet(asked.out, asked.seed, torch.device("cpu"))
+def sheet(out: Path, *, seed: int = 0) -> None:
+    """Draw rendered clips as a picture, to be looked at.
+
+    Args:
+        out: the PNG to write.
+        seed: from which the clips are drawn.
+    """
+    write_sheet(out, seed, torch.device("cpu"))
 
 
-def clip(asked: argparse.Namespace) -> None:
-    """A rendered clip as a folder."""
-    write_clip(asked.out, asked.frames, asked.seed, torch.device("cpu"))
+def clip(out: Path, *, frames: int = 32, seed: int = 0) -> None:
+    """Render a clip as a folder: images, depth, poses, K.
+
+    Args:
+        out: the folder to write.
+        frames: number of frames.
+        seed: from which the clip is drawn.
+    """
+    write_clip(out, frames, seed, torch.device("cpu"))
 
 
-def report(asked: argparse.Namespace) -> None:
-    """Curves of logs."""
+def report(folders: list[Path], *, out: Path = Path("report.png")) -> None:
+    """Draw the curves of one or more runs.
+
+    Args:
+        folders: of the runs.
+        out: the PNG to write.
+    """
     from svggt.train.report import write_report
 
-    write_report(asked.folders, asked.out)
-    sys.stdout.write(f"{asked.out}\n")
+    write_report(folders, out)
+    sys.stdout.write(f"{out}\n")
 
 
-def study(asked: argparse.Namespace) -> None:
-    """What makes pose learnt soonest."""
-    from svggt.train import study as studying
-    from svggt.train.logs import read_log
+def study(
+    out: Path,
+    *,
+    variants: tuple[str, ...] = (),
+    weights: Path | None = None,
+    steps: int = 200,
+    every: int = 5,
+    seeds: int = 2,
+) -> None:
+    """Measure what makes pose learnt soonest.
+
+    Args:
+        out: folder, resumed if it is there.
+        variants: some of them; all if left out.
+        weights: start from these; fresh weights if left out.
+        steps: that each variant takes.
+        every: steps between two measurements.
+        seeds: how many of weights and clips.
+    """
     from svggt.train.report import plot_curves
+    from svggt.train.study import ERRORS, check_variants, run_study, summary
 
-    unknown = set(asked.arms or ()) - set(studying.ARMS)
-    if unknown:
-        names = ", ".join(studying.ARMS)
-        raise ValueError(f"there is no arm “{unknown.pop()}”: choose of {names}")
-    if asked.weights:
-        unknown = {arm for arm in asked.arms or () if arm in studying.OF_BEGINNINGS}
-        if unknown or not asked.arms:
-            names = ", ".join(set(studying.ARMS) - studying.OF_BEGINNINGS)
-            raise ValueError(f"weights have begun already: name --arms of {names}")
-    kept = {"weights": str(asked.weights), "steps": asked.steps, "every": asked.every}
-    remember(asked.out, kept)
-    logs = {}
-    for name in asked.arms or studying.ARMS:
-        arm, logs[name] = studying.ARMS[name], []
-        for seed in range(asked.seeds):
-            path = studying.log_of(asked.out, name, seed)
-            if not path.is_file():
-                begun = (
-                    studying.going_on(asked.weights, arm, seed)
-                    if asked.weights
-                    else studying.by_heart(arm, seed)
-                )
-                studying.run_arm(begun, asked.steps, asked.every, seed, path)
-            logs[name].append(read_log(path))
-    columns, picture = ["rotation error", "translation error"], asked.out / "study.png"
-    plot_curves({name: several[0] for name, several in logs.items()}, columns, picture)
-    sys.stdout.write(f"{studying.summary(logs)}\n{picture}\n")
+    check_variants(variants, weights)
+    remember(out, {"weights": str(weights), "steps": steps, "every": every})
+    logs = run_study(out, variants, weights, steps, every, seeds)
+    picture = out / "study.png"
+    plot_curves({name: several[0] for name, several in logs.items()}, list(ERRORS), picture)
+    sys.stdout.write(f"{summary(logs)}\n{picture}\n")
 
 
-def probe(asked: argparse.Namespace) -> None:
-    """What tokens know."""
+def probe(*, weights: Path = EMBEDDED_WEIGHTS) -> None:
+    """Tell what can be read from tokens linearly (R squared).
+
+    Args:
+        weights: whose tokens.
+    """
     from svggt.train.probe import what_tokens_know
 
-    for layer, known in what_tokens_know(read_network(asked.weights, torch.device("cpu"))).items():
-        sys.stdout.write(
-            f"layer {layer}: place {known.place:.2f}, displacement {known.displacement:.2f}\n"
-        )
+    for layer, known in what_tokens_know(read_network(weights, torch.device("cpu"))).items():
+        place, displacement = known.place, known.displacement
+        sys.stdout.write(f"layer {layer}: place {place:.2f}, displacement {displacement:.2f}\n")
 
 
-def experiment(asked: argparse.Namespace) -> None:
-    """Students that are taught differently."""
-    if asked.name == "ablation":
-        from svggt.train.ablation import run_ablation as carry_out
-    else:
-        from svggt.train.teacher_corruption import run_failure as carry_out
+def ablation(
+    out: Path,
+    *,
+    weights: Path = EMBEDDED_WEIGHTS,
+    steps: int = _EXPERIMENT_STEPS,
+    seeds: int = 3,
+) -> None:
+    """Train students with and without a teacher.
+
+    Args:
+        out: folder, resumed if it is there.
+        weights: that all begin from.
+        steps: that each student takes.
+        seeds: how many students each variant has.
+    """
+    from svggt.train.ablation import run_ablation
+
+    _experiment(run_ablation, out, weights, steps, seeds)
+
+
+def failure(
+    out: Path,
+    *,
+    weights: Path = EMBEDDED_WEIGHTS,
+    steps: int = _EXPERIMENT_STEPS,
+    seeds: int = 1,
+) -> None:
+    """Measure what students inherit of teachers that fail.
+
+    Args:
+        out: folder, resumed if it is there.
+        weights: that all begin from.
+        steps: that each student takes.
+        seeds: how many students each variant has.
+    """
+    from svggt.train.teacher_corruption import run_failure
+
+    _experiment(run_failure, out, weights, steps, seeds)
+
+
+def _experiment(carry_out: Any, out: Path, weights: Path, steps: int, seeds: int) -> None:
     from svggt.train.report import plot_results
 
-    remember(asked.out, {"weights": str(asked.weights), "steps": asked.steps})
-    network = read_network(asked.weights, Distributed().device)
-    outcome = carry_out(network, asked.steps, asked.seeds, asked.out)
-    plot_results(outcome.results, outcome.begun, asked.out / "results.png")
-    sys.stdout.write(f"{outcome.text}\n{asked.out / 'results.png'}\n")
+    remember(out, {"weights": str(weights), "steps": steps})
+    outcome = carry_out(read_network(weights, Distributed().device), steps, seeds, out)
+    plot_results(outcome.results, outcome.begun, out / "results.png")
+    sys.stdout.write(f"{outcome.text}\n{out / 'results.png'}\n")
 
 
-def compare(asked: argparse.Namespace) -> None:
-    """What weights are worth, and whether B takes A's place."""
-    from svggt.train import compare as comparing
+def compare(
+    a: str, b: str | None = None, *, folders: tuple[Path, ...] = (), width: int = 224
+) -> None:
+    """Tell what weights are worth, and whether B takes A's place.
 
-    clips = list(comparing.held_out_clips(asked.folders, asked.width))
+    Args:
+        a: a preset or a file: what is there.
+        b: what might take its place: REPLACE or KEEP.
+        folders: further clips with poses, such as 7-Scenes.
+        width: the pictures', pixels.
+    """
+    from svggt.train.compare import held_out_clips, judge, markdown, table_of
+
+    clips = list(held_out_clips(list(folders), width))
     tables = []
-    for weights in filter(None, (asked.a, asked.b)):
-        tables.append(comparing.table_of(weights, clips))
-        sys.stdout.write(f"{weights}\n{comparing.markdown(tables[-1])}\n")
-    if not asked.b:
-        return
-    verdict = comparing.judge(*tables)
-    name, ratio = verdict.worst
-    sys.stdout.write(f"errors of B by A's: {verdict.ratio:.3f}; worst: {name} {ratio:.2f}\n")
-    sys.stdout.write(f"{'REPLACE' if verdict.replaces else 'KEEP'}\n")
+    for weights in filter(None, (a, b)):
+        tables.append(table_of(weights, clips))
+        sys.stdout.write(f"{weights}\n{markdown(tables[-1])}\n")
+    if b:
+        verdict = judge(*tables)
+        name, ratio = verdict.worst
+        sys.stdout.write(f"errors of B by A's: {verdict.ratio:.3f}; worst: {name} {ratio:.2f}\n")
+        sys.stdout.write(f"{'REPLACE' if verdict.replaces else 'KEEP'}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m svggt.train")
     commands = parser.add_subparsers(dest="name", required=True)
-    _add_ways(commands)
-    asked = commands.add_parser("sheet", help="a picture of rendered clips, to be looked at")
-    asked.add_argument("out", type=Path, help="the PNG to write")
-    asked.add_argument("--seed", type=int, default=0)
-    asked.set_defaults(run=sheet)
-    asked = commands.add_parser("clip", help="a rendered clip as a folder: images, depth, poses, K")
-    asked.add_argument("out", type=Path, help="the folder to write")
-    asked.add_argument("--frames", type=int, default=32)
-    asked.add_argument("--seed", type=int, default=0)
-    asked.set_defaults(run=clip)
-    asked = commands.add_parser("report", help="curves of one or more slices, as a PNG")
-    asked.add_argument("folders", type=Path, nargs="+", help="of slices")
-    asked.add_argument("--out", type=Path, default=Path("report.png"))
-    asked.set_defaults(run=report)
-    asked = commands.add_parser("compare", help="what weights are worth; which are better")
-    asked.add_argument("a", help="a preset or a file: what is there")
-    asked.add_argument("b", nargs="?", help="what might take its place: REPLACE or KEEP")
-    asked.add_argument("--folders", type=Path, nargs="*", default=[], help="with poses, 7-Scenes")
-    asked.add_argument("--width", type=int, default=224, help="pixels of the pictures")
-    asked.set_defaults(run=compare)
-    _add_experiments(commands)
+    for name, way in WAYS.items():
+        add_fields(add_command(commands, name, train), TrainOptions, way)
+    for run in (sheet, clip, report, compare, study, probe, ablation, failure):
+        add_command(commands, run.__name__, run)
     return parser
-
-
-def _add_experiments(commands) -> None:
-    asked = commands.add_parser("study", help="what makes pose learnt soonest")
-    asked.add_argument("out", type=Path, help="folder, resumed if it is there")
-    asked.add_argument("--arms", nargs="*", help="some of them; all if left out")
-    asked.add_argument("--weights", type=Path, help="start from these; fresh weights if left out")
-    asked.add_argument("--steps", type=int, default=200)
-    asked.add_argument("--every", type=int, default=5, help="steps between two measurements")
-    asked.add_argument("--seeds", type=int, default=2, help="of weights and clips")
-    asked.set_defaults(run=study)
-    asked = commands.add_parser("probe", help="what can be read from tokens linearly, R squared")
-    asked.add_argument("--weights", type=Path, default=EMBEDDED_WEIGHTS)
-    asked.set_defaults(run=probe)
-    about = {
-        "ablation": "students with and without a teacher",
-        "failure": "what students inherit of teachers that fail",
-    }
-    for name, words in about.items():
-        asked = commands.add_parser(name, help=words)
-        asked.add_argument("out", type=Path, help="folder, resumed if it is there")
-        asked.add_argument(
-            "--weights", type=Path, default=EMBEDDED_WEIGHTS, help="that all begin from"
-        )
-        asked.add_argument("--steps", type=int, default=60, help="of each student")
-        asked.add_argument("--seeds", type=int, default=3 if name == "ablation" else 1)
-        asked.set_defaults(run=experiment)
-
-
-def _add_ways(commands) -> None:
-    about = {
-        "teacher": "all frames see each other",
-        "student": "a frame sees earlier ones, and learns what the teacher says",
-        "mixed": "one set of weights for both ways of attending",
-    }
-    for name, words in about.items():
-        way = commands.add_parser(name, help=words)
-        way.add_argument("out", type=Path, help="folder of the slice, resumed if it is there")
-        way.add_argument("--weights", type=Path, help="to begin from; the teacher's if left out")
-        way.add_argument("--teacher", type=Path, help="weights that teach; a student needs them")
-        way.add_argument("--taught", type=float, help="weight of what it says")
-        way.add_argument("--truth", type=float, help="weight of the truth; student: 0, else 1")
-        way.add_argument("--minutes", type=float, default=9.0, help="of this slice")
-        way.add_argument("--lr", type=float, default=3e-4, help="at its highest")
-        way.add_argument("--total", type=int, help="steps until it has fallen to a fiftieth")
-        way.add_argument("--camera", type=float, default=5.0, help="weight of cameras")
-        way.add_argument("--relative", type=float, default=1.0, help="weight of their motion")
-        way.add_argument("--seed", type=int, help="of the clips; the weights' own if left out")
-        way.add_argument(
-            "--data",
-            nargs=2,
-            action="append",
-            metavar=("FOLDER", "WEIGHT"),
-            help="recorded sequences below a folder: TUM RGB-D, ScanNet, 7-Scenes, CUT3R, plain",
-        )
-        way.add_argument("--rendered", type=float, default=1.0, help="weight of rendered clips")
-        way.add_argument("--scale", type=int, default=1, help="times as many clips in a step")
-        way.add_argument("--accumulate", type=int, default=1, help="batches of a step")
-        way.add_argument("--bf16", action="store_true", help="compute in bfloat16, but cameras")
-        way.add_argument("--checkpointing", action="store_true", help="less memory, more time")
-        way.add_argument(
-            "--compile", nargs="*", default=[], choices=["blocks", "rendering"], help="is compiled"
-        )
-        way.add_argument("--split", action="store_true", help="weights in pieces of 15 MiB too")
-        way.set_defaults(run=train)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line, or the words given; bad input ends it with a sentence."""
+    parsed = vars(_parser().parse_args(words))
+    run, name = parsed.pop("run"), parsed.pop("name")
     try:
-        parsed = _parser().parse_args(words)
-        parsed.run(parsed)
+        if run is train:
+            given = given_of(parsed, TrainOptions)
+            train(name, given, **{k: v for k, v in parsed.items() if k not in given})
+        else:
+            run(**parsed)
     except ValueError as error:  # its message says what to do
         sys.exit(f"svggt: {error}")
 

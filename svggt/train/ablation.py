@@ -33,15 +33,16 @@ def run_ablation(network: VGGT, steps: int, seeds: int, folder: Path) -> Student
 
     Args:
         network: teacher and beginning of every student.
-        steps: of each student.
-        seeds: of each way.
+        steps: that each student takes.
+        seeds: how many students each variant has.
         folder: for results.csv.
     """
     teacher = teacher_of(copy.deepcopy(network))
+    both = replace(STUDENT, supervised_weight=1.0)
     students = [
-        Student("truth alone", replace(STUDENT, truth=1.0, taught=0.0)),
+        Student("truth alone", replace(both, distill_weight=0.0)),
         Student("teacher alone", STUDENT, teacher),
-        Student("both", replace(STUDENT, truth=1.0, taught=BESIDE_TRUTH), teacher),
+        Student("both", replace(both, distill_weight=BESIDE_TRUTH), teacher),
     ]
     results = teach_all(students, network, steps, seeds, folder / "results.csv")
     begun = begun_at(network)

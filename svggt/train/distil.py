@@ -58,17 +58,17 @@ def teacher_of(network: VGGT) -> Teacher:
     network.requires_grad_(False).eval()
 
     def teach(batch: ClipBatch, queries: Tensor) -> TeacherOutput:
-        said = network(batch.images, causal=False)
+        pred = network(batch.images, causal=False)
         tracks = None
         if network.track_head is not None:
-            tracks = network.track_head(said.tokens, batch.images.shape[-2:], queries)
-        return TeacherOutput(said.pose_enc, said.depth, said.world_points, queries, tracks)
+            tracks = network.track_head(pred.tokens, batch.images.shape[-2:], queries)
+        return TeacherOutput(pred.pose_enc, pred.depth, pred.world_points, queries, tracks)
 
     return torch.no_grad()(teach)
 
 
 def distillation_loss(
-    said: NetworkOutput, lesson: TeacherOutput, counts: Tensor
+    pred: NetworkOutput, teacher: TeacherOutput, counts: Tensor
 ) -> dict[str, Tensor]:
     """Weighted parts of equation 7, but for the tracks.
 
@@ -76,54 +76,54 @@ def distillation_loss(
     scale and shift that fit best.
 
     Args:
-        said: the student's words.
-        lesson: the teacher's.
+        pred: the student's words.
+        teacher: the teacher's.
         counts: (B,) weights of clips.
     """
-    assert said.world_points is not None and said.world_points_conf is not None
-    valid = counts[:, None, None, None].expand(said.depth.shape[:-1])
-    depth, true_depth = in_unit(said.depth), in_unit(lesson.depth)
-    points, true_points = in_unit(said.world_points), in_unit(lesson.world_points)
+    assert pred.world_points is not None and pred.world_points_conf is not None
+    valid = counts[:, None, None, None].expand(pred.depth.shape[:-1])
+    depth, target_depth = in_unit(pred.depth), in_unit(teacher.depth)
+    points, target_points = in_unit(pred.world_points), in_unit(teacher.world_points)
     return {
-        "taught_camera": CAMERA * camera_loss(said.pose_enc_passes, lesson.pose_enc, counts),
-        "taught_depth": DEPTH
+        "distill_camera": CAMERA * camera_loss(pred.pose_enc_passes, teacher.pose_enc, counts),
+        "distill_depth": DEPTH
         * dense_loss(
-            aligned(depth, true_depth, valid), said.depth_conf, true_depth, valid, gradient_loss
+            aligned(depth, target_depth, valid), pred.depth_conf, target_depth, valid, gradient_loss
         ),
-        "taught_points": POINTS
+        "distill_points": POINTS
         * dense_loss(
-            aligned(points, true_points, valid),
-            said.world_points_conf,
-            true_points,
+            aligned(points, target_points, valid),
+            pred.world_points_conf,
+            target_points,
             valid,
             normal_loss,
         ),
     }
 
 
-def taught_tracks(said: TrackOutput, lesson: TrackOutput) -> Tensor:
+def distill_tracks_loss(pred: TrackOutput, teacher: TrackOutput) -> Tensor:
     """The last part of equation 7: every pass of the tracker, the later ones counting more."""
-    seen = lesson.visibility > _SURE
-    return TRACK * tracks_loss(said, lesson.iterations[-1], seen, lesson.confidence)
+    seen = teacher.visibility > _SURE
+    return TRACK * tracks_loss(pred, teacher.iterations[-1], seen, teacher.confidence)
 
 
 def tracks_loss(
-    said: TrackOutput, places: Tensor, seen: Tensor, sure: Tensor | None = None
+    pred: TrackOutput, places: Tensor, seen: Tensor, sure: Tensor | None = None
 ) -> Tensor:
     """Of all passes of a tracker.
 
     Args:
-        said: of N points.
+        pred: of N points.
         places: (B, S, N, 2) pixels where they are.
         seen: (B, S, N).
         sure: (B, S, N) a teacher's confidence.
     """
-    last = len(said.iterations) - 1
+    last = len(pred.iterations) - 1
     weights = [_TRACK_DECAY ** (last - number) for number in range(last + 1)]
     losses = torch.stack(
         [
-            track_loss(each, said.visibility, said.confidence, places, seen, sure)
-            for each in said.iterations
+            track_loss(each, pred.visibility, pred.confidence, places, seen, sure)
+            for each in pred.iterations
         ]
     )
     return (losses * losses.new_tensor(weights)).sum() / sum(weights)

@@ -23,9 +23,9 @@ class Distributed:
     Several are started by `accelerate launch -m svggt.train ...`, one for each GPU.
 
     Attributes:
-        device: of this process.
+        device: where this process computes.
         rank: its number.
-        count: of processes.
+        count: number of processes.
     """
 
     def __init__(self) -> None:
@@ -78,13 +78,13 @@ def prepare(network: VGGT, options: TrainOptions, device: torch.device) -> None:
     if options.checkpointing:
         for block in blocks:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
-    if "rendering" in options.compiled:
+    if "rendering" in options.compile:
         compile_rendering()
-    if "blocks" in options.compiled:
+    if "blocks" in options.compile:
         # Global blocks are told how to attend by a function: it would be compiled anew each time.
         for block in (*aggregator.patch_embed.blocks, *aggregator.frame_blocks):
             cast(nn.Module, block).compile(dynamic=True)
-    if options.autocast:
+    if options.bf16:
         # The camera head stays float32, as in the published code. The dense heads do not (they do
         # in the published code): their convolutions are two thirds of a step.
         for module in (aggregator, network.depth_head, network.point_head):

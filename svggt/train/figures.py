@@ -68,18 +68,18 @@ def network_figures(network: VGGT, batches: list[ClipBatch], causal: bool) -> Fi
     return mean_of([figures_of(network(b.images, causal), b) for b in batches])
 
 
-def figures_of(said: Said, batch: ClipBatch) -> Figures:
+def figures_of(pred: Said, batch: ClipBatch) -> Figures:
     """Of one batch; clips that are not good do not count."""
     targets, good = targets_of(batch), batch.good.nonzero()[:, 0].tolist()
-    assert said.world_points is not None
+    assert pred.world_points is not None
     ours, theirs = (
-        invert(decode_pose(x)).double().cpu().numpy() for x in (said.pose_enc, targets.pose_enc)
+        invert(decode_pose(x)).double().cpu().numpy() for x in (pred.pose_enc, targets.pose_enc)
     )
     rotation, ate = metrics.quotients([(ours[clip], theirs[clip]) for clip in good])
-    depth, true = (x.double().cpu().numpy() for x in (said.depth[..., 0], targets.depth))
-    frames = [(clip, frame) for clip in good for frame in range(true.shape[1])]
-    errors = [metrics.absrel(depth[at], true[at]) for at in frames if (true[at] > 0).any()]
-    clouds = [_cloud_errors(said.world_points[clip], targets, clip) for clip in good]
+    depth, target = (x.double().cpu().numpy() for x in (pred.depth[..., 0], targets.depth))
+    frames = [(clip, frame) for clip in good for frame in range(target.shape[1])]
+    errors = [metrics.absrel(depth[at], target[at]) for at in frames if (target[at] > 0).any()]
+    clouds = [_cloud_errors(pred.world_points[clip], targets, clip) for clip in good]
     accuracy, completeness = np.mean(clouds, axis=0).tolist()
     return Figures(rotation, ate, float(np.mean(errors)), accuracy, completeness)
 
@@ -87,9 +87,9 @@ def figures_of(said: Said, batch: ClipBatch) -> Figures:
 def _cloud_errors(points: Tensor, targets: Targets, clip: int) -> tuple[float, float]:
     """Both in the first camera's frame; the scale is the median ratio of distances."""
     valid = targets.valid[clip]
-    said, true = (x[valid].double().cpu().numpy() for x in (points, targets.world_points[clip]))
-    every = max(1, len(said) // _POINTS)
-    said, true = said[::every], true[::every]
-    lengths = np.linalg.norm(said, axis=1)
-    said = said * np.median(np.linalg.norm(true, axis=1) / np.maximum(lengths, 1e-6))
-    return metrics.nearest_distances(said, true)
+    pred, target = (x[valid].double().cpu().numpy() for x in (points, targets.world_points[clip]))
+    every = max(1, len(pred) // _POINTS)
+    pred, target = pred[::every], target[::every]
+    lengths = np.linalg.norm(pred, axis=1)
+    pred = pred * np.median(np.linalg.norm(target, axis=1) / np.maximum(lengths, 1e-6))
+    return metrics.nearest_distances(pred, target)

@@ -1,4 +1,4 @@
-"""The log of a slice: a line a step."""
+"""The log of a training run: a line a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Log = dict[str, NDArray[np.float64]]
 
 
 def read_log(path: Path) -> Log:
-    """A log.csv of a slice.
+    """A run's log.csv, or a variant's curve.
 
     Raises:
         ValueError: there is none, or it has no step yet.

@@ -17,7 +17,7 @@ from svggt.train.poses import compose, decode_pose, invert
 EdgeLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(said, true, weight) to what neighbours in a picture cost."""
 
-KNEE = 0.1
+BETA = 0.1
 """Of the smooth L1 of cameras in equation 7: below it a loss is quadratic."""
 
 _PASS_DECAY = 0.6  # of every pass of the camera head before the last one
@@ -27,25 +27,25 @@ _FOUND = 8.0  # pixels from where it is that a followed point counts as found
 _FIELD_OF_VIEW = 0.5  # weight beside translation and quaternion
 
 
-def smooth_l1(error: Tensor, knee: float = KNEE) -> Tensor:
+def smooth_l1(error: Tensor, beta: float = BETA) -> Tensor:
     """e^2 / (2 knee) below the knee, else |e| - knee / 2."""
-    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=knee, reduction="none")
+    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=beta, reduction="none")
 
 
 def camera_loss(
-    passes: Sequence[Tensor], true: Tensor, weight: Tensor, knee: float = KNEE
+    passes: Sequence[Tensor], target: Tensor, weight: Tensor, beta: float = BETA
 ) -> Tensor:
     """Of every pass of the camera head, the later ones counting more.
 
     Args:
         passes: (B, S, 9) each.
-        true: (B, S, 9).
+        target: (B, S, 9).
         weight: (B,) of clips.
-        knee: of the smooth L1.
+        beta: of the smooth L1.
     """
-    total, weights = true.new_zeros(()), 0.0
-    for number, said in enumerate(passes):
-        error = smooth_l1(_same_sign(said, true) - true, knee)
+    total, weights = target.new_zeros(()), 0.0
+    for number, pred in enumerate(passes):
+        error = smooth_l1(_same_sign(pred, target) - target, beta)
         parts = error[..., :3].mean(-1) + error[..., 3:7].mean(-1)
         parts = parts + _FIELD_OF_VIEW * error[..., 7:].mean(-1)  # (B, S)
         decay = _PASS_DECAY ** (len(passes) - 1 - number)
@@ -54,27 +54,27 @@ def camera_loss(
     return total / weights
 
 
-def relative_pose_loss(said: Tensor, true: Tensor, weight: Tensor, knee: float = KNEE) -> Tensor:
+def relative_pose_loss(pred: Tensor, target: Tensor, weight: Tensor, beta: float = BETA) -> Tensor:
     """Of the motion between every two frames, so that errors are not told by the first one alone.
 
     Rotation by the chord between matrices, translation in the earlier camera's frame.
 
     Args:
-        said: (B, S, 9).
-        true: (B, S, 9).
+        pred: (B, S, 9).
+        target: (B, S, 9).
         weight: (B,) of clips.
-        knee: of the smooth L1.
+        beta: of the smooth L1.
     """
-    ours, theirs = _motions(said), _motions(true)
-    rotation = smooth_l1(ours[..., :3] - theirs[..., :3], knee).sum((-1, -2))
-    translation = smooth_l1(ours[..., 3] - theirs[..., 3], knee).mean(-1)
+    ours, theirs = _motions(pred), _motions(target)
+    rotation = smooth_l1(ours[..., :3] - theirs[..., :3], beta).sum((-1, -2))
+    translation = smooth_l1(ours[..., 3] - theirs[..., 3], beta).mean(-1)
     return _mean((rotation + translation).mean((1, 2)), weight)
 
 
 def dense_loss(
-    said: Tensor,
+    pred: Tensor,
     confidence: Tensor,
-    true: Tensor,
+    target: Tensor,
     valid: Tensor,
     edges: EdgeLoss | None = None,
     alpha: float = 0.1,
@@ -84,30 +84,30 @@ def dense_loss(
     conf |said - true| - alpha log conf: a claim costs where it is wrong and pays where it is right.
 
     Args:
-        said: (B, S, H, W, C).
+        pred: (B, S, H, W, C).
         confidence: (B, S, H, W), at least 1.
-        true: like `said`.
+        target: like `pred`.
         valid: (B, S, H, W); may be weights.
         edges: what neighbours cost; `gradient_loss` if left out.
         alpha: worth of confidence.
     """
-    weight = valid.to(said.dtype)
-    error = (said - true).abs().sum(-1).clamp_max(_WORST)
+    weight = valid.to(pred.dtype)
+    error = (pred - target).abs().sum(-1).clamp_max(_WORST)
     claimed = _mean(confidence * error - alpha * confidence.log(), weight)
-    return claimed + (edges or gradient_loss)(said, true, weight)
+    return claimed + (edges or gradient_loss)(pred, target, weight)
 
 
-def gradient_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+def gradient_loss(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Of the differences between neighbours at three scales: edges stay sharp, planes flat.
 
     Args:
-        said: (B, S, H, W, C).
-        true: like `said`.
+        pred: (B, S, H, W, C).
+        target: like `pred`.
         weight: (B, S, H, W); a difference counts where both its pixels do.
     """
-    total = said.new_zeros(())
+    total = pred.new_zeros(())
     for step in (1, 2, 4):
-        error = (said - true)[:, :, ::step, ::step]
+        error = (pred - target)[:, :, ::step, ::step]
         here = weight[:, :, ::step, ::step]
         for axis in (2, 3):
             difference = torch.diff(error, dim=axis).abs().sum(-1).clamp_max(_STEEPEST)
@@ -117,45 +117,45 @@ def gradient_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     return total
 
 
-def normal_loss(said: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+def normal_loss(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Of the directions of surfaces at three scales: 1 - cos of the angle between normals.
 
     Args:
-        said: (B, S, H, W, 3) points.
-        true: like `said`.
+        pred: (B, S, H, W, 3) points.
+        target: like `pred`.
         weight: (B, S, H, W); a normal counts where the three points it is made of do.
     """
-    total = said.new_zeros(())
+    total = pred.new_zeros(())
     for step in (1, 2, 4):
-        ours, theirs = (_normals(x[:, :, ::step, ::step]) for x in (said, true))
+        ours, theirs = (_normals(x[:, :, ::step, ::step]) for x in (pred, target))
         here = weight[:, :, ::step, ::step]
         corner = here[:, :, :-1, :-1] * here[:, :, 1:, :-1] * here[:, :, :-1, 1:]
         total = total + _mean(1 - (ours * theirs).sum(-1), corner)
     return total
 
 
-def aligned(said: Tensor, true: Tensor, valid: Tensor) -> Tensor:
+def aligned(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Said, after the scale and shift a frame that bring it nearest to the truth, least squares.
 
     Args:
-        said: (B, S, H, W, C); one scale and a shift per channel for every frame.
-        true: like `said`.
+        pred: (B, S, H, W, C); one scale and a shift per channel for every frame.
+        target: like `pred`.
         valid: (B, S, H, W); unlike the published code, which fits over all pixels.
     """
-    weight = valid.to(said.dtype)[..., None]
+    weight = valid.to(pred.dtype)[..., None]
     count = weight.sum((2, 3), keepdim=True).clamp_min(1)
-    mean, true_mean = ((x * weight).sum((2, 3), keepdim=True) / count for x in (said, true))
-    centred, true_centred = (said - mean) * weight, (true - true_mean) * weight
+    mean, target_mean = ((x * weight).sum((2, 3), keepdim=True) / count for x in (pred, target))
+    centred, target_centred = (pred - mean) * weight, (target - target_mean) * weight
     variance = (centred**2).sum((2, 3, 4), keepdim=True).clamp_min(1e-12)
-    scale = (centred * true_centred).sum((2, 3, 4), keepdim=True) / variance
-    return scale * (said - mean) + true_mean
+    scale = (centred * target_centred).sum((2, 3, 4), keepdim=True) / variance
+    return scale * (pred - mean) + target_mean
 
 
 def track_loss(
-    said: Tensor,
+    pred: Tensor,
     visibility: Tensor,
     confidence: Tensor,
-    true: Tensor,
+    target: Tensor,
     seen: Tensor,
     sure: Tensor | None = None,
 ) -> Tensor:
@@ -165,16 +165,16 @@ def track_loss(
     a point was found.
 
     Args:
-        said: (B, S, N, 2) pixels.
+        pred: (B, S, N, 2) pixels.
         visibility: (B, S, N) in [0, 1].
         confidence: (B, S, N) in [0, 1].
-        true: like `said`.
+        target: like `pred`.
         seen: (B, S, N), 1 where a point is visible.
         sure: (B, S, N) a teacher's confidence; None: all count alike.
     """
-    weight = seen.to(said.dtype)
-    distance = (said - true).abs().mean(-1)
-    found = (distance.detach() < _FOUND).to(said.dtype) if sure is None else sure
+    weight = seen.to(pred.dtype)
+    distance = (pred - target).abs().mean(-1)
+    found = (distance.detach() < _FOUND).to(pred.dtype) if sure is None else sure
     position = _mean(distance, weight if sure is None else weight * sure)
     claims = _mean(F.binary_cross_entropy(confidence, found, reduction="none"), weight)
     return position + claims + F.binary_cross_entropy(visibility, weight)
@@ -193,11 +193,11 @@ def _motions(pose_enc: Tensor) -> Tensor:
     return compose(cam_from_world[:, None], invert(cam_from_world)[:, :, None])
 
 
-def _same_sign(said: Tensor, true: Tensor) -> Tensor:
+def _same_sign(pred: Tensor, target: Tensor) -> Tensor:
     """A quaternion and its negative are one rotation: the nearer one is meant."""
-    flips = (said[..., 3:7] * true[..., 3:7]).sum(-1, keepdim=True) < 0
-    quaternion = torch.where(flips, -said[..., 3:7], said[..., 3:7])
-    return torch.cat([said[..., :3], quaternion, said[..., 7:]], dim=-1)
+    flips = (pred[..., 3:7] * target[..., 3:7]).sum(-1, keepdim=True) < 0
+    quaternion = torch.where(flips, -pred[..., 3:7], pred[..., 3:7])
+    return torch.cat([pred[..., :3], quaternion, pred[..., 7:]], dim=-1)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

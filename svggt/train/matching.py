@@ -41,7 +41,7 @@ class AttentionProbe:
     """Keeps the queries and keys of one head of chosen layers, as they go by.
 
     Args:
-        layers: of the global blocks.
+        layers: numbers of the global blocks, from 0.
         attend: how all of them attend instead of as they would; None: as they would.
     """
 
@@ -64,11 +64,11 @@ class AttentionProbe:
 
 
 @torch.no_grad()
-def landings_of(targets: Targets, patch: int) -> Correspondences:
+def correspondences_of(targets: Targets, patch: int) -> Correspondences:
     """Where the point at every patch's centre is in all other frames.
 
     Args:
-        targets: of a batch.
+        targets: a batch of clips'.
         patch: its side in pixels.
     """
     batch, frames, height, width = targets.depth.shape
@@ -80,24 +80,25 @@ def landings_of(targets: Targets, patch: int) -> Correspondences:
 
 
 def matching_loss(
-    queries: Tensor, keys: Tensor, landings: Correspondences, fine: bool = True
+    queries: Tensor, keys: Tensor, correspondences: Correspondences, soft_targets: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of attention over another frame's patches with where the point landed.
 
     Args:
         queries: (B, S * (special + P), head_dim) of one head, normed and rotated.
         keys: likewise.
-        landings: of the same clips.
-        fine: the four patches that a point lies between share it; else the nearest has it all.
+        correspondences: the same clips'.
+        soft_targets: the four patches that a point lies between share it; else the nearest has it
+            all.
 
     Returns:
         The loss, and the share of points whose nearest patch is found.
     """
-    rows, columns = landings.grid
-    frames = landings.seen.shape[1]
+    rows, columns = correspondences.grid
+    frames = correspondences.seen.shape[1]
     patches = rows * columns
     q, k = (x.unflatten(1, (frames, -1))[:, :, -patches:].float() for x in (queries, keys))
-    places, seen = landings.places, landings.seen
+    places, seen = correspondences.places, correspondences.seen
     if frames > _QUERIES:
         chosen = torch.randperm(frames, device=q.device)[:_QUERIES]
         q, places, seen = q[:, chosen], places[:, chosen], seen[:, chosen]
@@ -108,7 +109,7 @@ def matching_loss(
     nearest = _index(places.round(), rows, columns)
     matched = ((logits.argmax(-1) == nearest) * weight).sum()
     likely = F.log_softmax(logits, dim=-1)
-    if not fine:
+    if not soft_targets:
         return -(likely.gather(-1, nearest[..., None])[..., 0] * weight).sum(), matched
     corners = places.floor()[..., None, :] + _CORNERS.to(places)  # (B, S, P, T, 4, 2)
     shares = (1 - (places[..., None, :] - corners).abs()).clamp_min(0).prod(dim=-1)
@@ -116,16 +117,17 @@ def matching_loss(
     return -((shares * found).sum(-1) * weight).sum(), matched
 
 
-def displacement_loss(said: Tensor, landings: Correspondences) -> Tensor:
+def displacement_loss(pred: Tensor, correspondences: Correspondences) -> Tensor:
     """Smooth L1 of how far patches say that their points moved since the first frame.
 
     Args:
-        said: (B, S, P, 2) in patches.
-        landings: of the same clips.
+        pred: (B, S, P, 2) in patches.
+        correspondences: the same clips'.
     """
-    target = landings.places[:, :, :, 0] - places_of(landings.grid).to(said)  # (B, S, P, 2)
-    weight = landings.seen[:, :, :, 0].to(said.dtype)
-    return (smooth_l1(said - target).sum(-1) * weight).sum() / weight.sum().clamp_min(1)
+    own = places_of(correspondences.grid).to(pred)
+    target = correspondences.places[:, :, :, 0] - own  # (B, S, P, 2)
+    weight = correspondences.seen[:, :, :, 0].to(pred.dtype)
+    return (smooth_l1(pred - target).sum(-1) * weight).sum() / weight.sum().clamp_min(1)
 
 
 def places_of(grid: tuple[int, int]) -> Tensor:

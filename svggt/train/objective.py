@@ -9,13 +9,13 @@ from svggt.model.config import ModelConfig
 from svggt.model.layers import attend_past_at_once
 from svggt.model.network import VGGT, NetworkOutput
 from svggt.train.batch import ClipBatch, Targets, targets_of
-from svggt.train.distil import TeacherOutput, distillation_loss, taught_tracks, tracks_loss
+from svggt.train.distil import TeacherOutput, distill_tracks_loss, distillation_loss, tracks_loss
 from svggt.train.losses import camera_loss, dense_loss, relative_pose_loss
 from svggt.train.matching import (
     AttentionProbe,
     Correspondences,
+    correspondences_of,
     displacement_loss,
-    landings_of,
     matching_loss,
 )
 from svggt.train.options import TrainOptions
@@ -47,38 +47,38 @@ class Objective(nn.Module):
         )
 
     def forward(
-        self, batch: ClipBatch, causal: bool, queries: Tensor, lesson: TeacherOutput | None
+        self, batch: ClipBatch, causal: bool, queries: Tensor, teacher: TeacherOutput | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses of a batch, and figures that are only told, all of one number.
 
         Args:
-            batch: of clips.
+            batch: the clips and their truth.
             causal: a frame sees only itself and earlier ones.
             queries: (B, N, 2) pixels of frame 0 to follow, where there is a track head.
-            lesson: what a teacher says of them; None without one.
+            teacher: what a teacher says of them; None without one.
         """
         options, network = self._options, self.network
         targets = targets_of(batch)
         watcher = self._watcher(batch, causal)
-        dense = bool(options.truth * options.dense) or lesson is not None
-        said = network(batch.images, causal, points=dense, watch=watcher)
+        dense = bool(options.supervised_weight * options.dense) or teacher is not None
+        pred = network(batch.images, causal, points=dense, watch=watcher)
         counts = batch.good.to(targets.depth.dtype)
-        losses, told = {}, _rotation(said.pose_enc.detach(), targets.pose_enc)
-        if options.truth:
-            losses |= self._cameras(said, targets, counts)
-        if options.truth * options.dense:
-            losses |= self._maps(said, targets, counts)
-        if lesson is not None:
-            parts = distillation_loss(said, lesson, counts)
-            losses |= {name: options.taught * loss for name, loss in parts.items()}
+        losses, metrics = {}, _rotation(pred.pose_enc.detach(), targets.pose_enc)
+        if options.supervised_weight:
+            losses |= self._cameras(pred, targets, counts)
+        if options.supervised_weight * options.dense:
+            losses |= self._maps(pred, targets, counts)
+        if teacher is not None:
+            parts = distillation_loss(pred, teacher, counts)
+            losses |= {name: options.distill_weight * loss for name, loss in parts.items()}
         if network.track_head is not None:
-            losses |= self._of_tracks(said, targets, queries, lesson)
+            losses |= self._of_tracks(pred, targets, queries, teacher)
         if watcher.seen or len(self.readers):
-            landings = landings_of(targets, network.config.patch_size)
-            parts, found = self._matches(said, landings, watcher)
+            correspondences = correspondences_of(targets, network.config.patch_size)
+            parts, found = self._matches(pred, correspondences, watcher)
             losses |= parts
-            told |= found
-        return losses, told
+            metrics |= found
+        return losses, metrics
 
     def _watcher(self, batch: ClipBatch, causal: bool) -> AttentionProbe:
         options, config = self._options, self.network.config
@@ -87,69 +87,77 @@ class Objective(nn.Module):
         tokens = config.num_special_tokens + patches
         past = attend_past_at_once(tokens, frames, batch.images.device) if causal else None
         return AttentionProbe(
-            options.matching_layers if options.truth * options.matching else (), past
+            options.matching_layers if options.supervised_weight * options.matching else (), past
         )
 
-    def _cameras(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
-        true, options = targets.pose_enc, self._options
-        camera = camera_loss(said.pose_enc_passes, true, counts, options.knee)
-        relative = relative_pose_loss(said.pose_enc, true, counts, options.knee)
+    def _cameras(self, pred: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
+        target, options = targets.pose_enc, self._options
+        camera = camera_loss(pred.pose_enc_passes, target, counts, options.beta)
+        relative = relative_pose_loss(pred.pose_enc, target, counts, options.beta)
         return {
-            "camera": options.truth * options.camera * camera,
-            "relative": options.truth * options.relative * relative,
+            "camera": options.supervised_weight * options.camera * camera,
+            "relative": options.supervised_weight * options.relative * relative,
         }
 
-    def _maps(self, said: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
-        assert said.world_points is not None and said.world_points_conf is not None
+    def _maps(self, pred: NetworkOutput, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
+        assert pred.world_points is not None and pred.world_points_conf is not None
         valid = targets.valid * counts[:, None, None, None]
-        depth = dense_loss(said.depth, said.depth_conf, targets.depth[..., None], valid)
-        points = dense_loss(said.world_points, said.world_points_conf, targets.world_points, valid)
-        weight = self._options.truth * self._options.dense
+        depth = dense_loss(pred.depth, pred.depth_conf, targets.depth[..., None], valid)
+        points = dense_loss(pred.world_points, pred.world_points_conf, targets.world_points, valid)
+        weight = self._options.supervised_weight * self._options.dense
         return {"depth": weight * depth, "points": weight * points}
 
     def _matches(
-        self, said: NetworkOutput, landings: Correspondences, watcher: AttentionProbe
+        self, pred: NetworkOutput, correspondences: Correspondences, watcher: AttentionProbe
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What queries find, and what patches say of their displacement."""
-        options, losses, told = self._options, {}, {}
+        options, losses, metrics = self._options, {}, {}
         first = self.network.config.num_special_tokens
         if len(self.readers):
-            said_of = [
-                displacement_loss(reader(said.tokens[int(layer)][:, :, first:].float()), landings)
+            patches = {
+                layer: pred.tokens[int(layer)][:, :, first:].float() for layer in self.readers
+            }
+            pred_losses = [
+                displacement_loss(reader(patches[layer]), correspondences)
                 for layer, reader in self.readers.items()
             ]
             losses["displacement"] = (
-                options.truth * options.displacement * torch.stack(said_of).mean()
+                options.supervised_weight * options.displacement * torch.stack(pred_losses).mean()
             )
         if watcher.seen:
             pairs = [
-                matching_loss(*watcher.seen[layer], landings, options.fine)
+                matching_loss(*watcher.seen[layer], correspondences, options.soft_targets)
                 for layer in watcher.layers
             ]
             mean = torch.stack([loss for loss, _ in pairs]).mean()
-            losses["matching"] = options.truth * options.matching * mean
-            told["matched"] = torch.stack([share for _, share in pairs]).mean()
-        return losses, told
+            losses["matching"] = options.supervised_weight * options.matching * mean
+            metrics["matched"] = torch.stack([share for _, share in pairs]).mean()
+        return losses, metrics
 
     def _of_tracks(
-        self, said: NetworkOutput, targets: Targets, queries: Tensor, lesson: TeacherOutput | None
+        self,
+        pred: NetworkOutput,
+        targets: Targets,
+        queries: Tensor,
+        teacher: TeacherOutput | None,
     ) -> dict[str, Tensor]:
         assert self.network.track_head is not None
-        tracks = self.network.track_head(said.tokens, targets.depth.shape[-2:], queries)
+        tracks = self.network.track_head(pred.tokens, targets.depth.shape[-2:], queries)
         losses = {}
-        if self._options.truth:
+        if self._options.supervised_weight:
             followed = follow(targets, queries[:, None].long())
             places, seen = (x[:, 0].transpose(1, 2) for x in (followed.places, followed.seen))
-            weight = self._options.truth * self._options.tracks
+            weight = self._options.supervised_weight * self._options.tracks
             losses["tracks"] = weight * tracks_loss(tracks, places, seen)
-        if lesson is not None and lesson.tracks is not None:
-            losses["taught_tracks"] = self._options.taught * taught_tracks(tracks, lesson.tracks)
+        if teacher is not None and teacher.tracks is not None:
+            loss = distill_tracks_loss(tracks, teacher.tracks)
+            losses["distill_tracks"] = self._options.distill_weight * loss
         return losses
 
 
 def _read_layers(options: TrainOptions, config: ModelConfig) -> list[int]:
     """Those that a head sees anyway, behind the first one that matches."""
-    if not options.truth * options.displacement:
+    if not options.supervised_weight * options.displacement:
         return []
     return [layer for layer in config.dpt_layers if layer > min(options.matching_layers)]
 
@@ -161,10 +169,10 @@ def draw_queries(batch: ClipBatch) -> Tensor:
     return (drawn * drawn.new_tensor([width, height])).floor()
 
 
-def _rotation(said: Tensor, true: Tensor) -> dict[str, Tensor]:
+def _rotation(pred: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Degrees: the error of all frames but the first, and that of a camera that never moves."""
-    rotation, motion = rotation_of(said[:, 1:, 3:7]), rotation_of(true[:, 1:, 3:7])
-    still = torch.eye(3, device=said.device)
+    rotation, motion = rotation_of(pred[:, 1:, 3:7]), rotation_of(target[:, 1:, 3:7])
+    still = torch.eye(3, device=pred.device)
     return {
         "rotation": angle_between(rotation, motion).median(),
         "motion": angle_between(still.expand_as(motion), motion).median(),

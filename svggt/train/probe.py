@@ -13,7 +13,7 @@ from torch import Tensor
 
 from svggt.model.network import VGGT
 from svggt.train.batch import targets_of
-from svggt.train.matching import landings_of, places_of
+from svggt.train.matching import correspondences_of, places_of
 from svggt.train.source import Shape, held_out
 
 _SHAPE = Shape(30, 2, (84, 112))
@@ -27,8 +27,8 @@ class Known:
     """Share of the variance (R squared) that a linear reader of a layer's patches predicts.
 
     Attributes:
-        place: of where in the picture a patch is.
-        displacement: of how far its point has moved since the other frame.
+        place: how well tokens tell where in the picture their patch is.
+        displacement: the same of how far its point has moved since the other frame.
     """
 
     place: float
@@ -41,14 +41,14 @@ def what_tokens_know(network: VGGT) -> dict[int, Known]:
     tokens: dict[int, list[Tensor]] = {layer: [] for layer in network.config.dpt_layers}
     places, displacements = [], []
     for batch in held_out(_SHAPE, _BATCHES, torch.device("cpu")):
-        landings = landings_of(targets_of(batch), network.config.patch_size)
-        own = places_of(landings.grid).to(batch.depth)
-        known = landings.seen[:, 1, :, 0] & batch.good[:, None]
-        said = network(batch.images, causal=False).tokens
+        correspondences = correspondences_of(targets_of(batch), network.config.patch_size)
+        own = places_of(correspondences.grid).to(batch.depth)
+        known = correspondences.seen[:, 1, :, 0] & batch.good[:, None]
+        pred = network(batch.images, causal=False).tokens
         for layer, kept in tokens.items():
-            kept.append(said[layer][:, 1, network.config.num_special_tokens :][known])
+            kept.append(pred[layer][:, 1, network.config.num_special_tokens :][known])
         places.append(own.expand(len(known), -1, -1)[known])
-        displacements.append((landings.places[:, 1, :, 0] - own)[known])
+        displacements.append((correspondences.places[:, 1, :, 0] - own)[known])
     return {
         layer: Known(
             predicted(torch.cat(kept), torch.cat(places)),
@@ -62,8 +62,8 @@ def predicted(tokens: Tensor, values: Tensor) -> float:
     """R squared of a ridge regression (N, C) to (N, 2), on the part that it was not fitted to."""
     inputs = torch.cat([tokens, torch.ones(len(tokens), 1)], dim=1).double()
     split = int(_LEARNT * len(inputs))
-    (fitted, tested), (known, true) = (x.split([split, len(x) - split]) for x in (inputs, values))
+    (fitted, tested), (known, target) = (x.split([split, len(x) - split]) for x in (inputs, values))
     gram = fitted.T @ fitted + _RIDGE * torch.eye(fitted.shape[1], dtype=fitted.dtype)
     reader = torch.linalg.solve(gram, fitted.T @ known.double())
-    left = (tested @ reader - true).square().sum()
-    return 1 - (left / (true - true.mean(0)).square().sum()).item()
+    left = (tested @ reader - target).square().sum()
+    return 1 - (left / (target - target.mean(0)).square().sum()).item()

@@ -58,7 +58,7 @@ def mixed(sources: Several[tuple[float, Source]], seed: int) -> Source:
 
     Args:
         sources: weight and source each.
-        seed: of the choice.
+        seed: from which the choice is drawn.
     """
     weights = np.array([weight for weight, _ in sources])
 

@@ -34,7 +34,7 @@ def plot_curves(logs: dict[str, Log], names: list[str], out: Path) -> None:
 
     Args:
         logs: label to its log.
-        names: of columns, a panel each.
+        names: columns of the log, a panel each.
         out: the PNG to write.
     """
     columns = min(_PANELS, len(names))

@@ -1,9 +1,10 @@
-"""A slice of training in a folder: begun, resumed, and what leaves it.
+"""A training run in a folder: begun, resumed, and what leaves it.
 
 ```
-slice.pt             all that an exact resume needs, on this machine
+state.pt             all that an exact resume needs, on this machine
 weights.safetensors  averaged weights in fp16 with their sizes, to be evaluated and stored
 log.csv              a line a step
+settings.json        what it was begun with: it is resumed so, or not at all
 ```
 Between machines only the weights travel, and the step: the optimiser begins anew with a warm-up.
 """
@@ -11,14 +12,17 @@ Between machines only the weights travel, and the step: the optimiser begins ane
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from svggt.engine.quantise import SCALE, dequantise
+from svggt.files import atomic_write
 from svggt.model.config import ModelConfig
 from svggt.model.network import VGGT
 from svggt.train.batch import Source
@@ -36,8 +40,8 @@ class Facts:
 
     Attributes:
         config: sizes of the network.
-        step: of training that it has seen.
-        seed: of the clips.
+        step: number of training steps behind it.
+        seed: from which the clips were drawn.
     """
 
     config: ModelConfig
@@ -113,13 +117,13 @@ def write_pieces(path: Path, size: int = _PIECE) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What a slice of training is.
+class TrainRun:
+    """What a training run is.
 
     Attributes:
-        weights: to begin from.
-        options: how.
-        source: of clips.
+        weights: file to begin from.
+        options: how it learns.
+        source: gives clips.
         teacher: weights that teach; None: the truth alone.
     """
 
@@ -129,16 +133,16 @@ class Slice:
     teacher: Path | None = None
 
 
-def train_slice(
-    folder: Path, wanted: Slice, minutes: float, machine: Distributed | None = None
+def train_run(
+    folder: Path, wanted: TrainRun, minutes: float, machine: Distributed | None = None
 ) -> Trainer:
     """Resumes the training run of a folder, or begins one.
 
     Args:
-        folder: of the slice.
+        folder: the run's folder.
         wanted: what it is, as when it began.
-        minutes: at most, but for the step in hand.
-        machine: that carries it.
+        minutes: how long at most, but for the step in hand.
+        machine: carries it; None: this process.
     """
     machine = machine or Distributed()
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,22 +152,45 @@ def train_slice(
         teacher = teacher_of(read_network(wanted.teacher, machine.device))
     step = facts_of(wanted.weights).step
     trainer = Trainer(network, wanted.options, wanted.source, step, teacher, machine)
-    kept = folder / "slice.pt"
+    kept = folder / "state.pt"
     if kept.is_file():
         trainer.load(kept)
     if machine.rank > 0:  # one process writes for all
-        trainer.train(minutes, lambda told: None)
+        trainer.train(minutes, lambda metrics: None)
         return trainer
     with (folder / "log.csv").open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
 
-        def log(told: dict[str, float]) -> None:
+        def log(metrics: dict[str, float]) -> None:
             if file.tell() == 0:
-                writer.writerow(told)
-            writer.writerow(f"{value:.6g}" for value in told.values())
+                writer.writerow(metrics)
+            writer.writerow(f"{value:.6g}" for value in metrics.values())
             file.flush()
 
         trainer.train(minutes, log)
     trainer.save(kept)
     write_network(trainer, folder / "weights.safetensors")
     return trainer
+
+
+def remember(folder: Path, settings: dict[str, Any]) -> None:
+    """Writes settings where a folder is begun; else compares.
+
+    Args:
+        folder: made if it is not there.
+        settings: values that JSON can say.
+
+    Raises:
+        ValueError: the folder was begun with others; what differs is named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, given = folder / "settings.json", json.loads(json.dumps(settings))
+    if not path.is_file():
+        with atomic_write(path) as begun:
+            begun.write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
+        return
+    kept = json.loads(path.read_text("utf-8"))
+    differ = [name for name in {**kept, **given} if kept.get(name) != given.get(name)]
+    if differ:
+        words = ", ".join(f"{n} was {kept.get(n)}, is {given.get(n)}" for n in differ)
+        raise ValueError(f"{folder} was begun otherwise ({words}): say the same, or name another")

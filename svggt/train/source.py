@@ -18,7 +18,7 @@ class Shape:
 
     Attributes:
         clips: in a batch.
-        frames: of each.
+        frames: number of frames in each.
         size: (H, W).
     """
 

@@ -36,8 +36,8 @@ class Student:
     """How one is taught.
 
     Attributes:
-        name: of the way.
-        options: of the trainer.
+        name: the variant's.
+        options: the trainer's.
         teacher: None: the truth alone.
     """
 
@@ -51,7 +51,7 @@ class StudentResult:
     """Of an experiment.
 
     Attributes:
-        results: of every student and seed.
+        results: one a student and seed.
         begun: what all began with.
         text: what came of it, in Markdown.
     """
@@ -71,8 +71,8 @@ def teach_all(students: list[Student], network: VGGT, steps: int, seeds: int, ou
     Args:
         students: ways of teaching.
         network: that all begin from.
-        steps: of each.
-        seeds: of clips and order, 0 and up.
+        steps: that each student takes.
+        seeds: from which clips and their order are drawn, 0 and up.
         out: the CSV to write.
     """
     results, held = read_results(out), evaluated()

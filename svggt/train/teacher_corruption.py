@@ -66,11 +66,11 @@ def upside_down(network: VGGT) -> Teacher:
     teach = teacher_of(copy.deepcopy(network))
 
     def taught(batch: ClipBatch, queries: Tensor) -> TeacherOutput:
-        said = teach(replace(batch, images=batch.images.flip(-1, -2)), queries)
+        pred = teach(replace(batch, images=batch.images.flip(-1, -2)), queries)
         return TeacherOutput(
-            pose_enc=rolled(said.pose_enc),
-            depth=said.depth.flip(2, 3),
-            world_points=said.world_points.flip(2, 3) * _HALF_TURN.to(said.depth),
+            pose_enc=rolled(pred.pose_enc),
+            depth=pred.depth.flip(2, 3),
+            world_points=pred.world_points.flip(2, 3) * _HALF_TURN.to(pred.depth),
         )
 
     return taught
@@ -81,8 +81,8 @@ def wrong_poses(network: VGGT) -> Teacher:
     teach = teacher_of(copy.deepcopy(network))
 
     def taught(batch: ClipBatch, queries: Tensor) -> TeacherOutput:
-        said = teach(batch, queries)
-        return replace(said, pose_enc=said.pose_enc.roll(1, dims=0))
+        pred = teach(batch, queries)
+        return replace(pred, pose_enc=pred.pose_enc.roll(1, dims=0))
 
     return taught
 
@@ -111,8 +111,8 @@ def run_failure(network: VGGT, steps: int, seeds: int, folder: Path) -> StudentR
 
     Args:
         network: teacher and beginning of every student.
-        steps: of each student.
-        seeds: of each way.
+        steps: that each student takes.
+        seeds: how many students each variant has.
         folder: for results.csv.
 
     Returns:
@@ -121,28 +121,28 @@ def run_failure(network: VGGT, steps: int, seeds: int, folder: Path) -> StudentR
     teachers = {name: fail(network) for name, fail in WAYS_TO_FAIL.items()}
     students = [Student(name, STUDENT, teacher) for name, teacher in teachers.items()]
     results = teach_all(students, network, steps, seeds, folder / "results.csv")
-    said = {name: _said_by(teacher) for name, teacher in teachers.items()}
+    pred = {name: _said_by(teacher) for name, teacher in teachers.items()}
     learnt = {name: mean_of(figures_by(results, name)) for name in teachers}
     text = "\n".join(
         [
             "What the teacher says:",
-            table({name: cell_of(figures) for name, figures in said.items()}),
+            table({name: cell_of(figures) for name, figures in pred.items()}),
             "",
             "What its student says, and the share of the teacher's loss that it inherits:",
-            table({name: inherited(said, learnt, name) for name in teachers}),
+            table({name: inherited(pred, learnt, name) for name in teachers}),
         ]
     )
     return StudentResult(results, begun_at(network), text)
 
 
 def inherited(
-    said: dict[str, Figures], learnt: dict[str, Figures], name: str
+    pred: dict[str, Figures], learnt: dict[str, Figures], name: str
 ) -> Callable[[str], str]:
     """A cell: the student's figure, and how much of the teacher's loss it has too."""
 
     def cell(figure: str) -> str:
         value = getattr(learnt[name], figure)
-        lost = getattr(said[name], figure) - getattr(said["as it is"], figure)
+        lost = getattr(pred[name], figure) - getattr(pred["as it is"], figure)
         if lost < _LOST:
             return f"{value:.3f}"
         share = (value - getattr(learnt["as it is"], figure)) / lost

@@ -31,7 +31,7 @@ def follow(targets: Targets, pixels: Tensor) -> TrackTargets:
     """Follows what is seen at pixels of the first S frames.
 
     Args:
-        targets: of a batch of clips.
+        targets: a batch of clips'.
         pixels: (B, S, N, 2) whole columns and rows.
     """
     height, width = targets.depth.shape[2:]

@@ -33,7 +33,7 @@ class Trainer:
     Attributes:
         network: the weights.
         options: how.
-        source: of clips.
+        source: gives clips.
         step: the next one's number.
         teacher: says what is to be learnt; None: the truth alone.
         machine: that carries it.
@@ -56,15 +56,15 @@ class Trainer:
         self._began = self.step
 
     def train(self, minutes: float, on_step: Callable[[dict[str, float]], None]) -> None:
-        """Trains until a slice is over.
+        """Trains for so long.
 
         Args:
-            minutes: of it.
-            on_step: told what came of every step.
+            minutes: how long.
+            on_step: given every step's metrics.
         """
         ends = time.monotonic() + 60 * minutes
         self.network.train()
-        on_step(self.take_step())  # a slice has one at least
+        on_step(self.take_step())  # one at least
         while self.machine.agrees(time.monotonic() < ends):
             on_step(self.take_step())
 
@@ -122,13 +122,13 @@ class Trainer:
             batch = batch.reordered(torch.randperm(batch.depth.shape[1]).to(batch.depth.device))
         causal = bool(torch.rand(()) < options.causal)
         queries = draw_queries(batch)
-        lesson = self.teacher(batch, queries) if self.teacher and options.taught else None
+        taught = self.teacher(batch, queries) if self.teacher and options.distill_weight else None
         last = part == options.accumulate - 1
         with nullcontext() if last else machine.on_its_own(self._shared):
-            losses, told = self._shared(batch, causal, queries, lesson)
+            losses, metrics = self._shared(batch, causal, queries, taught)
             total = torch.stack(list(losses.values())).sum()
             (total / options.accumulate).backward()
-        return {"loss": total.detach(), **{n: v.detach() for n, v in losses.items()}, **told}
+        return {"loss": total.detach(), **{n: v.detach() for n, v in losses.items()}, **metrics}
 
     def _rate(self) -> float:
         options = self.options

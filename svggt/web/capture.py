@@ -108,7 +108,7 @@ def panel(capture_token: str, origin: str) -> str:
     """The camera's page within this one, and the way to a phone's.
 
     Args:
-        capture_token: of the session.
+        capture_token: lets a camera send pictures to the session.
         origin: scheme://host that this page was opened by.
     """
     path = f"/capture/{capture_token}/"

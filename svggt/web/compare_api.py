@@ -53,7 +53,7 @@ class CompareApi:
         so many frames that the stream has; `frames` takes the first so many. The report is the
         export `comparison`.
         """
-        session, offered = owned(self._sessions, token), self._sessions.worker.offered
+        session, offered = owned(self._sessions, token), self._sessions.worker.models.offered
         comparison = compare_as(session, offered, RunConfig(mode, settings, cameras), every, frames)
         return dataclasses.asdict(comparison.progress)
 

@@ -81,7 +81,7 @@ def lay_out_compare(models: list[str], cameras: Cameras) -> Compare:
 
     Args:
         models: names to choose from.
-        cameras: of B at first.
+        cameras: which B has at first.
     """
     with gr.Accordion("Compare with offline VGGT", open=False, elem_id="compare") as drawer:
         gr.HTML(

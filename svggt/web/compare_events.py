@@ -46,7 +46,7 @@ def compare_as(
     Args:
         session: whose run is A.
         offered: names of weights that can be had.
-        way: of B; the model `auto` is A's, and cameras that are looked at are refined.
+        way: how B is computed; the model `auto` is A's, and cameras that are looked at are refined.
         every: begin again with every so many frames; 0 or None: once.
         frames: the first so many; 0 or None: all.
 
@@ -125,7 +125,7 @@ class CompareEvents:
             yield changes
 
     def _compare(self, session: Session, values: Changes) -> None:
-        other, offered = self._c.compare.other, self._sessions.worker.offered
+        other, offered = self._c.compare.other, self._sessions.worker.models.offered
         cameras = values[other.cameras]
         settings = other.settings.read(values, refine=cameras == "refined")
         way = RunConfig(values[other.mode], settings, cameras)

@@ -95,7 +95,7 @@ def sentence_of(error: ValidationError, options: Container[object] = ()) -> str:
     """The first thing that is wrong with values, after the name of its field or argument.
 
     Args:
-        error: of the values.
+        error: what is wrong with the values.
         options: names of arguments that stand for their fields, which are not said.
     """
     first = error.errors(include_url=False)[0]

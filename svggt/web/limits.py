@@ -38,8 +38,8 @@ class RequestLimits:
 
     Attributes:
         upload_bytes: largest body of the upload route.
-        body: of any other route.
-        requests_per_second: of one address, as a long-run mean.
+        body: most bytes that any other route takes.
+        requests_per_second: that one address may send, as a long-run mean.
         burst: requests at once; a page load of Gradio makes about a hundred.
     """
 
@@ -162,7 +162,7 @@ class _Counting:
     """An upload that breaks off where it is too large or too slow; its answer is then not sent.
 
     Args:
-        receive: of the request.
+        receive: gives the request's next message (ASGI).
         send: likewise.
         allowed: bytes.
         count: takes the number of those that arrived; says why no more may.

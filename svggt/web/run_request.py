@@ -29,7 +29,7 @@ class RunRequest:
         files: names of uploads.
         rate: frames a second of an uploaded video; None or 0 chooses them by motion.
         max_frames: at most.
-        settings: of the stream.
+        settings: how the stream is computed.
         look: how the scene looks at first.
     """
 
@@ -63,7 +63,7 @@ class RunStarter:
         Args:
             token: owner's of the scene that the visitor has open; None for none.
             wanted: the run.
-            address: of the visitor.
+            address: the visitor's.
 
         Raises:
             BadInput: it cannot be; nothing has changed.

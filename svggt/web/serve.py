@@ -1,4 +1,4 @@
-"""The page as a command: settings -> worker -> sessions -> site."""
+"""The page as a command: settings -> models -> worker -> sessions -> site."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from svggt.engine.background_load import BackgroundLoad
 from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
 from svggt.engine.devices import Precision, choose_device
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.weight_cache import load_on_host
 from svggt.media.frames import InputLimits
 from svggt.session.registry import SessionLimits, Sessions
@@ -42,7 +43,7 @@ class ServeSettings:
         ssl_keyfile: its key.
         store: folder that sessions are kept in, to be looked at and resumed later.
         keep: days that a session is kept after it has ended.
-        store_bytes: of all sessions on disk; the oldest go first.
+        store_bytes: for all sessions on disk; the oldest go first.
         cameras: that a scene is shown by at first: the camera head's, or refined by tracking;
             auto is refined where the weights' head does not hold.
         precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
@@ -86,14 +87,15 @@ def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
         store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
         names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
         loaders = {name: partial(load_on_host, name, device) for name in names}
-        worker = LocalWorker(settings.cache_bytes, loaders)
+        models = ModelRegistry(loaders=loaders)
         wanted = automatic_model(device) if settings.model == "auto" else settings.model
         load = None
         if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
-            worker.add_model(load_model("embedded", device))
-            load = BackgroundLoad(wanted, partial(load_model, wanted, device), worker)
+            models.add(load_model("embedded", device))
+            load = BackgroundLoad(wanted, partial(load_model, wanted, device), models)
         else:
-            worker.add_model(load_model(wanted, device))
+            models.add(load_model(wanted, device))
+        worker = LocalWorker(models, settings.cache_bytes)
         sessions = Sessions(worker, settings.session, store)
         try:
             site = build_site(

@@ -25,7 +25,7 @@ class SettingsInputs:
 
     Args:
         models: weights to choose from, the default first: name, or (label, name).
-        suffix: of every label.
+        suffix: what every label ends with.
     """
 
     def __init__(self, models: Sequence[str | tuple[str, str]], suffix: str = "") -> None:

@@ -23,7 +23,7 @@ def temporary_folder(base: Path) -> Iterator[Path]:
     nobody holds.
 
     Args:
-        base: of temporary files.
+        base: the folder of temporary files.
     """
     for left in base.glob(f"{_PREFIX}*"):
         if (left / _LOCK).is_file() and left.stat().st_uid == os.getuid():

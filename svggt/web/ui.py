@@ -6,6 +6,7 @@ are sentences; no traceback reaches them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Page:
         ) as blocks:
             controls = layout.lay_out(
                 list(self._models.values()),
-                self._sessions.worker.offered,
+                self._sessions.worker.models.offered,
                 self._limits,
                 self._first_cameras,
                 retention_of(self._sessions),
@@ -109,7 +110,7 @@ class Page:
             return None
 
     @property
-    def _models(self) -> dict[str, LoadedModel]:
+    def _models(self) -> Mapping[str, LoadedModel]:
         return self._sessions.worker.models
 
     def _wire_source(self, c: layout.Controls) -> None:

@@ -32,7 +32,7 @@ class UploadFolder:
 
     Args:
         folder: holds uploads and nothing else.
-        quota_bytes: of all uploads together.
+        quota_bytes: for all uploads together.
         address_bytes: that one address may send within an hour.
     """
 
@@ -119,7 +119,7 @@ class UploadFolder:
         """Deletes files that were sent to this page; others are left alone.
 
         Args:
-            paths: of the files.
+            paths: where the files lie.
             began: when the run began that took them, seconds since 1970: a file that was sent or
                 taken again since (Gradio keeps one of the same content) is somebody's still.
         """

@@ -49,7 +49,7 @@ class ViewInputs:
     Attributes:
         beside: the view of another run, beside `frame`; empty at first.
         painted: how it is drawn; there once it is.
-        legend: of its colours.
+        legend: what its colours mean.
         moment: number of the frame shown, from 1.
         clock: ticks while the timeline plays.
         playing: where it began, or None.

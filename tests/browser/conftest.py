@@ -22,6 +22,7 @@ from playwright.sync_api import (
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from tests.conftest import serve
@@ -145,8 +146,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def site(embedded: LoadedModel) -> Iterator[Site]:
-    worker = LocalWorker()
-    worker.add_model(embedded)
+    worker = LocalWorker(ModelRegistry([embedded]))
     with serve(worker) as (address, sessions):
         yield Site(address, sessions)
     worker.shutdown()

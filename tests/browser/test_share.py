@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 from tests.conftest import serve
 
@@ -194,8 +195,7 @@ def test_scenes_are_there_after_a_restart(
     arrive, embedded: LoadedModel, tmp_path: Path, browser: Browser
 ) -> None:
     """The owner's link opens it on another server with the same folder; it goes on there."""
-    worker = LocalWorker()
-    worker.add_model(embedded)
+    worker = LocalWorker(ModelRegistry([embedded]))
     with serve(worker, folder=tmp_path) as (address, _):
         visitor = arrive(DESKTOP, address)
         visitor.start()

@@ -19,6 +19,7 @@ from svggt.compare.request import ComparisonRequest
 from svggt.compare.run_config import Mode, RunConfig
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip
 from svggt.errors import BadInput, CheckpointError
 from svggt.geometry import Similarity
@@ -133,7 +134,7 @@ def test_it_comes_back_with_its_session(worker: LocalWorker, tmp_path) -> None:
     wait_compared(comparison)
     token, outcome = session.token, comparison.progress.outcome
     first.shutdown()
-    second = Sessions(LocalWorker(), SessionLimits(), Store(folder))
+    second = Sessions(LocalWorker(ModelRegistry()), SessionLimits(), Store(folder))
     try:
         back = second.find(token)
         assert back is not None and back.comparison is not None
@@ -169,7 +170,7 @@ def test_more_frames_than_fit_are_refused_with_the_number_that_does(
 ) -> None:
     session = finished(sessions.open("a"), 6)
     small = dataclasses.replace(tiny.device, free_bytes=1_000_000)
-    sessions.worker.add_model(dataclasses.replace(tiny, device=small))
+    sessions.worker.models.add(dataclasses.replace(tiny, device=small))
     with pytest.raises(BadInput, match=r"6 frames do not fit .* at once; \d do"):
         session.compare(OFFLINE)
     assert session.comparison is None
@@ -180,7 +181,7 @@ def test_more_frames_than_fit_are_refused_with_the_number_that_does(
 
 def test_weights_for_other_pictures_are_refused(sessions, tiny: LoadedModel) -> None:
     session = finished(sessions.open("a"), 3)
-    sessions.worker.add_model(dataclasses.replace(tiny, name="wide", input_width=518))
+    sessions.worker.models.add(dataclasses.replace(tiny, name="wide", input_width=518))
     with pytest.raises(BadInput, match="518 pixels wide, and these frames have 84"):
         session.compare(
             ComparisonRequest(RunConfig("offline", StreamSettings(model="wide"), "head"))
@@ -189,7 +190,7 @@ def test_weights_for_other_pictures_are_refused(sessions, tiny: LoadedModel) -> 
 
 def test_a_comparison_that_waits_for_the_device_can_be_closed(sessions) -> None:
     session = finished(sessions.open("a"), 3)
-    with sessions.worker._turns.patient():  # somebody else's long pass
+    with sessions.worker._device._lock.background():  # somebody else's long pass
         comparison = session.compare(OFFLINE)
         time.sleep(0.2)
         assert comparison.running
@@ -222,8 +223,8 @@ def test_weights_that_do_not_fit_together_wait_for_the_stream(
     worker: LocalWorker = sessions.worker
     device = dataclasses.replace(tiny.device, free_bytes=int(1.5 * tiny.num_bytes / 0.8))
     ours = dataclasses.replace(tiny, device=device)
-    worker.add_model(ours)
-    worker._loaders["other"] = lambda on_bytes: dataclasses.replace(ours, name="other")
+    worker.models.add(ours)
+    worker.models._loaders["other"] = lambda on_bytes: dataclasses.replace(ours, name="other")
     session, gate = sessions.open("a"), threading.Event()
     run(session, Made(5, wait_at=3, gate=gate))
     wait(session, lambda p: p.frames_done >= 3)
@@ -233,19 +234,19 @@ def test_weights_that_do_not_fit_together_wait_for_the_stream(
     while "do not fit" not in comparison.progress.message and time.monotonic() < deadline:
         time.sleep(0.01)
     assert "waits until the stream has ended" in comparison.progress.message
-    assert worker._residency.names == ["tiny"]
+    assert worker._device.weights.names == ["tiny"]
     gate.set()
     wait(session, ended)
     wait_compared(comparison)
     assert comparison.progress.outcome is not None and comparison.progress.outcome.frames == 5
-    assert worker._residency.names == ["other"]
+    assert worker._device.weights.names == ["other"]
 
 
 def test_weights_that_cannot_be_had_are_told(sessions) -> None:
     def fails(on_bytes) -> LoadedModel:
         raise CheckpointError("the hub cannot be reached")
 
-    sessions.worker._loaders["far"] = fails
+    sessions.worker.models._loaders["far"] = fails
     session = finished(sessions.open("a"), 3)
     comparison = session.compare(
         ComparisonRequest(RunConfig("offline", StreamSettings(model="far"), "head"))

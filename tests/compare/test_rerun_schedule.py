@@ -7,11 +7,16 @@ from tests.conftest import make_frames
 
 
 class Growing:
-    """An archive that has two more frames at every look."""
+    """A recording, and its archive, that has two more frames at every look."""
 
     def __init__(self, there: int, most: int) -> None:
         self.there, self.most = there, most
         self._frames = make_frames(most)
+        self.frames = self
+
+    @property
+    def running(self) -> bool:
+        return self.there < self.most
 
     def __len__(self) -> int:
         self.there = min(self.there + 2, self.most)
@@ -22,9 +27,8 @@ class Growing:
         return self._frames[number]
 
 
-def rounds(archive: Growing, every: int | None, most: int | None = None) -> list[int]:
-    going = lambda: archive.there < archive.most  # noqa: E731
-    made = RerunSchedule(archive, going, archive.most, every, most, lambda frames: None)  # pyright: ignore
+def rounds(growing: Growing, every: int | None, most: int | None = None) -> list[int]:
+    made = RerunSchedule(growing, growing.most, every, most, lambda frames: None)  # pyright: ignore
     return [len(frames) for frames in made]
 
 
@@ -44,7 +48,7 @@ def test_they_are_bounded() -> None:
 
 
 def test_a_stream_that_stops_early_has_its_last_round() -> None:
-    archive = Growing(0, 20)
-    made = RerunSchedule(archive, lambda: archive.there < 11, 20, 8, None, lambda frames: None)  # pyright: ignore
-    archive.most = 11
+    growing = Growing(0, 20)
+    made = RerunSchedule(growing, 20, 8, None, lambda frames: None)  # pyright: ignore
+    growing.most = 11
     assert [len(frames) for frames in made] == [8, 11]

@@ -7,7 +7,7 @@ import time
 
 from svggt.engine.background_load import BackgroundLoad
 from svggt.engine.checkpoints import LoadedModel
-from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.errors import CheckpointError
 
 
@@ -19,7 +19,7 @@ def wait(load: BackgroundLoad) -> None:
 
 
 def test_bytes_are_told_and_the_model_is_offered(tiny: LoadedModel) -> None:
-    worker, halfway, gate = LocalWorker(), threading.Event(), threading.Event()
+    models, halfway, gate = ModelRegistry(), threading.Event(), threading.Event()
 
     def slow(on_bytes):
         on_bytes(1_200_000_000, 5_000_000_000)
@@ -27,31 +27,28 @@ def test_bytes_are_told_and_the_model_is_offered(tiny: LoadedModel) -> None:
         gate.wait(10)
         return tiny
 
-    load = BackgroundLoad("tiny", slow, worker)
+    load = BackgroundLoad("tiny", slow, models)
     halfway.wait(10)
     assert "1.20 of 5.00 GB" in load.sentence and load.state == "loading"
-    assert not worker.models
+    assert not models
     gate.set()
     wait(load)
-    assert load.state == "ready" and list(worker.models) == ["tiny"]
-    worker.shutdown()
+    assert load.state == "ready" and list(models) == ["tiny"]
 
 
 def test_a_failure_is_a_sentence() -> None:
-    worker = LocalWorker()
+    models = ModelRegistry()
 
     def fail(on_bytes):
         raise CheckpointError("no network: pass --model PATH")
 
-    load = BackgroundLoad("streamvggt-1b", fail, worker)
+    load = BackgroundLoad("streamvggt-1b", fail, models)
     wait(load)
     assert load.state == "failed" and "--model PATH" in load.sentence
-    worker.shutdown()
 
 
 def test_an_unexpected_failure_shows_no_traceback() -> None:
-    worker = LocalWorker()
-    load = BackgroundLoad("streamvggt-1b", lambda on_bytes: 1 / 0, worker)  # pyright: ignore
+    models = ModelRegistry()
+    load = BackgroundLoad("streamvggt-1b", lambda on_bytes: 1 / 0, models)  # pyright: ignore
     wait(load)
     assert load.state == "failed" and "division" not in load.sentence
-    worker.shutdown()

@@ -17,8 +17,8 @@ from tests.conftest import make_frames
 SETTINGS = StreamSettings(model="tiny", window=2)
 
 
-def test_one_at_a_time_and_urgent_ones_first() -> None:
-    turns, order, inside = DeviceLock(), [], threading.Semaphore(1)
+def test_one_at_a_time_and_the_foreground_first() -> None:
+    lock, order, inside = DeviceLock(), [], threading.Semaphore(1)
 
     def alone(name: str) -> None:
         assert inside.acquire(blocking=False)
@@ -26,30 +26,30 @@ def test_one_at_a_time_and_urgent_ones_first() -> None:
         time.sleep(0.01)
         inside.release()
 
-    def urgent() -> None:
-        with turns.urgent():
-            alone("urgent")
+    def foreground() -> None:
+        with lock.foreground():
+            alone("foreground")
 
-    with turns.patient() as give_way:
-        alone("patient")
-        threads = [threading.Thread(target=urgent) for _ in range(3)]
+    with lock.background() as yield_device:
+        alone("background")
+        threads = [threading.Thread(target=foreground) for _ in range(3)]
         for thread in threads:
             thread.start()
-        while turns._urgent < 3:
+        while lock._waiting < 3:
             time.sleep(0.001)
-        give_way()
-        alone("patient")
+        yield_device()
+        alone("background")
     for thread in threads:
         thread.join()
-    assert order == ["patient", "urgent", "urgent", "urgent", "patient"]
+    assert order == ["background", "foreground", "foreground", "foreground", "background"]
 
 
 def test_an_error_gives_the_turn_back() -> None:
-    turns = DeviceLock()
-    for way in (turns.urgent, turns.patient):
+    lock = DeviceLock()
+    for way in (lock.foreground, lock.background):
         with pytest.raises(ZeroDivisionError), way():
             raise ZeroDivisionError
-    with turns.urgent():
+    with lock.foreground():
         pass
 
 
@@ -99,17 +99,17 @@ def test_more_memory_holds_more_frames(tiny) -> None:
 
 
 def test_a_wait_for_a_turn_can_be_ended() -> None:
-    turns = DeviceLock()
+    lock = DeviceLock()
 
     def lost() -> None:
         raise InterruptedError
 
-    with turns.urgent():
-        with pytest.raises(InterruptedError), turns.patient(lost):
+    with lock.foreground():
+        with pytest.raises(InterruptedError), lock.background(lost):
             raise AssertionError("it had no turn")
         with pytest.raises(InterruptedError):
-            turns.wait_for_gap(lost)
-    with turns.patient():
-        turns.wait_for_gap()  # a pass that gives way is no stream
-    with turns.urgent():
+            lock.wait_for_gap(lost)
+    with lock.background():
+        lock.wait_for_gap()  # a pass that gives way is no stream
+    with lock.foreground():
         pass

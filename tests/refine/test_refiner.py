@@ -118,7 +118,7 @@ def test_a_cut_is_lost_and_goes_on() -> None:
     """Nothing is recognised behind a cut: the frame says so, and tracking begins anew."""
     poses = walk()[:8] + [look(180.0 + i, (0, 0, 2)) for i in range(8)]
     corrections = refine(render(poses))
-    assert corrections[8].status == "lost" and corrections[8].piece != corrections[7].piece
+    assert corrections[8].status == "lost" and corrections[8].segment != corrections[7].segment
     assert [corrections[i].status for i in range(10, 16)] == ["tracked"] * 6
     # It stands where the camera head's motion (none, here) puts it: no pose jumps.
     step = corrections[8].world_from_cam[:, 3] - corrections[7].world_from_cam[:, 3]
@@ -248,7 +248,7 @@ def test_a_lost_stretch_is_joined_when_its_place_is_recognised() -> None:
     corrections = refine(clip)
     statuses = [c.status for c in corrections.values()]
     assert "lost" in statuses and "recovered" in statuses
-    assert len({c.piece for c in corrections.values()}) == 1
+    assert len({c.segment for c in corrections.values()}) == 1
     assert errors(clip, corrections)[0] <= 3.0
 
 

@@ -10,7 +10,7 @@ from svggt.errors import BadInput
 from svggt.media.frames import Frame, InputLimits
 from svggt.session.session import Session
 from svggt.settings import StreamSettings
-from tests.conftest import make_frames, wait_for
+from tests.conftest import each_frame, wait_for
 
 SETTINGS = StreamSettings(model="tiny", memory="window", window=2)
 
@@ -35,7 +35,7 @@ class Made:
         return self.cut
 
     def frames(self, cancelled=lambda: False) -> Iterator[Frame]:
-        for frame in make_frames(self.count):
+        for frame in each_frame(self.count):
             if frame.number == self.fail_at:
                 raise BadInput("Frame is damaged. Save it again.")
             if frame.number == self.wait_at and self.gate is not None:

@@ -13,6 +13,7 @@ import pytest
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.errors import BadInput
 from svggt.exports import make_export
 from svggt.media.clips import open_clip
@@ -86,8 +87,7 @@ DAMAGES = [empty, half, zeros, noise, text, flipped, gone, folder]
 def finished(tiny: LoadedModel, tmp_path_factory) -> tuple[Path, Tokens]:
     """A store with a finished run of pictures, and its tokens."""
     base = tmp_path_factory.mktemp("damage")
-    worker = LocalWorker()
-    worker.add_model(tiny)
+    worker = LocalWorker(ModelRegistry([tiny]))
     sessions = Sessions(worker, SessionLimits(), Store(base / "store"))
     session = sessions.open("a")
     clip = open_clip(write_pictures(base / "clip", FRAMES), 84, None, InputLimits())

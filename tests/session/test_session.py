@@ -17,6 +17,7 @@ import torch
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import track_point
 from svggt.engine.stream import to_images
 from svggt.errors import BadInput
@@ -125,8 +126,7 @@ def test_stop_does_not_wait_for_frames_that_are_skipped(sessions: Sessions, tmp_
 
 
 def test_the_memory_of_all_streams_has_a_budget(tiny: LoadedModel, store: Store) -> None:
-    worker = LocalWorker(cache_bytes=500_000)
-    worker.add_model(tiny)
+    worker = LocalWorker(ModelRegistry([tiny]), cache_bytes=500_000)
     sessions = Sessions(worker, SessionLimits(), store)
     session = sessions.open("a")
     run(session, Made(500), StreamSettings(model="tiny", memory="full"))
@@ -314,7 +314,7 @@ def test_refinement_that_fails_does_not_end_the_run(worker: LocalWorker) -> None
     refiner.add = lambda grey, prediction: 1 / 0  # pyright: ignore
     assert worker.step(stream_id, frames[1]).corrections == []
     assert worker.step(stream_id, frames[2]).prediction.number == 2
-    assert worker.settle(stream_id) == []
+    assert worker.finalize(stream_id) == []
 
 
 def test_a_point_is_followed_through_the_archive(sessions: Sessions, tiny: LoadedModel) -> None:

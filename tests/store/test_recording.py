@@ -42,7 +42,7 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
         recording.add(frame, prediction(frame.number), [correction(frame.number, (1, 2, 3))])
     again = Recording(tmp_path)
     assert again.about == about() and len(again.frames) == 3
-    for kept, frame in zip(again.kept_frames(), frames, strict=True):
+    for kept, frame in zip(map(again.frames.frame, range(len(again.frames))), frames, strict=True):
         assert kept.number == frame.number and kept.time_s == prediction(frame.number).time_s
         assert np.array_equal(kept.grey, frame.grey)
     recording.end("finished", "Finished.", 1.5)

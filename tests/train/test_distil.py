@@ -8,7 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from svggt.train.distil import distillation_loss, in_unit, taught_tracks, teacher_of, tracks_loss
+from svggt.train.distil import (
+    distill_tracks_loss,
+    distillation_loss,
+    in_unit,
+    teacher_of,
+    tracks_loss,
+)
 from svggt.train.distributed import prepare
 from svggt.train.objective import Objective, draw_queries
 from svggt.train.options import WAYS, TrainOptions
@@ -20,7 +26,7 @@ ONE = torch.ones(1)
 
 
 @pytest.fixture
-def lesson(tiny):
+def teacher_output(tiny):
     """A clip, and what the tiny network says of it."""
     batch = plane(walk(3), SIZE)
     teacher = teacher_of(copy.deepcopy(tiny.network))
@@ -32,52 +38,52 @@ def said_by(tiny, batch, causal: bool = False):
         return tiny.network(batch.images, causal)
 
 
-def test_who_says_the_same_pays_for_what_is_claimed_alone(tiny, lesson) -> None:
-    batch, taught = lesson
-    said = said_by(tiny, batch)
+def test_who_says_the_same_pays_for_what_is_claimed_alone(tiny, teacher_output) -> None:
+    batch, taught = teacher_output
+    pred = said_by(tiny, batch)
     sure = replace(
-        said,
-        pose_enc_passes=[said.pose_enc],  # earlier passes are on their way
-        depth_conf=torch.ones_like(said.depth_conf),
-        world_points_conf=torch.ones_like(said.world_points_conf),
+        pred,
+        pose_enc_passes=[pred.pose_enc],  # earlier passes are on their way
+        depth_conf=torch.ones_like(pred.depth_conf),
+        world_points_conf=torch.ones_like(pred.world_points_conf),
     )
     losses = distillation_loss(sure, taught, ONE)
     assert all(loss.item() == pytest.approx(0, abs=2e-3) for loss in losses.values()), losses
 
 
-def test_neither_unit_nor_shift_of_a_depth_map_costs(tiny, lesson) -> None:
+def test_neither_unit_nor_shift_of_a_depth_map_costs(tiny, teacher_output) -> None:
     """A student in another unit, shifted in every frame, says the same; a bent one does not."""
-    batch, taught = lesson
-    said = said_by(tiny, batch)
-    free = distillation_loss(said, taught, ONE)
-    moved = replace(said, depth=3 * said.depth + 0.2)
-    assert distillation_loss(moved, taught, ONE)["taught_depth"].item() == pytest.approx(
-        free["taught_depth"].item(), abs=1e-2
+    batch, taught = teacher_output
+    pred = said_by(tiny, batch)
+    free = distillation_loss(pred, taught, ONE)
+    moved = replace(pred, depth=3 * pred.depth + 0.2)
+    assert distillation_loss(moved, taught, ONE)["distill_depth"].item() == pytest.approx(
+        free["distill_depth"].item(), abs=1e-2
     )
-    bent = replace(said, depth=said.depth * torch.linspace(1, 2, SIZE[1])[:, None])
+    bent = replace(pred, depth=pred.depth * torch.linspace(1, 2, SIZE[1])[:, None])
     worse = distillation_loss(bent, taught, ONE)
-    assert worse["taught_depth"] > free["taught_depth"] + 0.5
-    assert worse["taught_camera"] == free["taught_camera"]
+    assert worse["distill_depth"] > free["distill_depth"] + 0.5
+    assert worse["distill_camera"] == free["distill_camera"]
 
 
-def test_the_parts_have_the_weights_of_equation_seven(tiny, lesson) -> None:
-    batch, taught = lesson
-    said = said_by(tiny, batch)
-    off = replace(said, pose_enc_passes=[taught.pose_enc + torch.eye(9)[0]])
-    camera = distillation_loss(off, taught, ONE)["taught_camera"]
+def test_the_parts_have_the_weights_of_equation_seven(tiny, teacher_output) -> None:
+    batch, taught = teacher_output
+    pred = said_by(tiny, batch)
+    off = replace(pred, pose_enc_passes=[taught.pose_enc + torch.eye(9)[0]])
+    camera = distillation_loss(off, taught, ONE)["distill_camera"]
     assert camera.item() == pytest.approx(20 * 0.95 / 3, abs=1e-4)
-    assert in_unit(said.depth).mean().item() == pytest.approx(1, abs=1e-4)
+    assert in_unit(pred.depth).mean().item() == pytest.approx(1, abs=1e-4)
 
 
-def test_tracks_are_taught_where_the_teacher_sees_them(tiny, lesson) -> None:
-    _, taught = lesson
+def test_tracks_are_taught_where_the_teacher_sees_them(tiny, teacher_output) -> None:
+    _, taught = teacher_output
     assert taught.tracks is not None
-    said = replace(taught.tracks, confidence=torch.ones_like(taught.tracks.confidence))
-    last = said.iterations[-1]
-    off = replace(said, iterations=[last + 2.0] * len(said.iterations))
-    exact = replace(said, iterations=[last] * len(said.iterations))
+    pred = replace(taught.tracks, confidence=torch.ones_like(taught.tracks.confidence))
+    last = pred.iterations[-1]
+    off = replace(pred, iterations=[last + 2.0] * len(pred.iterations))
+    exact = replace(pred, iterations=[last] * len(pred.iterations))
     seen = (taught.tracks.visibility > 0.5).float().sum() > 0
-    difference = taught_tracks(off, taught.tracks) - taught_tracks(exact, taught.tracks)
+    difference = distill_tracks_loss(off, taught.tracks) - distill_tracks_loss(exact, taught.tracks)
     assert difference.item() == pytest.approx(0.5 * 2.0 if seen else 0, abs=1e-4)
     nowhere = torch.zeros(last.shape[:-1], dtype=torch.bool)
     assert tracks_loss(off, last, nowhere).item() == pytest.approx(
@@ -95,9 +101,9 @@ def test_a_student_learns_what_the_paper_lets_it(tiny) -> None:
         teacher=teacher_of(copy.deepcopy(tiny.network)),
     )
     before = copy.deepcopy(network.state_dict())
-    told = student.take_step()
-    assert {"taught_camera", "taught_depth", "taught_points", "taught_tracks"} <= set(told)
-    assert not {"camera", "depth", "points", "matching"} & set(told)
+    metrics = student.take_step()
+    assert {"distill_camera", "distill_depth", "distill_points", "distill_tracks"} <= set(metrics)
+    assert not {"camera", "depth", "points", "matching"} & set(metrics)
     moved = {n for n, x in network.state_dict().items() if not torch.equal(x, before[n])}
     kept = ("aggregator.patch_embed", "aggregator.camera_token", "aggregator.register_token")
     assert not any(name.startswith(kept) for name in moved)
@@ -111,16 +117,16 @@ def test_a_teacher_stays_as_it_is(tiny) -> None:
     before = copy.deepcopy(teacher.state_dict())
     student = Trainer(
         copy.deepcopy(tiny.network),
-        replace(WAYS["mixed"], warmup=1, taught=1.0, matching_layers=(1,)),
+        replace(WAYS["mixed"], warmup=1, distill_weight=1.0, matching_layers=(1,)),
         lambda step, part: plane(walk(3), SIZE),
         teacher=teacher_of(teacher),
     )
-    told = student.take_step()
-    assert {"camera", "taught_camera", "tracks", "matching"} <= set(told)
+    metrics = student.take_step()
+    assert {"camera", "distill_camera", "tracks", "matching"} <= set(metrics)
     assert all(torch.equal(x, before[n]) for n, x in teacher.state_dict().items())
 
 
-@pytest.mark.parametrize("options", [{"checkpointing": True}, {"autocast": True}], ids=str)
+@pytest.mark.parametrize("options", [{"checkpointing": True}, {"bf16": True}], ids=str)
 def test_how_a_step_is_computed_does_not_change_what_it_is(tiny, options: dict) -> None:
     """Blocks computed twice give the same gradients; bfloat16 nearly the same losses."""
     batch = plane(walk(3), SIZE)

@@ -22,8 +22,8 @@ from svggt.train.logs import read_log
 from svggt.train.objective import draw_queries
 from svggt.train.probe import predicted
 from svggt.train.report import write_report
-from svggt.train.settings import remember
-from svggt.train.study import ARMS, by_heart, run_arm, summary
+from svggt.train.runs import remember
+from svggt.train.study import VARIANTS, overfit, run_variant, summary
 from svggt.train.teacher_corruption import WAYS_TO_FAIL, inherited, rolled
 from tests.train.clips import plane, walk
 
@@ -37,14 +37,14 @@ def perfect(batch) -> TeacherOutput:
 
 def test_the_truth_errs_by_nothing_and_a_still_camera_by_one() -> None:
     batch = plane(walk(5), SIZE)
-    said = perfect(batch)
-    assert max(vars(figures_of(said, batch)).values()) < 1e-3
-    unit = figures_of(replace(said, world_points=3 * said.world_points), batch)
+    pred = perfect(batch)
+    assert max(vars(figures_of(pred, batch)).values()) < 1e-3
+    unit = figures_of(replace(pred, world_points=3 * pred.world_points), batch)
     assert unit.accuracy < 1e-3 and unit.completeness < 1e-3
-    still = figures_of(replace(said, pose_enc=said.pose_enc[:, :1].expand(1, 5, 9)), batch)
+    still = figures_of(replace(pred, pose_enc=pred.pose_enc[:, :1].expand(1, 5, 9)), batch)
     assert still.rotation == pytest.approx(1, abs=1e-3) and still.ate == pytest.approx(1, abs=1e-3)
-    bent = said.world_points * torch.linspace(1, 2, SIZE[1])[:, None]
-    assert figures_of(replace(said, world_points=bent), batch).accuracy > 0.01
+    bent = pred.world_points * torch.linspace(1, 2, SIZE[1])[:, None]
+    assert figures_of(replace(pred, world_points=bent), batch).accuracy > 0.01
 
 
 def test_a_clip_that_is_not_good_does_not_count() -> None:
@@ -57,9 +57,9 @@ def test_a_clip_that_is_not_good_does_not_count() -> None:
         when=batch.when,
         good=torch.tensor([True, False]),
     )
-    said = perfect(both)
-    said.depth[1] *= torch.rand(1, 1, SIZE[1], 1)
-    assert figures_of(said, both).absrel < 1e-4
+    pred = perfect(both)
+    pred.depth[1] *= torch.rand(1, 1, SIZE[1], 1)
+    assert figures_of(pred, both).absrel < 1e-4
 
 
 @pytest.mark.parametrize("name", list(WAYS_TO_FAIL))
@@ -74,18 +74,18 @@ def test_every_failing_teacher_still_teaches_and_says_something_else(tiny, name:
     )
     queries = draw_queries(two)
     expected = teacher_of(copy.deepcopy(tiny.network))(two, queries)
-    said = WAYS_TO_FAIL[name](tiny.network)(two, queries)
-    assert torch.isfinite(said.depth).all() and said.pose_enc.shape == expected.pose_enc.shape
-    assert not said.depth.requires_grad
-    same = torch.allclose(said.pose_enc, expected.pose_enc, atol=1e-5)
+    pred = WAYS_TO_FAIL[name](tiny.network)(two, queries)
+    assert torch.isfinite(pred.depth).all() and pred.pose_enc.shape == expected.pose_enc.shape
+    assert not pred.depth.requires_grad
+    same = torch.allclose(pred.pose_enc, expected.pose_enc, atol=1e-5)
     assert same == (name == "as it is")
 
 
 def test_a_perfect_teacher_that_sees_all_upside_down_is_turned_back() -> None:
     """Cameras rolled by half a turn and rolled back are as they were; so are their scenes."""
     batch = plane(walk(4), SIZE)
-    true = targets_of(batch).pose_enc
-    assert torch.allclose(rolled(rolled(true)), true, atol=1e-5)
+    target = targets_of(batch).pose_enc
+    assert torch.allclose(rolled(rolled(target)), target, atol=1e-5)
     turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
     upside = replace(
         batch,
@@ -94,7 +94,7 @@ def test_a_perfect_teacher_that_sees_all_upside_down_is_turned_back() -> None:
             [batch.world_from_cam[..., :3] @ turn, batch.world_from_cam[..., 3:]], dim=-1
         ),
     )
-    assert torch.allclose(rolled(targets_of(upside).pose_enc), true, atol=2e-3)
+    assert torch.allclose(rolled(targets_of(upside).pose_enc), target, atol=2e-3)
 
 
 def figures(value: float) -> Figures:
@@ -114,10 +114,10 @@ def test_a_difference_counts_where_seeds_agree() -> None:
 
 
 def test_what_is_inherited_is_a_share_of_what_the_teacher_lost() -> None:
-    said = {"as it is": figures(0.2), "noise": figures(0.6)}
+    pred = {"as it is": figures(0.2), "noise": figures(0.6)}
     learnt = {"as it is": figures(0.3), "noise": figures(0.4)}
-    assert inherited(said, learnt, "noise")("absrel") == "0.400 (25 %)"
-    assert inherited(said, learnt, "as it is")("absrel") == "0.300"
+    assert inherited(pred, learnt, "noise")("absrel") == "0.400 (25 %)"
+    assert inherited(pred, learnt, "as it is")("absrel") == "0.300"
 
 
 def camera(rotation: float, ate: float, absrel: float) -> CameraFigures:
@@ -159,12 +159,12 @@ def test_bad_input_is_a_sentence(tmp_path: Path) -> None:
     for asked in (
         ["report", str(tmp_path / "nowhere")],
         ["mixed", str(tmp_path / "out"), "--weights", str(tmp_path / "nowhere.safetensors")],
-        ["mixed", str(tmp_path / "out"), "--data", str(tmp_path), "1"],
-        ["mixed", str(tmp_path / "out"), "--truth", "0"],
+        ["mixed", str(tmp_path / "out"), "--data", f"{tmp_path}=1"],
+        ["mixed", str(tmp_path / "out"), "--supervised-weight", "0"],
         ["mixed", str(tmp_path / "out"), "--rendered", "0"],
         ["student", str(tmp_path / "out")],
         ["mixed", str(tmp_path / "out"), "--weights", str(Path(__file__))],
-        ["study", str(tmp_path), "--arms", "nonsense"],
+        ["study", str(tmp_path), "--variants", "nonsense"],
     ):
         with pytest.raises(SystemExit) as ended:
             main(asked)
@@ -188,8 +188,8 @@ def test_a_reader_reads_what_is_there() -> None:
 @pytest.mark.slow
 def test_pose_is_learnt(tmp_path: Path) -> None:
     """Four fixed clips are overfitted from nothing: rotation error within 10 % of the motion."""
-    begun = by_heart(ARMS["recipe"], seed=0)
-    run_arm(begun, steps=200, every=20, seed=0, path=tmp_path / "log.csv")
+    begun = overfit(VARIANTS["recipe"], seed=0)
+    run_variant(begun, steps=200, every=20, seed=0, path=tmp_path / "log.csv")
     log = read_log(tmp_path / "log.csv")
     assert log["rotation error"][0] > 0.5  # it did not know
     assert log["rotation error"][-1] < 0.10 and log["translation error"][-1] < 0.2

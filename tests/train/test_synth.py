@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svggt.train.batch import camera_points, targets_of
 from svggt.train.batch import rays as camera_rays
-from svggt.train.matching import landings_of
+from svggt.train.matching import correspondences_of
 from svggt.train.poses import transform
 from svggt.train.synth.bundles import NOTHING, Bundles, Rays
 from svggt.train.synth.camera_paths import STEPS, make_walks
@@ -182,8 +182,8 @@ def test_depth_unprojected_is_where_the_frames_agree() -> None:
     targets = targets_of(clip)
     world = transform(camera_points(clip), clip.world_from_cam[:, :, None, None])
     assert torch.isfinite(world).all() and torch.isfinite(targets.pose_enc).all()
-    landings = landings_of(targets, patch=14)
-    assert landings.seen[clip.good].float().mean() > 0.1
+    correspondences = correspondences_of(targets, patch=14)
+    assert correspondences.seen[clip.good].float().mean() > 0.1
 
 
 def test_who_is_not_asked_is_not_met(monkeypatch: pytest.MonkeyPatch) -> None:

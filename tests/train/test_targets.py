@@ -12,8 +12,8 @@ from svggt import geometry
 from svggt.train.batch import camera_points, rays, targets_of
 from svggt.train.matching import (
     AttentionProbe,
+    correspondences_of,
     displacement_loss,
-    landings_of,
     matching_loss,
     places_of,
 )
@@ -94,8 +94,8 @@ def test_what_is_unknown_does_not_count() -> None:
 
 def test_points_land_where_they_are_seen() -> None:
     batch = plane(walk(3), SIZE)
-    landings = landings_of(targets_of(batch), patch=14)
-    assert landings.grid == (4, 6) and not landings.seen[:, 1, :, 1].any()
+    correspondences = correspondences_of(targets_of(batch), patch=14)
+    assert correspondences.grid == (4, 6) and not correspondences.seen[:, 1, :, 1].any()
     patch = 2 * 6 + 4  # third row, fifth column of frame 0
     row, column = 2 * 14 + 7, 4 * 14 + 7
     point = transform(camera_points(batch)[0, 0, row, column], batch.world_from_cam[0, 0])
@@ -103,19 +103,19 @@ def test_points_land_where_they_are_seen() -> None:
     tangents = torch.tan(VIEWS[0] / 2)
     x = (there[0] / there[2] / tangents[1] + 1) * SIZE[1] / 2
     y = (there[1] / there[2] / tangents[0] + 1) * SIZE[0] / 2
-    assert landings.seen[0, 0, patch, 2]
+    assert correspondences.seen[0, 0, patch, 2]
     expected = torch.stack([x, y]) / 14 - 0.5
-    assert torch.allclose(landings.places[0, 0, patch, 2], expected, atol=1e-4)
+    assert torch.allclose(correspondences.places[0, 0, patch, 2], expected, atol=1e-4)
 
 
 def test_what_is_hidden_or_out_of_sight_is_not_matched() -> None:
     batch = plane(walk(2), SIZE)
-    open_to = landings_of(targets_of(batch), patch=14).seen
+    open_to = correspondences_of(targets_of(batch), patch=14).seen
     batch.depth[0, 1] = batch.depth[0, 1] * 0.5  # something nearer stands before it all
-    hidden = landings_of(targets_of(batch), patch=14).seen
+    hidden = correspondences_of(targets_of(batch), patch=14).seen
     assert open_to[0, 0, :, 1].any() and not hidden[0, 0, :, 1].any()
     away = torch.stack([walk(1)[0], torch.cat([turned(120.0), torch.zeros(3, 1)], dim=1)])
-    assert not landings_of(targets_of(plane(away, SIZE)), patch=14).seen.any()
+    assert not correspondences_of(targets_of(plane(away, SIZE)), patch=14).seen.any()
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
@@ -141,32 +141,33 @@ def test_a_thing_that_moves_is_followed_as_if_the_camera_had_moved(order: tuple[
 
 def test_displacement_is_how_far_points_moved_since_the_first_frame() -> None:
     """Who says it pays nothing; a frame off by a patch pays for that frame alone."""
-    landings = landings_of(targets_of(plane(walk(3), SIZE)), patch=14)
-    said = landings.places[:, :, :, 0] - places_of(landings.grid)
-    assert displacement_loss(said, landings).item() == pytest.approx(0, abs=1e-6)
-    said[:, 0] += 100  # the first frame is not asked
-    assert displacement_loss(said, landings).item() == pytest.approx(0, abs=1e-6)
-    seen = landings.seen[:, :, :, 0].sum((0, 2))
-    said[:, 1, :, 0] += 1.0
+    correspondences = correspondences_of(targets_of(plane(walk(3), SIZE)), patch=14)
+    pred = correspondences.places[:, :, :, 0] - places_of(correspondences.grid)
+    assert displacement_loss(pred, correspondences).item() == pytest.approx(0, abs=1e-6)
+    pred[:, 0] += 100  # the first frame is not asked
+    assert displacement_loss(pred, correspondences).item() == pytest.approx(0, abs=1e-6)
+    seen = correspondences.seen[:, :, :, 0].sum((0, 2))
+    pred[:, 1, :, 0] += 1.0
     expected = 0.95 * seen[1] / seen.sum()
-    assert displacement_loss(said, landings).item() == pytest.approx(expected.item(), abs=1e-5)
+    loss = displacement_loss(pred, correspondences)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_matching_is_least_where_queries_are_keys_of_the_right_patch() -> None:
     """With keys that are one-hot per patch, the query that mixes the four nearest is best."""
     batch = plane(walk(2), SIZE)
-    landings = landings_of(targets_of(batch), patch=14)
-    rows, columns = landings.grid
+    correspondences = correspondences_of(targets_of(batch), patch=14)
+    rows, columns = correspondences.grid
     patches = rows * columns
     keys = (30 * torch.eye(patches)).repeat(2, 1)[None]
     right = torch.zeros(2, patches, patches)
     for frame, other in ((0, 1), (1, 0)):
         for patch in range(patches):
-            x, y = landings.places[0, frame, patch, other].tolist()
+            x, y = correspondences.places[0, frame, patch, other].tolist()
             column = min(max(round(x), 0), columns - 1)
             right[frame, patch, min(max(round(y), 0), rows - 1) * columns + column] = 1
-    good, found = matching_loss(right.flatten(0, 1)[None], keys, landings)
-    lost, missed = matching_loss(torch.zeros(1, 2 * patches, patches), keys, landings)
+    good, found = matching_loss(right.flatten(0, 1)[None], keys, correspondences)
+    lost, missed = matching_loss(torch.zeros(1, 2 * patches, patches), keys, correspondences)
     assert found.item() == 1.0 and missed.item() < 0.3 and good < lost
     assert lost.item() == pytest.approx(np.log(patches), abs=1e-4)
 

@@ -21,10 +21,10 @@ from svggt.train.optim import Muon, make_optimisers, orthogonal
 from svggt.train.options import TrainOptions
 from svggt.train.preview import write_clip
 from svggt.train.runs import (
-    Slice,
+    TrainRun,
     facts_of,
     read_network,
-    train_slice,
+    train_run,
     write_network,
     write_pieces,
 )
@@ -50,9 +50,9 @@ def test_a_slice_goes_on_exactly(tiny, tmp_path: Path) -> None:
     whole, parted = trainer(tiny.network), trainer(tiny.network)
     expected = [whole.take_step() for _ in range(4)]
     found = [parted.take_step() for _ in range(2)]
-    parted.save(tmp_path / "slice.pt")
+    parted.save(tmp_path / "state.pt")
     resumed = trainer(tiny.network)
-    resumed.load(tmp_path / "slice.pt")
+    resumed.load(tmp_path / "state.pt")
     found += [resumed.take_step() for _ in range(2)]
     assert found == expected
     for name, tensor in state(whole).items():
@@ -89,8 +89,8 @@ def test_every_parameter_has_one_optimiser(tiny) -> None:
 def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
     """What leaves it loads as any weights do; the log has a line a step."""
     options, folder = TrainOptions(warmup=2), tmp_path / "run"
-    wanted = Slice(EMBEDDED_WEIGHTS, options, CLIPS)
-    first, second = (train_slice(folder, wanted, 0.0001) for _ in range(2))
+    wanted = TrainRun(EMBEDDED_WEIGHTS, options, CLIPS)
+    first, second = (train_run(folder, wanted, 0.0001) for _ in range(2))
     assert second.step == first.step + 1 == 2
     rows = (folder / "log.csv").read_text().splitlines()
     assert len(rows) == 3 and rows[0].startswith("step,loss,camera")

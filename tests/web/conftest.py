@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from gradio_client import Client
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions
 from tests.conftest import serve
@@ -18,11 +20,24 @@ LIMITS = InputLimits(max_bytes=1_000_000)
 @pytest.fixture(scope="package")
 def served(tiny: LoadedModel) -> Iterator[tuple[str, Sessions]]:
     """One server for all tests, which takes seconds to start and to end."""
-    worker = LocalWorker()
-    worker.add_model(tiny)
+    worker = LocalWorker(ModelRegistry([tiny]))
     with serve(worker, LIMITS) as started:
         yield started
     worker.shutdown()
+
+
+@pytest.fixture(scope="package")
+def asking(served: tuple[str, Sessions]) -> Iterator[Client]:
+    """One client for all tests, which takes seconds to begin and to end."""
+    made = Client(served[0], verbose=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(asking: Client, site) -> Client:
+    """Before a site without sessions."""
+    return asking
 
 
 @pytest.fixture

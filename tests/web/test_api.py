@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,19 +22,6 @@ ENDPOINTS = {
     "picture", "look", "seek", "look_through", "reset_view", "measure", "track", "compare",
     "comparison", "cancel_comparison", "paint", "compared_frame", "both_views", "export", "revoke",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def asking(served) -> Iterator[Client]:
-    made = Client(served[0], verbose=False)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(asking: Client, site) -> Client:
-    """Before a site without sessions."""
-    return asking
 
 
 @pytest.fixture

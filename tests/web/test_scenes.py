@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from gradio_client.exceptions import AppError
 from svggt.session.registry import Sessions
 from svggt.store.store import Tokens
 from tests.media.files import write_pictures
-
-
-@pytest.fixture
-def client(site) -> Iterator[Client]:
-    made = Client(site[0], verbose=False)
-    yield made
-    made.close()
 
 
 def scene(client: Client, token: str | None = None, frames: int = 3, **source) -> dict:

@@ -22,7 +22,8 @@ def full(storage: Storage = "computed") -> CachePolicy:
     """Keeps every token of every frame (StreamVGGT).
 
     Args:
-        storage: of the global layers' tokens; the camera head's are few and stay as computed.
+        storage: how the global layers' tokens are stored; the camera head's are few and stay as
+            computed.
     """
     return CachePolicy("full", lambda: FullMemory(storage), FullMemory)
 

@@ -103,7 +103,7 @@ def in_turns(reached: Tensor, rays: int) -> Iterator[tuple[Tensor, Tensor]]:
 
     Args:
         reached: (A, K) what a bundle has to ask.
-        rays: of a bundle.
+        rays: number of rays in a bundle.
 
     Yields:
         Bundles (C,) and numbers (C, k) of theirs, ascending.

@@ -26,7 +26,7 @@ class BoxPart:
         centre: x, height, z.
         half: x, height, z.
         thick: metres that are added to `half`.
-        shape: of the primitive; a cylinder stands upright.
+        shape: which primitive; a cylinder stands upright.
     """
 
     centre: Three

@@ -38,8 +38,8 @@ def render_clips(
     """Renders clips, exact in depth, cameras and motion.
 
     Args:
-        count: of clips.
-        frames: of each.
+        count: number of clips, B.
+        frames: number of frames in each, S.
         size: (H, W) of the pictures, multiples of 14.
         chance: draws everything.
         shadows: cast a ray of light from every pixel too.

@@ -12,8 +12,8 @@ class Rng:
     """Draws; two with the same seed and device draw the same.
 
     Args:
-        seed: of everything that follows.
-        device: of the tensors.
+        seed: from which everything that follows is drawn.
+        device: where the tensors are.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:

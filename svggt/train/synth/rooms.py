@@ -58,10 +58,10 @@ def make_places(count: int, chance: Rng, pieces: int = 8, models: int = 10) -> P
     """Furnishes places.
 
     Args:
-        count: of places.
+        count: number of places.
         chance: draws.
-        pieces: of furniture in each, made of primitives.
-        models: of furniture in each, real ones.
+        pieces: how much furniture each has that is made of primitives.
+        models: how many real models of furniture each has.
     """
     open_air = chance.happens(count, share=_OPEN_AIR)
     wide = torch.where(open_air, 4.0, 1.0)[:, None]
