@@ -28,6 +28,8 @@ from svggt.store.store import Store
 
 DATA = Path(__file__).parent / "data"
 os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="svggt-test-"))
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores
+    torch.set_num_threads(1)
 rich.get_console().quiet = True  # viser announces every server
 
 

@@ -90,6 +90,7 @@ def test_a_killed_server_loses_no_frame(tmp_path: Path) -> None:
     assert all(np.isfinite(p.depth).all() for r in recordings for p in r.frames.predictions())
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_same_folder_is_told(tmp_path: Path) -> None:
     with server(port := free_port(), tmp_path):
         client_of(port).close()

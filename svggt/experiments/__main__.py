@@ -6,22 +6,53 @@ import dataclasses
 import json
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
 
+from svggt.cli import run
 from svggt.compare.report import numbers
 from svggt.compare.run_config import RunConfig
 from svggt.experiments import parity as parity_experiment
 from svggt.experiments.compare import ClipSource, compare_clip
-from svggt.experiments.replay import record_replay
 from svggt.experiments.store_int8 import store_int8 as write_int8
+from svggt.exports.replay import write_viser
 from svggt.media.examples import EXAMPLES
 from svggt.settings import StreamSettings
+from svggt.store.posed_frames import PosedFrames
+from svggt.store.recording import Recording
 
 EMBEDDED = StreamSettings("embedded")
+
+_POINTS = 200_000  # of a replay: it plays on any machine while the page loads
+
+
+def record_replay(clip: Path, target: Path, model: str, rate: float, frames: int) -> int:
+    """Streams a clip and writes viser's recording of it.
+
+    Args:
+        clip: a video.
+        target: the `.viser` file to write.
+        model: preset or path.
+        rate: frames a second taken from the clip.
+        frames: at most.
+
+    Returns:
+        Bytes written.
+    """
+    with tempfile.TemporaryDirectory(prefix="svggt-replay-") as folder:
+        out = Path(folder)
+        run((clip,), out, (), StreamSettings(model, refine=True), rate=rate, frames=frames)
+        recording = Recording(out)
+        about = recording.about
+        assert about is not None
+        shots = PosedFrames.of(recording, about.look.cameras)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_viser(shots, target, _POINTS)
+    return target.stat().st_size
 
 
 def parity(fixture: Annotated[Path, tyro.conf.Positional], streaming: bool = False) -> int:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from svggt.train.figures import NAMES, Figures
-from svggt.train.logs import Log, read_log
+from svggt.train.runs import Log, read_log
 from svggt.train.students import Results, figures_by
 
 Colour = NDArray[np.float64]

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -194,3 +196,25 @@ def remember(folder: Path, settings: dict[str, Any]) -> None:
     if differ:
         words = ", ".join(f"{n} was {kept.get(n)}, is {given.get(n)}" for n in differ)
         raise ValueError(f"{folder} was begun otherwise ({words}): say the same, or name another")
+
+
+Log = dict[str, NDArray[np.float64]]
+"""Column to its values, a step each."""
+
+
+def read_log(path: Path) -> Log:
+    """A run's log.csv, or a variant's curve.
+
+    Raises:
+        ValueError: there is none, or it has no step yet.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: name a folder that training has written to")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]  # whole ones
+    if not rows:
+        raise ValueError(f"{path} has no step yet: train for a while first")
+    log = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    if "rotation" in log:
+        log["rotation / motion"] = log["rotation"] / np.maximum(log["motion"], 1e-3)
+    return log

@@ -24,10 +24,9 @@ from svggt.model.network import VGGT
 from svggt.model.rope import sinusoids
 from svggt.train.batch import ClipBatch, Source, targets_of
 from svggt.train.distributed import Distributed
-from svggt.train.logs import Log, read_log
 from svggt.train.options import TrainOptions
 from svggt.train.poses import angle_between, rotation_of
-from svggt.train.runs import read_network, write_network
+from svggt.train.runs import Log, read_log, read_network, write_network
 from svggt.train.source import Shape, held_out, rendered
 from svggt.train.synth.render import render_clips
 from svggt.train.synth.rng import Rng

@@ -9,7 +9,6 @@ import ipaddress
 import struct
 import time
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
 import segno
@@ -17,6 +16,7 @@ from fastapi import APIRouter, HTTPException, Response, WebSocket, WebSocketDisc
 
 from svggt.media.camera_stream import MAX_BYTES
 from svggt.session.session import Session
+from svggt.web import panels
 from svggt.web.hosts import same_origin
 from svggt.web.proxy import VIEWER_CSP
 
@@ -112,31 +112,9 @@ def panel(capture_token: str, origin: str) -> str:
         origin: scheme://host that this page was opened by.
     """
     path = f"/capture/{capture_token}/"
-    return (
-        f'<iframe class="camera" src="{path}" allow="camera" title="Your camera"></iframe>'
-        f"<details><summary>Use my phone as the camera</summary>{_phone(origin, path)}</details>"
-    )
-
-
-def _phone(origin: str, path: str) -> str:
     scheme, _, host = origin.partition("://")
-    if _is_loopback(host):
-        return (
-            f"<p>A phone cannot reach {escape(host)}. Start svggt with <code>--host 0.0.0.0 "
-            "--ssl-certfile … --ssl-keyfile …</code> and open this page by the machine’s own "
-            "address.</p>"
-        )
-    if scheme != "https":
-        return (
-            "<p>A phone gives its camera to https pages only. Start svggt with "
-            "<code>--ssl-certfile … --ssl-keyfile …</code>.</p>"
-        )
     code = segno.make(origin + path, error="m").svg_inline(scale=4, border=2, light="white")
-    return (
-        f"<div class='code' role='img' aria-label='Address of the camera page'>{code}</div>"
-        "<p>Scan this with your phone, and start the camera there. Whoever has this code can send "
-        "pictures into this scene, and nothing else.</p>"
-    )
+    return panels.camera(path, host, scheme, _is_loopback(host), code)
 
 
 def _is_loopback(host: str) -> bool:

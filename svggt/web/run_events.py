@@ -22,10 +22,9 @@ from svggt.view_options import Cameras
 from svggt.web import layout, panels
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
-from svggt.web.run_request import RunRequest, RunStarter
+from svggt.web.run_request import RunRequest, RunStarter, WaitingLine
 from svggt.web.updates import Changes, SessionWatcher, emptied, opened, refused, uncompared, watched
 from svggt.web.view_events import look_of
-from svggt.web.waiting_line import WaitingLine
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -154,3 +155,29 @@ class RunStarter:
 def whole_number(value: float | None, low: int, high: int) -> int:
     """A number field's value, kept within its range."""
     return min(high, max(low, int(value or low)))
+
+
+class WaitingLine:
+    """A line in one event loop.
+
+    Args:
+        at_once: who stands first may begin, so many together.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._line: list[object] = []
+
+    @contextmanager
+    def join(self) -> Iterator[Callable[[], int]]:
+        """A place in the line until the block ends.
+
+        Yields:
+            How many must begin or leave before one may; 0: one may now.
+        """
+        place = object()
+        self._line.append(place)
+        try:
+            yield lambda: max(0, self._line.index(place) + 1 - self._at_once)
+        finally:
+            self._line.remove(place)

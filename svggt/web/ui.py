@@ -25,10 +25,9 @@ from svggt.web import layout, panels, view_controls
 from svggt.web.api import Api
 from svggt.web.compare_api import CompareApi
 from svggt.web.compare_events import CompareEvents
-from svggt.web.retention import retention_of
 from svggt.web.run_events import RunEvents
 from svggt.web.run_request import RunStarter
-from svggt.web.share_events import ShareEvents
+from svggt.web.share_events import ShareEvents, retention_of
 from svggt.web.view_events import ViewEvents
 
 STYLE = Path(__file__).with_name("style.css").read_text("utf-8")

@@ -18,11 +18,10 @@ from svggt.train.batch import targets_of
 from svggt.train.compare import judge, markdown
 from svggt.train.distil import TeacherOutput, teacher_of
 from svggt.train.figures import Figures, figures_of
-from svggt.train.logs import read_log
 from svggt.train.objective import draw_queries
 from svggt.train.probe import predicted
 from svggt.train.report import write_report
-from svggt.train.runs import remember
+from svggt.train.runs import read_log, remember
 from svggt.train.study import VARIANTS, overfit, run_variant, summary
 from svggt.train.teacher_corruption import WAYS_TO_FAIL, inherited, rolled
 from tests.train.clips import plane, walk

@@ -37,6 +37,7 @@ def test_what_is_counted_is_operations_and_reads() -> None:
     assert counter.reads.total() == 3  # a mask's count, a list, a number
 
 
+@pytest.mark.slow
 def test_training_needs_only_what_a_lent_machine_has(tmp_path: Path) -> None:
     """A whole slice and its comparison's command line start without what draws or serves."""
     code = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from svggt.web.waiting_line import WaitingLine
+from svggt.web.run_request import WaitingLine
 
 
 def test_the_first_go_and_the_others_move_up() -> None:
