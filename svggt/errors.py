@@ -36,6 +36,10 @@ class CheckpointError(ValueError):
     """Weights cannot be had or do not fit. The message says what else can be done."""
 
 
+class SnapshotRefused(ValueError):
+    """A stream cannot go on from a file; it is rebuilt from its frames instead."""
+
+
 class StoreRefused(RuntimeError):
     """A folder cannot be a store; the sentence says why, and what to do."""
 

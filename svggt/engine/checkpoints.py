@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from svggt.engine.devices import Device
-from svggt.engine.quantise import SCALE, dequantise
+from svggt.engine.quantise import read_tensors
 from svggt.errors import CheckpointError
 from svggt.files import EMBEDDED_WEIGHTS
 from svggt.model.config import PRESETS, ModelConfig, Preset
@@ -222,20 +222,10 @@ def read_weights(
                 config = (file.metadata() or {}).get("config")
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path.name} is not a whole safetensors file: {error}") from None
-        return ModelConfig.from_json(config) if config else None, _safetensors(path, device)
+        return ModelConfig.from_json(config) if config else None, read_tensors(path, device)
     if suffix in (".pt", ".pth"):
         return None, _pickled(path)
     raise CheckpointError(f"{path.name}: weights are .safetensors, .pt or .pth files")
-
-
-def _safetensors(path: Path, device: torch.device) -> Iterator[tuple[str, Tensor]]:
-    with safe_open(path, framework="pt", device=str(device)) as file:
-        names = set(file.keys())
-        for name in sorted(names):
-            if name.removesuffix(SCALE) in names and name.endswith(SCALE):
-                continue
-            scale = file.get_tensor(name + SCALE) if name + SCALE in names else None
-            yield name, dequantise(name, file.get_tensor(name), scale)
 
 
 def _pickled(path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -11,11 +11,14 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from svggt.engine.device_queue import DeviceQueue, Measured
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip, track_point
+from svggt.engine.snapshot import read as read_snapshot
+from svggt.engine.snapshot import write as write_snapshot
 from svggt.engine.stream import Stream
 from svggt.engine.worker import Pass, Step
 from svggt.errors import MemoryFull
@@ -37,6 +40,7 @@ _FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at mo
 
 @dataclass(eq=False)
 class _Running:
+    settings: StreamSettings
     stream: Stream
     refiner: Refiner | None
     beside: bool
@@ -65,24 +69,41 @@ class LocalWorker:
         """Streams open."""
         return len(self._streams)
 
-    def open(self, settings: StreamSettings, beside: bool = False) -> str:
+    def open(
+        self, settings: StreamSettings, beside: bool = False, snapshot: Path | None = None
+    ) -> str:
         """Begins a stream and returns its id.
 
         Args:
             settings: how it is computed.
             beside: it is compared with another one: it gives way to streams, has half of their
                 memory at most, and waits for its windows.
+            snapshot: a file to go on from; see `snapshot`.
 
         Raises:
             KeyError: no such model is loaded.
+            SnapshotRefused: the file is damaged, or of another stream.
         """
         stream_id = secrets.token_hex(8)
         model = self.models[settings.model]
         stream = Stream(model, policy_of(settings), settings.points)
+        refined = None if snapshot is None else read_snapshot(snapshot, stream, settings)
         solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
-        refiner = Refiner(solver) if settings.refine else None
-        self._streams[stream_id] = _Running(stream, refiner, beside)
+        refiner = Refiner(solver, state=refined) if settings.refine else None
+        self._streams[stream_id] = _Running(settings, stream, refiner, beside)
         return stream_id
+
+    def snapshot(self, stream_id: str, path: Path) -> None:
+        """Writes a stream to a file that `open` goes on from, bit for bit; waits for its window.
+
+        Raises:
+            KeyError: the stream was closed.
+            OSError: the file cannot be written.
+        """
+        running = self._streams[stream_id]
+        _ask_refiner(running, lambda refiner: refiner.settle_window())
+        refined = None if running.refiner is None else running.refiner.state
+        write_snapshot(path, running.stream, refined, running.settings)
 
     def step(self, stream_id: str, frame: Frame) -> Step:
         """Waits for the device's turn, then takes in one frame; see `Stream.step`.

@@ -6,9 +6,11 @@ the sizes as JSON under the metadata key `config`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -47,6 +49,21 @@ def dequantise(name: str, tensor: Tensor, scale: Tensor | None) -> Tensor:
     if scale is None:
         raise ValueError(f"{name} is int8 but {name}{SCALE} is missing: the file is incomplete")
     return tensor.float() * scale
+
+
+def read_tensors(path: Path, device: torch.device) -> Iterator[tuple[str, Tensor]]:
+    """Weights of a safetensors file one at a time, dequantised, in the order of their names.
+
+    Raises:
+        ValueError: an int8 tensor without its scale.
+    """
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        names = set(file.keys())
+        for name in sorted(names):
+            if name.endswith(SCALE) and name.removesuffix(SCALE) in names:
+                continue
+            scale = file.get_tensor(name + SCALE) if name + SCALE in names else None
+            yield name, dequantise(name, file.get_tensor(name), scale)
 
 
 def save_quantised(network: VGGT, path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from svggt.engine.worker import Step, Worker
+from svggt.errors import BadInput, SnapshotRefused
 from svggt.media.camera_stream import LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -14,12 +16,16 @@ from svggt.refine.correction import Correction
 from svggt.settings import StreamSettings
 from svggt.store.recording import Recording
 
+log = logging.getLogger(__name__)
+
 
 class RecordedStream:
-    """Frames through a new stream into a recording. A run is resumed here, and nowhere else.
+    """Frames through a stream into a recording. A run is resumed here, and nowhere else.
 
-    What a recording holds already rebuilds the stream's memory: its frames go through the model
-    again, and their cameras are refined anew, in one world with those that follow.
+    A run that was stopped left a snapshot of its stream, which goes on from it. Without one (its
+    process was killed, or a frame was damaged) what the recording holds rebuilds the memory: its
+    frames go through the model again, and their cameras are refined anew, in one world with those
+    that follow.
 
     Args:
         worker: gets the stream.
@@ -28,7 +34,7 @@ class RecordedStream:
         beside: it is a comparison's, and gives way to others; see `Worker.open`.
 
     Attributes:
-        num_kept: frames that the recording held at the beginning.
+        num_kept: frames that the recording held at the beginning; those that come again rebuild.
 
     Raises:
         KeyError: no such model is loaded.
@@ -41,7 +47,7 @@ class RecordedStream:
         self._worker, self._recording = worker, recording
         self._num_done = 0
         self._anew: list[Correction] = []  # corrections of frames that were kept
-        self._stream_id = worker.open(settings, beside)
+        self._stream_id = self._resumed(settings, beside) or worker.open(settings, beside)
 
     def frames_of(self, clip: Clip | LiveClip, cancelled: Callable[[], bool]) -> Iterator[Frame]:
         """The frames kept, then those of the clip that come after them.
@@ -53,7 +59,7 @@ class RecordedStream:
         kept, skipped = self._recording.frames, self.num_kept
         if isinstance(clip, LiveClip) and skipped:
             clip, skipped = replace(clip, after=kept.frame(skipped - 1)), 0
-        yield from map(kept.frame, range(self.num_kept))
+        yield from map(kept.frame, range(self._num_done, self.num_kept))
         yield from itertools.islice(clip.frames(cancelled), skipped, None)
 
     def steps(self, frames: Iterator[Frame]) -> Iterator[Step]:
@@ -86,9 +92,34 @@ class RecordedStream:
         self._recording.cameras.append(corrections)
         return corrections
 
+    def suspend(self) -> None:
+        """Keeps the stream on disk, so that it need not be rebuilt; before `finalize`.
+
+        What cannot be kept is rebuilt: nothing is lost.
+        """
+        if self._num_done < self.num_kept:
+            return
+        try:
+            self._recording.check_room()
+            self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
+        except (OSError, BadInput):
+            log.exception("a stream is not kept: it will be rebuilt from its frames")
+
     def close(self) -> None:
         """Ends the stream and frees its memory; closing twice is harmless."""
         self._worker.close(self._stream_id)
+
+    def _resumed(self, settings: StreamSettings, beside: bool) -> str | None:
+        """The id of a stream that goes on from the recording's snapshot; None without one."""
+        path, stream_id = self._recording.snapshot(self.num_kept), None
+        if path.is_file():
+            try:
+                stream_id = self._worker.open(settings, beside, path)
+                self._num_done = self.num_kept
+            except SnapshotRefused:
+                log.exception("a stream is rebuilt from its frames")
+        self._recording.clear_snapshots()
+        return stream_id
 
     def _rebuilt(self, corrections: list[Correction]) -> list[Correction]:
         """Collects corrections of kept frames: they replace those on disk all together."""

@@ -44,6 +44,23 @@ class Stream:
         """Bytes allocated for the cached token memory."""
         return self._memory.nbytes
 
+    def save(self) -> dict[str, Tensor]:
+        """All that the stream remembers, by name; tensors that later steps change."""
+        size = torch.tensor(self._size or ())
+        return {"size": size, **self._memory.save()}
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        """Becomes what `save` returned, of a stream of the same model and policy.
+
+        Raises:
+            KeyError: it was of others.
+        """
+        height_width = [int(side) for side in saved["size"]]
+        self._size = (height_width[0], height_width[1]) if height_width else None
+        # Copies lie as those of a step do: kernels round otherwise where memory is not aligned.
+        device = self.model.device.torch
+        self._memory.load({name: t.to(device, copy=True) for name, t in saved.items()})
+
     @torch.inference_mode()
     def step(self, frame: Frame, chunks: Chunks = WHOLE) -> FramePrediction:
         """Takes in one frame. Atomic: if it fails, the stream is as it was before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from svggt.media.frames import Frame
@@ -51,13 +52,18 @@ class Worker(Protocol):
         """The weights."""
         ...
 
-    def open(self, settings: StreamSettings, beside: bool = False) -> str:
-        """Begins a stream and returns its id."""
+    def open(
+        self, settings: StreamSettings, beside: bool = False, snapshot: Path | None = None
+    ) -> str:
+        """Begins a stream, or goes on from a snapshot, and returns its id."""
         ...
 
     def step(self, stream_id: str, frame: Frame) -> Step:
         """Takes one frame into a stream."""
         ...
+
+    def snapshot(self, stream_id: str, path: Path) -> None:
+        """Writes a stream to a file that `open` goes on from."""
 
     def finalize(self, stream_id: str) -> list[Correction]:
         """Corrections that come after the last frame."""

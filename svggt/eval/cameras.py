@@ -22,6 +22,7 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
 from svggt.media.frames import Fitter, Frame
+from svggt.model.memory import CachePolicy
 from svggt.model.policies import window
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
@@ -68,17 +69,21 @@ def frames_of(sequence: Sequence, width: int) -> list[Frame]:
 
 def head_figures(model: LoadedModel, frames: list[Frame], truth: Truth) -> CameraFigures:
     """Of what the network says: a stream with a window of 8, or offline all frames at once."""
-    if model.causal:
-        stream = Stream(model, window(8))
-        predictions = [stream.step(frame) for frame in frames]
-    else:
-        predictions = predict_clip(model, frames, causal=False)
+    predictions = predict(model, frames, window(8))
     seen = _Seen(
         [p.world_from_cam for p in predictions],
         [p.depth for p in predictions],
         [float(p.intrinsics[0, 0]) / p.depth.shape[1] for p in predictions],
     )
     return _figures(seen, truth)
+
+
+def predict(model: LoadedModel, frames: list[Frame], policy: CachePolicy) -> list[FramePrediction]:
+    """A stream over frames; of weights that are not causal, what they say of all at once."""
+    if not model.causal:
+        return predict_clip(model, frames, causal=False)
+    stream = Stream(model, policy)
+    return [stream.step(frame) for frame in frames]
 
 
 def refined_figures(

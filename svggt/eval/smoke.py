@@ -13,13 +13,11 @@ import numpy as np
 from svggt import metrics
 from svggt.data.truth import Truth, TruthFile
 from svggt.engine.checkpoints import LoadedModel
-from svggt.engine.offline import predict_clip
-from svggt.engine.stream import Stream
+from svggt.eval.cameras import predict
 from svggt.files import ASSETS
 from svggt.media.clips import open_clip
 from svggt.media.frames import Frame, InputLimits
 from svggt.model.policies import full
-from svggt.prediction import FramePrediction
 
 WINDOW = 8
 _RATE = 10.0  # the office clip's own
@@ -89,7 +87,7 @@ def smoke_figures(model: LoadedModel, frames: list[Frame], truth: Truth) -> Smok
     windows, absrels, focals = [], [], []
     for start in metrics.window_starts(len(frames), WINDOW):
         numbers = range(start, start + WINDOW)
-        predictions = _predict(model, [frames[n] for n in numbers])
+        predictions = predict(model, [frames[n] for n in numbers], full())
         poses = np.stack([p.world_from_cam for p in predictions])
         windows.append((poses, truth.world_from_cam[start : start + WINDOW]))
         for number, prediction in zip(numbers, predictions, strict=True):
@@ -105,13 +103,6 @@ def smoke_figures(model: LoadedModel, frames: list[Frame], truth: Truth) -> Smok
         focal=float(np.mean(focals)),
         carpet=_red_over_blue(frames[_CARPET]),
     )
-
-
-def _predict(model: LoadedModel, frames: list[Frame]) -> list[FramePrediction]:
-    if not model.causal:
-        return predict_clip(model, frames, causal=False)
-    stream = Stream(model, full())
-    return [stream.step(frame) for frame in frames]
 
 
 def _red_over_blue(frame: Frame) -> float:

@@ -12,10 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from svggt.model.config import ModelConfig
 from svggt.model.layers import Attend, attend_all
+from svggt.model.storage import named_under
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ class LayerMemory(ABC):
     @abstractmethod
     def rollback(self) -> None:
         """Forgets what was staged."""
+
+    @abstractmethod
+    def save(self) -> dict[str, Tensor]:
+        """All that was committed, by name; tensors that later steps change."""
+
+    @abstractmethod
+    def load(self, saved: dict[str, Tensor]) -> None:
+        """Becomes what `save` returned, of a memory that was made alike."""
 
     @property
     @abstractmethod
@@ -128,6 +138,23 @@ class Memory:
         """Returns to the state before the step."""
         for layer in self._all():
             layer.rollback()
+
+    def save(self) -> dict[str, Tensor]:
+        """All that is kept, by name; tensors that later steps change."""
+        saved = {"num_frames": torch.tensor(self.num_frames)}
+        for number, layer in enumerate(self._all()):
+            saved |= {f"{number}.{name}": tensor for name, tensor in layer.save().items()}
+        return saved
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        """Becomes what `save` returned, of a memory of the same sizes and policy.
+
+        Raises:
+            KeyError: it was of others.
+        """
+        self.num_frames = int(saved["num_frames"])
+        for number, layer in enumerate(self._all()):
+            layer.load(named_under(f"{number}.", saved))
 
     def _all(self) -> list[LayerMemory]:
         return [*self._layers, *(layer for blocks in self._camera for layer in blocks)]

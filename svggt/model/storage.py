@@ -36,6 +36,14 @@ class TokenBuffer(ABC):
     def read(self, end: int) -> Tensor:
         """The tokens before a position, as they were computed or nearly."""
 
+    @abstractmethod
+    def save(self) -> dict[str, Tensor]:
+        """All that it holds, by name; tensors that later writes change. Empty before a write."""
+
+    @abstractmethod
+    def load(self, saved: dict[str, Tensor]) -> None:
+        """Holds what `save` returned, instead of what is there."""
+
     @property
     @abstractmethod
     def nbytes(self) -> int:
@@ -62,6 +70,15 @@ class PlainBuffer(TokenBuffer):
     def read(self, end: int) -> Tensor:
         assert self._kept is not None
         return self._kept[:, :, :end].to(self._computed)  # a view where nothing is converted
+
+    def save(self) -> dict[str, Tensor]:
+        if self._kept is None:
+            return {}
+        return {"kept": self._kept, "computed": self._kept.new_empty(0, dtype=self._computed)}
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        self._kept = saved.get("kept")
+        self._computed = saved["computed"].dtype if saved else torch.float32
 
     @property
     def nbytes(self) -> int:
@@ -102,6 +119,21 @@ class Int8Buffer(TokenBuffer):
         shaped = kept.unflatten(2, (frames, self._tokens)) * scales[:, :, :, None]
         return shaped.flatten(2, 3)
 
+    def save(self) -> dict[str, Tensor]:
+        if self._kept is None or self._scales is None:
+            return {}
+        return {
+            "kept": self._kept,
+            "scales": self._scales,
+            "tokens": torch.tensor(self._tokens),
+            "computed": self._kept.new_empty(0, dtype=self._computed),
+        }
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        self._kept, self._scales = saved.get("kept"), saved.get("scales")
+        self._tokens = int(saved["tokens"]) if saved else 1
+        self._computed = saved["computed"].dtype if saved else torch.float32
+
     @property
     def nbytes(self) -> int:
         return _bytes(self._kept) + _bytes(self._scales)
@@ -131,10 +163,25 @@ class KeysAndValues:
         """Those before a position."""
         return self.keys.read(end), self.values.read(end)
 
+    def save(self) -> dict[str, Tensor]:
+        """See `TokenBuffer.save`."""
+        both = {"keys": self.keys, "values": self.values}
+        return {f"{k}.{name}": t for k, buffer in both.items() for name, t in buffer.save().items()}
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        """See `TokenBuffer.load`."""
+        self.keys.load(named_under("keys.", saved))
+        self.values.load(named_under("values.", saved))
+
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
         return self.keys.nbytes + self.values.nbytes
+
+
+def named_under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _written(buffer: Tensor | None, new: Tensor, start: int, capacity: int | None) -> Tensor:

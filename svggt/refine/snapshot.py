@@ -29,7 +29,7 @@ def to_arrays(state: RefinerState) -> Arrays:
     """Arrays by name; one of them is an outline (JSON, as bytes) that says where each belongs."""
     arrays: Arrays = {}
     outline = _take_apart(state, arrays)
-    arrays[_OUTLINE] = np.frombuffer(json.dumps(outline).encode(), np.uint8)
+    arrays[_OUTLINE] = np.frombuffer(json.dumps(outline).encode(), np.uint8).copy()
     return arrays
 
 

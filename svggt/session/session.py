@@ -163,7 +163,8 @@ class Session:
     def resume(self, camera: LiveClip | None = None) -> None:
         """Resumes an ended or interrupted run, after its last frame.
 
-        The stream's memory is rebuilt from the frames kept, which takes their model time again.
+        Its stream goes on where it was stopped; without a snapshot (it was killed) its memory is
+        rebuilt from the frames kept, which takes their model time again.
 
         Args:
             camera: where frames come from now, if they came from a camera.
@@ -297,6 +298,8 @@ class Session:
             if number % _FRAMES_A_LOOK == 0:
                 self.recording.check_room()
         stopped = self._stop.is_set()  # before its last frame
+        if stopped:
+            stream.suspend()
         self.scene.correct(stream.finalize())
         if stopped and self._closed:  # by its server, not by its owner
             return "interrupted", self._progress.interrupted

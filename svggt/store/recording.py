@@ -3,6 +3,7 @@
 ```
 run.json        settings, clip, state; written at the beginning and at the end
 frames/         a file a frame (svggt.store.frame_archive)
+stream_N.safetensors  its stream after N frames, of a run that was stopped (svggt.engine.snapshot)
 cameras.jsonl   refined cameras (svggt.store.journal)
 source/         the clip's files
 exports/        files made for download
@@ -175,6 +176,16 @@ class Recording:
         self.cameras.compact()
         self._clear_exports()  # of cameras that were not the last
         self._end(state, message, elapsed_s)
+
+    def snapshot(self, num_frames: int) -> Path:
+        """Where its stream lies after so many frames, if it does."""
+        return self.folder / f"stream_{num_frames:06}.safetensors"
+
+    def clear_snapshots(self) -> None:
+        """Forgets what its stream was: it has gone on."""
+        for path in self.folder.glob("stream_*.safetensors"):
+            if claim.is_ours(self.folder, path):
+                path.unlink(missing_ok=True)
 
     def check_room(self) -> None:
         """Raises BadInput where the disk, or the quota of all recordings, takes no more."""

@@ -27,8 +27,8 @@ _SIZE = (168, 224)
 
 
 @dataclass(frozen=True)
-class ClipErrors:
-    """Frames with their truth."""
+class HeldOutClip:
+    """A clip that nothing trains on: frames with their truth."""
 
     name: str
     frames: list[Frame]
@@ -57,9 +57,9 @@ Table = dict[str, CameraFigures]
 """Clip and way of running to its figures."""
 
 
-def held_out_clips(folders: list[Path], width: int) -> Iterator[ClipErrors]:
+def held_out_clips(folders: list[Path], width: int) -> Iterator[HeldOutClip]:
     """The office, rendered clips that nothing trains on, and folders with poses."""
-    yield ClipErrors("office", office_frames(width), office_truth())
+    yield HeldOutClip("office", office_frames(width), office_truth())
     for number, seed in enumerate(_RENDERED):
         with tempfile.TemporaryDirectory() as folder:
             write_clip(Path(folder), _FRAMES, seed, torch.device("cpu"), _SIZE)
@@ -68,7 +68,7 @@ def held_out_clips(folders: list[Path], width: int) -> Iterator[ClipErrors]:
         yield _of_folder(folder.name, folder, width)
 
 
-def table_of(weights: str, clips: list[ClipErrors]) -> Table:
+def table_of(weights: str, clips: list[HeldOutClip]) -> Table:
     """Figures of the camera head and depth, streamed and offline.
 
     Args:
@@ -123,9 +123,9 @@ def _errors(figures: CameraFigures) -> dict[str, float]:
     return cameras | {"absrel": figures.absrel_frame, "focal": figures.focal}
 
 
-def _of_folder(name: str, path: Path, width: int) -> ClipErrors:
+def _of_folder(name: str, path: Path, width: int) -> HeldOutClip:
     sequence = open_sequence(path)
     truth = sequence.truth
     depths = {number: truth.depth(number) for number in range(len(sequence.depths))}
     # Read now: a rendered folder is gone later.
-    return ClipErrors(name, frames_of(sequence, width), replace(truth, depth=depths.get))
+    return HeldOutClip(name, frames_of(sequence, width), replace(truth, depth=depths.get))

@@ -45,6 +45,8 @@ def camera_loss(
     """
     total, weights = target.new_zeros(()), 0.0
     for number, pred in enumerate(passes):
+        # Translation, quaternion and field of view are averaged apart: four numbers of one and two
+        # of the other shall not outweigh each other by how many they are.
         error = smooth_l1(_same_sign(pred, target) - target, beta)
         parts = error[..., :3].mean(-1) + error[..., 3:7].mean(-1)
         parts = parts + _FIELD_OF_VIEW * error[..., 7:].mean(-1)  # (B, S)
@@ -65,6 +67,7 @@ def relative_pose_loss(pred: Tensor, target: Tensor, weight: Tensor, beta: float
         weight: (B,) of clips.
         beta: of the smooth L1.
     """
+    # Every ordered pair of frames, also a frame with itself, whose motion is the identity.
     ours, theirs = _motions(pred), _motions(target)
     rotation = smooth_l1(ours[..., :3] - theirs[..., :3], beta).sum((-1, -2))
     translation = smooth_l1(ours[..., 3] - theirs[..., 3], beta).mean(-1)
@@ -92,6 +95,7 @@ def dense_loss(
         alpha: worth of confidence.
     """
     weight = valid.to(pred.dtype)
+    # Bounded: a pixel on an edge that is off by a room's depth is not worth more than others.
     error = (pred - target).abs().sum(-1).clamp_max(_WORST)
     claimed = _mean(confidence * error - alpha * confidence.log(), weight)
     return claimed + (edges or gradient_loss)(pred, target, weight)
@@ -107,6 +111,7 @@ def gradient_loss(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """
     total = pred.new_zeros(())
     for step in (1, 2, 4):
+        # The difference of errors is the error of differences: one array for both axes.
         error = (pred - target)[:, :, ::step, ::step]
         here = weight[:, :, ::step, ::step]
         for axis in (2, 3):
@@ -142,6 +147,8 @@ def aligned(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         target: like `pred`.
         valid: (B, S, H, W); unlike the published code, which fits over all pixels.
     """
+    # Closed form of min over (scale, shift) of sum w (scale pred + shift - target)^2: the slope of
+    # the regression of target on pred, through both weighted means.
     weight = valid.to(pred.dtype)[..., None]
     count = weight.sum((2, 3), keepdim=True).clamp_min(1)
     mean, target_mean = ((x * weight).sum((2, 3), keepdim=True) / count for x in (pred, target))
@@ -172,6 +179,7 @@ def track_loss(
         seen: (B, S, N), 1 where a point is visible.
         sure: (B, S, N) a teacher's confidence; None: all count alike.
     """
+    # What counts as found must not be learnt through: it is a label, not a loss.
     weight = seen.to(pred.dtype)
     distance = (pred - target).abs().mean(-1)
     found = (distance.detach() < _FOUND).to(pred.dtype) if sure is None else sure

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from svggt.engine.quantise import SCALE, dequantise
+from svggt.engine.quantise import read_tensors
 from svggt.files import atomic_write
 from svggt.model.config import ModelConfig
 from svggt.model.network import VGGT
@@ -77,17 +77,7 @@ def read_network(path: Path, device: torch.device) -> VGGT:
         ValueError: as of `facts_of`; or an int8 tensor lacks its scale.
     """
     network = VGGT(facts_of(path).config)
-    with safe_open(path, framework="pt") as file:
-        names = set(file.keys())
-        state = {
-            name: dequantise(
-                name,
-                file.get_tensor(name),
-                file.get_tensor(name + SCALE) if name + SCALE in names else None,
-            ).float()
-            for name in names
-            if not name.endswith(SCALE)
-        }
+    state = {name: tensor.float() for name, tensor in read_tensors(path, torch.device("cpu"))}
     try:
         network.load_state_dict(state)
     except RuntimeError:

@@ -411,6 +411,38 @@ def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
     assert sorted(session.recording.cameras.read()) == list(range(40))
 
 
+@pytest.mark.parametrize("snapshot", ["whole", "damaged", "gone"])
+def test_a_run_that_was_stopped_ends_as_if_it_never_was(
+    sessions: Sessions, tmp_path: Path, snapshot: str
+) -> None:
+    """Its stream goes on from the file, or is rebuilt where there is none that can be read."""
+    clip = open_clip(write_pictures(tmp_path / "clip", 12), 84, None, InputLimits())
+    whole, stopped = sessions.open("a"), sessions.open("a")
+    run(whole, clip)
+    wait(whole, ended)
+    run(stopped, clip)
+    wait(stopped, lambda p: p.frames_done >= 3)
+    stopped.stop()
+    (kept,) = stopped.recording.folder.glob("stream_*.safetensors")
+    if snapshot == "damaged":
+        kept.write_bytes(b"not a stream")
+    elif snapshot == "gone":
+        kept.unlink()
+    sessions.close(stopped.token)
+    found, said = sessions.find(stopped.token), set()
+    assert found is not None
+    found.resume()
+    wait(found, lambda p: said.add(p.message) or ended(p))
+    assert found.progress.state == "finished"
+    for number in range(12):
+        one, other = (s.recording.frames.load(number) for s in (found, whole))
+        assert np.array_equal(one.depth, other.depth)
+        assert np.array_equal(one.cam_from_world, other.cam_from_world)
+    if snapshot == "whole":
+        assert not any("Rebuilding" in message for message in said)
+    assert not list(found.recording.folder.glob("stream_*"))
+
+
 def test_what_has_ended_well_cannot_be_resumed(sessions: Sessions) -> None:
     session = sessions.open("a")
     with pytest.raises(BadInput, match="no run"):
@@ -510,6 +542,7 @@ def test_cameras_stay_in_one_world_whenever_a_run_that_goes_on_is_stopped(
     session.start(clip, StreamSettings(model="tiny", refine=True))
     wait(session, lambda p: p.frames_done >= 20)
     session.stop()
+    session.recording.clear_snapshots()  # as a killed process leaves it
     before, drawn = session.recording.cameras.read(), session.scene.num_frames
     session.resume()
     wait(session, lambda p: "frame 3 of" in p.message or p.message == "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from svggt.model.memory import FrameTokens, LayerMemory
@@ -35,6 +36,13 @@ class FullMemory(LayerMemory):
 
     def rollback(self) -> None:
         self._staged = 0
+
+    def save(self) -> dict[str, Tensor]:
+        return {"length": torch.tensor(self._length), **self._kept.save()}
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        self._length, self._staged = int(saved["length"]), 0
+        self._kept.load(saved)
 
     @property
     def nbytes(self) -> int:

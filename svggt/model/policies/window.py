@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from svggt.model.memory import FrameTokens, LayerMemory
@@ -39,6 +40,13 @@ class WindowMemory(LayerMemory):
 
     def rollback(self) -> None:
         """Nothing to forget: the spare slot holds no committed frame."""
+
+    def save(self) -> dict[str, Tensor]:
+        return {"frames": torch.tensor(self._frames), **self._kept.save()}
+
+    def load(self, saved: dict[str, Tensor]) -> None:
+        self._frames = int(saved["frames"])
+        self._kept.load(saved)
 
     @property
     def nbytes(self) -> int:

@@ -38,6 +38,8 @@ class Primitives:
 
 def nearest(places: Places, bundles: Bundles) -> tuple[Tensor, Tensor]:
     """Distance (A, n) to the nearest primitive, `NOTHING` where there is none, and its number."""
+    # A bundle meets few primitives: those whose sphere its cone reaches, taken in turns of equal
+    # size so that every turn is one dense tensor.
     distance = bundles.direction[..., 0].clone()
     number = torch.zeros_like(distance, dtype=torch.long)
     centre = places.centre[bundles.place]
@@ -54,6 +56,9 @@ def nearest(places: Places, bundles: Bundles) -> tuple[Tensor, Tensor]:
 
 def nearest_of(found: Primitives, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Distances (A, n) of the nearest of K primitives, and which; rays are (A, n, 3)."""
+    # In a primitive's own axes, scaled by its half sizes, a box is the unit cube, an ellipsoid the
+    # unit sphere: slabs for the box (Kay and Kajiya 1986), a quadratic for the round ones. The
+    # ray's parameter does not change by that, so distances stay metres along the direction.
     origin, direction = _local(found, origin, direction)
     low, high = (-1 - origin) / direction, (1 - origin) / direction
     enter = torch.minimum(low, high)  # (A, n, K, 3) of every slab
@@ -97,6 +102,7 @@ def _cylinder(origin: Tensor, direction: Tensor, enter: Tensor, leave: Tensor) -
 
 def _roots(origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Where |origin + t direction| is 1; the first after the last where it never is."""
+    # a t^2 + 2 b t + c = 0; without roots the first lies after the last, and nothing is met.
     a = (direction * direction).sum(-1)
     b = (origin * direction).sum(-1)
     c = (origin * origin).sum(-1) - 1
@@ -115,6 +121,7 @@ def room_distance(places: Places, rays: Rays) -> tuple[Tensor, Tensor]:
     """
     origin, direction = rays.origin, rays.direction
     x, y, z = torch.where(direction.abs() < SMALL, SMALL, direction).unbind(-1)
+    # Distance to each of the six planes; from inside, the nearest ahead is the one that is seen.
     half_x, half_z = (places.half_room[:, i, None] for i in (0, 1))
     planes = torch.stack(
         [

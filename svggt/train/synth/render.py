@@ -50,13 +50,16 @@ def render_clips(
     height, width = size
     if height % _TILE or width % _TILE:
         raise ValueError(f"{width} x {height} pixels: both must be multiples of {_TILE}")
+    # What there is, who walks through it, and with which lens.
     places = make_places(count, chance)
     poses = make_walks(places, frames, chance)
     views = _fields_of_view(count, size, chance)
+    # One ray a pixel meets the nearest surface; light is computed there, once, for all clips.
     rays = _cast(poses, _tiled(camera_rays(size, views)))
     met = meet(places, rays)
     colors = _lit(places, rays, met, chance, shadows)
     images = _untiled(colors, frames, size).permute(0, 1, 4, 2, 3)
+    # What is far or sky has no depth: losses leave it out.
     depth = torch.where(met.distance < _FAR, met.distance, 0.0)
     depth = _untiled(depth, frames, size)  # the rays' z is 1 in their cameras
     return ClipBatch(
@@ -98,6 +101,7 @@ def _cast(poses: Tensor, ahead: Tensor) -> Rays:
 
 def _lit(places: Places, rays: Rays, met: Met, chance: Rng, shadows: bool) -> Tensor:
     """Colours (B, N, 3): a lamp in a room, the sun outside, and light from everywhere."""
+    # Where the light is: a lamp below the ceiling, or a sun so far that its rays are near parallel.
     count, materials = len(places.height), _materials(places, chance)
     point = rays.origin + met.distance.clamp_max(_FAR)[..., None] * rays.direction
     lamp = torch.stack(
@@ -112,6 +116,7 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Rng, shadows: bool) -> Te
     sun = torch.cat([sun[:, :1], -sun[:, 1:2].abs() - 10, sun[:, 2:]], dim=1)
     outside = places.open_air[:, None]
     light = torch.where(outside, sun, lamp)[:, None]
+    # Lambert's cosine, and the lamp's fall-off with distance (softened: rooms reflect).
     towards = light - point
     reach = towards.norm(dim=-1, keepdim=True)
     facing = ((met.normal * towards).sum(-1, keepdim=True) / reach).clamp_min(0)
@@ -119,6 +124,7 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Rng, shadows: bool) -> Te
     direct = chance.uniform(count, 1, 1, low=0.6, high=2.0) * facing * falls_off
     if shadows:
         direct = direct * _lit_by(light, places, point + _LIFT * met.normal, rays)
+    # Light from everywhere, more from above (y is down) than from below.
     up = 0.5 - 0.5 * met.normal[..., 1:2]
     ambient = chance.uniform(count, 1, 1, low=0.4, high=0.9) * (0.6 + 0.4 * up)
     tint = 1 + 0.08 * chance.normal(count, 1, 3)
@@ -130,6 +136,7 @@ def _lit(places: Places, rays: Rays, met: Met, chance: Rng, shadows: bool) -> Te
 
 def _materials(places: Places, chance: Rng) -> Materials:
     """Of all surfaces; most models look as they are, the others as anything."""
+    # Surfaces are numbered: primitives' sides, the room's faces, then the parts of models.
     own = Library.on(chance.device).colors[places.models.model]  # (B, M, G, 3)
     count, models, each = own.shape[:3]
     pieces = places.middles.shape[1] - models
@@ -155,6 +162,7 @@ def _lit_by(light: Tensor, places: Places, start: Tensor, rays: Rays) -> Tensor:
 
 def _photographed(images: Tensor, chance: Rng) -> Tensor:
     """Exposure, gamma, a soft lens and a noisy sensor, (B, S, 3, H, W) in [0, 1]."""
+    # Exposure differs between clips, and a little between frames of one (a camera that adapts).
     count, frames = images.shape[:2]
     exposure = 0.25 * chance.normal(count, 1, 1, 1, 1) + 0.03 * chance.normal(
         count, frames, 1, 1, 1
@@ -162,6 +170,7 @@ def _photographed(images: Tensor, chance: Rng) -> Tensor:
     bright = images * exposure.exp()
     bright = 1.15 * bright / (1 + 0.25 * bright)  # highlights are kept
     seen = bright.clamp(1e-4, 1) ** chance.uniform(count, 1, 1, 1, 1, low=0.55, high=1.2)
+    # Half of the lenses are soft; grain comes after the lens, as on a sensor.
     soft = F.avg_pool2d(F.pad(seen.flatten(0, 1), (1, 1, 1, 1), mode="replicate"), 3, 1)
     share = 0.6 * chance.happens(count, 1, 1, 1, 1, share=0.5)
     seen = seen * (1 - share) + soft.unflatten(0, (count, frames)) * share
