@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from svggt.errors import BadInput
+from svggt.media import sandbox
 from svggt.media.frame_selection import LOOK_WIDTH, ByMotion
-from svggt.media.frames import Fitter, Frame, InputLimits, open_picture
+from svggt.media.frames import Fitter, Frame, InputLimits
+from svggt.media.sandbox import PicturesJob
 
 MAX_BYTES = 2_000_000
 """Of one picture."""
 
 _WAIT_SECONDS = 0.2  # between two looks whether the run was stopped
 _PATIENCE_SECONDS = 60.0  # without a picture, until the camera counts as gone
-_NAME = "the camera's picture"
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,14 @@ class LiveClip:
             fitter, first = Fitter.like(self.after), self.after.number + 1
         number, earlier = first, self.after.time_s if self.after is not None else 0.0
         try:
-            while number < self.limits.max_frames and (taken := self.camera.take(cancelled)):
-                picture = open_picture(io.BytesIO(taken[1]), _NAME, self.limits)
-                began = taken[0] if began is None else began
-                time_s = earlier + max(0.0, taken[0] - began)
-                if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
-                    yield fitter.frame(number, time_s, picture)
-                    number += 1
+            with sandbox.running(PicturesJob(paths=[], limits=asdict(self.limits))) as child:
+                while number < self.limits.max_frames and (taken := self.camera.take(cancelled)):
+                    picture = Image.fromarray(sandbox.picture(child, taken[1]))
+                    began = taken[0] if began is None else began
+                    time_s = earlier + max(0.0, taken[0] - began)
+                    if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
+                        yield fitter.frame(number, time_s, picture)
+                        number += 1
         finally:
             self.camera.end()
         if number == first and not cancelled():

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from natsort import natsorted
 
 from svggt.data.truth import TruthFile
-from svggt.errors import BadInput
-from svggt.media import video
-from svggt.media.frame_selection import AtRate, ByMotion
-from svggt.media.frames import Fitter, Frame, InputLimits, check_picture, open_picture
+from svggt.errors import BadInput, Busy
+from svggt.media import sandbox
+from svggt.media.frames import Frame, InputLimits, check_size, is_video
+from svggt.media.sandbox import CheckJob, DecodeJob, VideoInfo
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+
+_CHECKS = threading.BoundedSemaphore(2)  # at once, of all visitors
+_PATIENCE_SECONDS = 60.0
+_BUSY = "The machine is busy, and the files could not be looked at yet. Try again in a minute."
 
 
 @dataclass(frozen=True)
@@ -47,25 +53,23 @@ class Clip:
     truth: TruthFile | None = None
 
     def frames(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
-        """Decodes lazily, until `cancelled` says so.
+        """Decodes in a child process, ahead of their use, until `cancelled` says so.
 
         Raises:
             BadInput: a file turns out damaged or too large.
         """
-        if _is_video(self.paths[0]):
-            rate = self.frames_per_second
-            selection = ByMotion() if rate is None else AtRate(rate)
-            return video.frames_of(self.paths[0], self.width, selection, self.limits, cancelled)
-        return self._pictures()
+        job = DecodeJob(
+            paths=_absolute(self.paths),
+            limits=asdict(self.limits),
+            names=list(self.names),
+            width=self.width,
+            rate=self.frames_per_second,
+        )
+        return sandbox.frames(job, cancelled)
 
     def is_cut(self, taken: int) -> bool:
         """Whether the limit on frames left some out, after so many were taken."""
         return self.cut or (self.total is None and taken == self.limits.max_frames)
-
-    def _pictures(self) -> Iterator[Frame]:
-        fitter = Fitter(self.width)
-        for number, (path, name) in enumerate(zip(self.paths, self.names, strict=True)):
-            yield fitter.frame(number, float(number), open_picture(path, name, self.limits))
 
 
 def open_clip(
@@ -85,16 +89,15 @@ def open_clip(
     if frames_per_second is not None and not frames_per_second > 0:
         raise BadInput("FPS must be more than 0; without it frames are chosen by motion.")
     _check_files(paths, limits)
-    if _is_video(paths[0]):
-        chosen, seconds = list(paths), video.probe(paths[0], limits).seconds
+    if is_video(paths[0]):
+        chosen, seconds = list(paths), _seconds_of(paths[0], limits)
         there = None
         if seconds is not None and frames_per_second is not None:
             there = max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
         chosen = natsorted(paths, key=lambda path: path.name)[: limits.max_frames]
         there = len(paths)
-        for path in chosen:
-            check_picture(path, path.name, limits)
+        _checked(chosen, limits)
     return Clip(
         paths=tuple(chosen),
         names=tuple(path.name for path in chosen),
@@ -120,8 +123,8 @@ def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
             f"The upload has {total / 1e6:.0f} MB; the limit is {limits.max_bytes / 1e6:.0f} MB. "
             "Cut the clip, or send fewer pictures."
         )
-    videos = sum(_is_video(path) for path in paths)
-    if any(not _is_video(p) and p.suffix.lower() not in PICTURE_SUFFIXES for p in paths):
+    videos = sum(is_video(path) for path in paths)
+    if any(not is_video(p) and p.suffix.lower() not in PICTURE_SUFFIXES for p in paths):
         raise BadInput(
             "A file is neither a video nor a picture. Use MP4, MOV, WebM, MKV, JPEG, PNG, WebP "
             "or HEIC."
@@ -130,5 +133,49 @@ def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
         raise BadInput("Send one video, or several pictures, not both.")
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES
+def _seconds_of(path: Path, limits: InputLimits) -> float | None:
+    """A video's length, if its header says; it was checked then."""
+    facts = path.stat()
+    info = _header(path.resolve(), facts.st_size, facts.st_mtime_ns)
+    check_size(info.width, info.height, path.name, limits)
+    if info.seconds is not None and info.seconds > limits.max_seconds:
+        raise BadInput(
+            f"The video lasts {info.seconds / 60:.0f} minutes; the limit is "
+            f"{limits.max_seconds / 60:.0f}. Cut it and try again."
+        )
+    return info.seconds
+
+
+@lru_cache(maxsize=256)
+def _header(path: Path, size: int, changed_ns: int) -> VideoInfo:
+    """Of a file in a state: the page's examples are looked at once."""
+    info = _checked([path], InputLimits())
+    assert info is not None
+    return info
+
+
+def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | None:
+    """Reads headers in a child; of a video it says what it found.
+
+    Raises:
+        BadInput: a file cannot be used.
+        Busy: others are looked at, or the machine does not get on.
+    """
+    until = time.monotonic() + _PATIENCE_SECONDS
+    if not _CHECKS.acquire(timeout=_PATIENCE_SECONDS):
+        raise Busy(_BUSY)
+    names = [path.name for path in paths]
+    try:
+        job = CheckJob(paths=_absolute(paths), limits=asdict(limits), names=names)
+        with sandbox.running(job) as child:
+            message = child.message(cancelled=lambda: time.monotonic() > until)
+    finally:
+        _CHECKS.release()
+    if message is None:  # its CPU time is bounded too: it never got that much
+        raise Busy(_BUSY)
+    return message if isinstance(message, VideoInfo) else None
+
+
+def _absolute(paths: Sequence[Path]) -> list[str]:
+    """The helper has a folder of its own."""
+    return [str(path.absolute()) for path in paths]

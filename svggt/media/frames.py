@@ -26,6 +26,7 @@ TRACKING_WIDTH = 480
 MAX_ASPECT = 8
 """Longer side over the shorter one, at most."""
 
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 
 _DECODING = threading.BoundedSemaphore(2)  # pictures at once: each may take 160 MB
@@ -114,6 +115,11 @@ def _rows(width: int, aspect: float) -> int:
 def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
     """Resized, then cropped to the centre of its height where that exceeds the width."""
     return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), width)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file's name is a video's."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def check_size(width: int, height: int, name: str, limits: InputLimits) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from svggt.engine.checkpoints import LoadedModel
-from svggt.media.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from svggt.media.clips import PICTURE_SUFFIXES
 from svggt.media.examples import EXAMPLES
-from svggt.media.frames import InputLimits
+from svggt.media.frames import VIDEO_SUFFIXES, InputLimits
 from svggt.session.progress import Progress
 from svggt.view_options import CamerasChoice, chosen_cameras
 from svggt.web import panels
