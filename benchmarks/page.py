@@ -29,8 +29,8 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.media.clips import open_clip
 from svggt.media.frames import InputLimits
-from svggt.session.registry import SessionLimits, Sessions
-from svggt.settings import StreamSettings
+from svggt.session.registry import Sessions
+from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.store import Store
 
 

@@ -15,7 +15,7 @@ import tyro
 from tqdm import tqdm
 
 from svggt.engine.checkpoints import LoadedModel, automatic_model, load_model
-from svggt.engine.devices import Precision, choose_device
+from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
@@ -23,7 +23,7 @@ from svggt.errors import BadInput, StoreRefused
 from svggt.exports import FormatName, make_export
 from svggt.media.clips import PICTURE_SUFFIXES, Clip, open_clip
 from svggt.media.frames import InputLimits
-from svggt.settings import AUTO, StreamSettings
+from svggt.settings import AUTO, Precision, StreamSettings
 from svggt.store.recording import About, Recording, RunState
 from svggt.view_options import Cameras, CamerasChoice, ViewOptions, chosen_cameras
 

@@ -1,4 +1,4 @@
-"""How a stream is run, as plain values: the command line's, the page's, scripts', a recording's."""
+"""How streams are run and sessions kept, as plain values: the command line, page and API."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ MemoryPolicy = Literal["window", "full"]
 
 Storage = Literal["computed", "bfloat16", "int8"]
 """Of the cached tokens; see `svggt.model.storage`."""
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+"""Numbers of the backbone; auto suits the device."""
 
 AUTO = "auto"
 """Weights that are chosen for whoever names none."""
@@ -53,3 +56,20 @@ class StreamSettings:
     def within_limits(self) -> StreamSettings:
         """The same with what a visitor may ask for."""
         return replace(self, window=min(MAX_WINDOW, max(1, self.window)))
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """How many sessions are in memory, and how long they stay there.
+
+    Attributes:
+        max_sessions: in memory at once.
+        max_per_address: in memory at once for one visitor's address.
+        idle_seconds: until a session leaves memory that nobody looks at and that does not run.
+        max_seconds: until any session does.
+    """
+
+    max_sessions: int = 32
+    max_per_address: int = 6
+    idle_seconds: float = 600.0
+    max_seconds: float = 7200.0

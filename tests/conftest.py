@@ -23,7 +23,8 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.experiments.parity import Fixture
 from svggt.media.frames import Fitter, Frame, InputLimits
-from svggt.session.registry import SessionLimits, Sessions
+from svggt.session.registry import Sessions
+from svggt.settings import SessionLimits
 from svggt.store.store import Store
 
 DATA = Path(__file__).parent / "data"

@@ -49,11 +49,12 @@ def client_of(port: int) -> Client:
     address, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
     while True:
         try:
-            httpx.get(address)
-            return Client(address, verbose=False)
+            if httpx.get(f"{address}/healthz").status_code == 200:
+                return Client(address, verbose=False)
         except httpx.TransportError:
-            assert time.monotonic() < end
-            time.sleep(0.2)
+            pass
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def free_port() -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+from svggt.settings import Precision
 
 
 @dataclass(frozen=True)

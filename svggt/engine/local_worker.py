@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+import tempfile
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -40,10 +43,21 @@ _FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at mo
 
 @dataclass(eq=False)
 class _Running:
+    """A stream, in memory or parked on disk while others need the room.
+
+    Attributes:
+        stepping: held while the stream is used.
+        parked: the file that it waits in; None: it is in memory.
+        used_s: when it was used last, monotonic.
+    """
+
     settings: StreamSettings
     stream: Stream
     refiner: Refiner | None
     beside: bool
+    stepping: threading.Lock = field(default_factory=threading.Lock)
+    parked: Path | None = None
+    used_s: float = field(default_factory=time.monotonic)
 
 
 class LocalWorker:
@@ -51,7 +65,8 @@ class LocalWorker:
 
     Args:
         models: the weights.
-        cache_bytes: for the cached token memories of all streams together.
+        cache_bytes: for the cached token memories of all streams together; streams that have not
+            stepped for longest wait on disk where it is exceeded, with identical results.
     """
 
     def __init__(
@@ -63,6 +78,7 @@ class LocalWorker:
         self._cache_bytes = cache_bytes
         self._streams: dict[str, _Running] = {}
         self._windows, self._device = SolverProcess(), DeviceQueue()
+        self._parking = tempfile.TemporaryDirectory(prefix="svggt-streams-")
 
     @property
     def num_streams(self) -> int:
@@ -85,8 +101,7 @@ class LocalWorker:
             SnapshotRefused: the file is damaged, or of another stream.
         """
         stream_id = secrets.token_hex(8)
-        model = self.models[settings.model]
-        stream = Stream(model, policy_of(settings), settings.points)
+        stream = self._new_stream(settings)
         refined = None if snapshot is None else read_snapshot(snapshot, stream, settings)
         solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
         refiner = Refiner(solver, state=refined) if settings.refine else None
@@ -101,9 +116,11 @@ class LocalWorker:
             OSError: the file cannot be written.
         """
         running = self._streams[stream_id]
-        _ask_refiner(running, lambda refiner: refiner.settle_window())
-        refined = None if running.refiner is None else running.refiner.state
-        write_snapshot(path, running.stream, refined, running.settings)
+        with running.stepping:
+            self._bring_back(running)
+            _ask_refiner(running, lambda refiner: refiner.settle_window())
+            refined = None if running.refiner is None else running.refiner.state
+            write_snapshot(path, running.stream, refined, running.settings)
 
     def step(self, stream_id: str, frame: Frame) -> Step:
         """Waits for the device's turn, then takes in one frame; see `Stream.step`.
@@ -113,10 +130,17 @@ class LocalWorker:
 
         Raises:
             KeyError: the stream was closed. A worker never starts an empty one in its place.
-            MemoryFull: no memory is left for a stream to grow; it stays as it is.
+            MemoryFull: no memory is left for a stream to grow, also after others were parked on
+                disk; it stays as it is.
         """
         running = self._streams[stream_id]
-        self._check_memory(running)
+        with running.stepping:
+            self._make_room(running)
+            self._bring_back(running)
+            running.used_s = time.monotonic()
+            return self._step(running, frame)
+
+    def _step(self, running: _Running, frame: Frame) -> Step:
         model, step = running.stream.model, partial(running.stream.step, frame)
         if running.beside:
             done = self._device.in_gaps(model, lambda turn: step(Chunks(None, turn)))
@@ -138,7 +162,9 @@ class LocalWorker:
 
     def close(self, stream_id: str) -> None:
         """Ends a stream and frees its memory; closing twice is harmless."""
-        self._streams.pop(stream_id, None)
+        running = self._streams.pop(stream_id, None)
+        if running is not None and running.parked is not None:
+            running.parked.unlink(missing_ok=True)
 
     def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel when the device's turn comes; see `offline.track_point`.
@@ -210,12 +236,45 @@ class LocalWorker:
         self._streams.clear()
         self._windows.close()
         self._device.shutdown()
+        self._parking.cleanup()
 
-    def _check_memory(self, running: _Running) -> None:
-        """Raises MemoryFull where the memory set aside for all streams is used up."""
-        used = sum(each.stream.memory_bytes for each in list(self._streams.values()))
-        if used > (self._cache_bytes // 2 if running.beside else self._cache_bytes):
-            raise MemoryFull("the memory set aside for all streams is used up")
+    def _new_stream(self, settings: StreamSettings) -> Stream:
+        return Stream(self.models[settings.model], policy_of(settings), settings.points)
+
+    def _make_room(self, running: _Running) -> None:
+        """Parks streams on disk, the one used longest ago first, while the budget is exceeded.
+
+        Raises:
+            MemoryFull: the stream itself exceeds it, or the disk is full too.
+        """
+        budget = self._cache_bytes // 2 if running.beside else self._cache_bytes
+        while sum(each.stream.memory_bytes for each in list(self._streams.values())) > budget:
+            others = [each for each in list(self._streams.values()) if each is not running]
+            oldest_first = sorted(others, key=lambda each: each.used_s)
+            if not any(self._park(each) for each in oldest_first if each.stream.memory_bytes):
+                raise MemoryFull("the memory set aside for all streams is used up")
+
+    def _park(self, running: _Running) -> bool:
+        """Moves a stream's memory to disk unless it is used just now; whether it was moved."""
+        if not running.stepping.acquire(blocking=False):
+            return False
+        try:
+            path = Path(self._parking.name) / secrets.token_hex(8)
+            write_snapshot(path, running.stream, None, running.settings)
+            running.stream, running.parked = self._new_stream(running.settings), path
+        except OSError:
+            log.exception("a stream cannot be parked on disk")
+            return False
+        finally:
+            running.stepping.release()
+        return True
+
+    def _bring_back(self, running: _Running) -> None:
+        """Makes sure that a stream is in memory, as it was when it was parked."""
+        if running.parked is not None:
+            read_snapshot(running.parked, running.stream, running.settings)
+            running.parked.unlink()
+            running.parked = None
 
 
 def _with_cost(done: Measured[FramePrediction]) -> FramePrediction:

@@ -10,35 +10,19 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Literal
 
 from svggt.engine.worker import Worker
 from svggt.errors import BadInput
 from svggt.session.session import Session
+from svggt.settings import SessionLimits
 from svggt.store.recording import Recording
 from svggt.store.store import Store, Tokens
 
 log = logging.getLogger(__name__)
 
 Role = Literal["owner", "view", "reader", "capture"]
-
-
-@dataclass(frozen=True)
-class SessionLimits:
-    """How many sessions are in memory, and how long they stay there.
-
-    Attributes:
-        max_sessions: in memory at once.
-        max_per_address: in memory at once for one visitor's address.
-        idle_seconds: until a session leaves memory that nobody looks at and that does not run.
-        max_seconds: until any session does.
-    """
-
-    max_sessions: int = 32
-    max_per_address: int = 6
-    idle_seconds: float = 600.0
-    max_seconds: float = 7200.0
 
 
 class Sessions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -11,23 +12,22 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import rich
 import tyro
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
-from svggt.engine.background_load import BackgroundLoad
-from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
-from svggt.engine.devices import Precision, choose_device
-from svggt.engine.local_worker import LocalWorker
-from svggt.engine.model_registry import ModelRegistry
-from svggt.engine.weight_cache import load_on_host
 from svggt.media.frames import InputLimits
-from svggt.session.registry import SessionLimits, Sessions
-from svggt.store.store import Store
+from svggt.settings import AUTO, Precision, SessionLimits
 from svggt.view_options import CamerasChoice
+from svggt.web.loading import LoadingSite
+from svggt.web.patience import PatientProtocol
 from svggt.web.temporary import temporary_folder
+
+if TYPE_CHECKING:  # the port answers before it is imported
+    from fastapi import FastAPI
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ServeSettings:
         trust_proxy: addresses of proxies whose X-Forwarded-For is believed, comma-separated.
     """
 
-    model: str = "auto"
+    model: str = AUTO
     host: str = "127.0.0.1"
     port: int = 7860
     ssl_certfile: Path | None = None
@@ -78,51 +78,81 @@ def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     rich.get_console().quiet = True  # viser announces every session's server
-    with temporary_folder(Path(tempfile.gettempdir())) as uploads:
+    with (
+        temporary_folder(Path(tempfile.gettempdir())) as uploads,
+        contextlib.ExitStack() as opened,
+    ):
         os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # read when gradio is imported
-        from svggt.web.patience import PatientProtocol
-        from svggt.web.server import build_site
+        loading = LoadingSite(lambda: _build(settings, opened), lambda: _ready(server, loading))
+        config = uvicorn.Config(
+            loading,
+            host=settings.host,
+            port=settings.port,
+            http=PatientProtocol,
+            ssl_certfile=settings.ssl_certfile,
+            ssl_keyfile=settings.ssl_keyfile,
+            ws_per_message_deflate=False,  # points do not compress; it only costs time
+            forwarded_allow_ips=settings.trust_proxy,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
+        server = uvicorn.Server(config)
+        server.run()
+        if loading.error is not None:
+            raise loading.error
 
-        device = choose_device(settings.precision)
-        store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
-        names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
-        loaders = {name: partial(load_on_host, name, device) for name in names}
-        models = ModelRegistry(loaders=loaders)
-        wanted = automatic_model(device) if settings.model == "auto" else settings.model
-        load = None
-        if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
-            models.add(load_model("embedded", device))
-            load = BackgroundLoad(wanted, partial(load_model, wanted, device), models)
-        else:
-            models.add(load_model(wanted, device))
-        worker = LocalWorker(models, settings.cache_bytes)
-        sessions = Sessions(worker, settings.session, store)
-        try:
-            site = build_site(
-                sessions,
-                settings.input,
-                load,
-                frozenset(settings.allow_origin),
-                settings.cameras,
-                (settings.host, *settings.allowed_hosts),
-            )
-            gc.collect()
-            gc.freeze()  # what lives as long as the server is looked at no more
-            uvicorn.run(
-                site,
-                host=settings.host,
-                port=settings.port,
-                http=PatientProtocol,
-                ssl_certfile=settings.ssl_certfile,
-                ssl_keyfile=settings.ssl_keyfile,
-                ws_per_message_deflate=False,  # points do not compress; it only costs time
-                forwarded_allow_ips=settings.trust_proxy,
-                log_level="warning",
-                timeout_graceful_shutdown=5,
-            )
-        finally:
-            sessions.shutdown()
-            worker.shutdown()
+
+def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
+    """The site, which takes seconds: weights, and imports that are heavy.
+
+    Args:
+        settings: what was asked for.
+        opened: ends what is begun here.
+    """
+    from svggt.engine.background_load import BackgroundLoad
+    from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
+    from svggt.engine.devices import choose_device
+    from svggt.engine.local_worker import LocalWorker
+    from svggt.engine.model_registry import ModelRegistry
+    from svggt.engine.weight_cache import load_on_host
+    from svggt.session.registry import Sessions
+    from svggt.store.store import Store
+    from svggt.web.server import build_site
+
+    store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
+    opened.callback(store.close)
+    device = choose_device(settings.precision)
+    names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
+    models = ModelRegistry(loaders={n: partial(load_on_host, n, device) for n in names})
+    wanted = automatic_model(device) if settings.model == AUTO else settings.model
+    load = None
+    if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
+        models.add(load_model("embedded", device))
+        load = BackgroundLoad(wanted, partial(load_model, wanted, device), models)
+    else:
+        models.add(load_model(wanted, device))
+    worker = LocalWorker(models, settings.cache_bytes)
+    opened.callback(worker.shutdown)
+    sessions = Sessions(worker, settings.session, store)
+    opened.callback(sessions.shutdown)
+    site = build_site(
+        sessions,
+        settings.input,
+        load,
+        frozenset(settings.allow_origin),
+        settings.cameras,
+        (settings.host, *settings.allowed_hosts),
+    )
+    gc.collect()
+    gc.freeze()  # what lives as long as the server is looked at no more
+    return site
+
+
+def _ready(server: uvicorn.Server, loading: LoadingSite) -> None:
+    """Takes signals back, which an import may have taken (glog does); or ends what failed."""
+    for number in HANDLED_SIGNALS:
+        signal.signal(number, server.handle_exit)
+    server.should_exit = loading.error is not None
 
 
 def _end(*_: object) -> NoReturn:

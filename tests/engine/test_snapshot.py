@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
 from svggt.errors import SnapshotRefused
 from svggt.settings import StreamSettings
 from tests.conftest import make_frames
@@ -78,3 +79,27 @@ def test_a_damaged_file_is_refused(worker: LocalWorker, tmp_path: Path, damage) 
     with pytest.raises(SnapshotRefused):
         worker.open(StreamSettings("tiny", refine=True), snapshot=path)
     assert worker.num_streams == 1
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
+def test_streams_that_do_not_fit_together_wait_on_disk(tiny, settings: StreamSettings) -> None:
+    """Three take turns in the room of one, and say what they say with room for all."""
+    frames = make_frames(6)
+    ample = LocalWorker(ModelRegistry([tiny]))
+    alone = ample.open(settings, beside=True)
+    expected = [ample.step(alone, frame).prediction for frame in frames]
+    budget = int(2.1 * expected[-1].memory_bytes)  # one beside another has half
+    tight = LocalWorker(ModelRegistry([tiny]), cache_bytes=budget)
+    streams = [tight.open(settings, beside=True) for _ in range(3)]
+    for number, frame in enumerate(frames):
+        for stream_id in streams:
+            ours = tight.step(stream_id, frame).prediction
+            assert np.array_equal(ours.depth, expected[number].depth)
+            assert np.array_equal(ours.cam_from_world, expected[number].cam_from_world)
+    waiting = list(Path(tight._parking.name).iterdir())
+    assert waiting
+    for stream_id in streams:
+        tight.close(stream_id)
+    assert not list(Path(tight._parking.name).iterdir())
+    ample.shutdown()
+    tight.shutdown()

@@ -18,9 +18,9 @@ from svggt.errors import BadInput
 from svggt.exports import make_export
 from svggt.media.clips import open_clip
 from svggt.media.frames import InputLimits
-from svggt.session.registry import SessionLimits, Sessions
+from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import StreamSettings
+from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.store import Store, Tokens
 from tests.media.files import write_pictures
 from tests.session.runs import ended, run, wait

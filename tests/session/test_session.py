@@ -23,9 +23,9 @@ from svggt.engine.stream import to_images
 from svggt.errors import BadInput
 from svggt.media.clips import open_clip
 from svggt.media.frames import InputLimits
-from svggt.session.registry import SessionLimits, Sessions
+from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import StreamSettings
+from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.store import Store
 from svggt.view_options import ViewOptions
 from tests.conftest import make_frames, wait_for
