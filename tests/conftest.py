@@ -116,6 +116,7 @@ def serve(
     session_limits: SessionLimits | None = None,
     load: BackgroundLoad | None = None,
     folder: Path | None = None,
+    password: str = "",
 ) -> Iterator[tuple[str, Sessions]]:
     """The whole site under a real uvicorn on a free loopback port: its address and sessions."""
     from svggt.web.patience import PatientProtocol
@@ -123,7 +124,7 @@ def serve(
 
     store = Store(folder or Path(tempfile.mkdtemp(prefix="svggt-test-store-")))
     sessions = Sessions(worker, session_limits or SessionLimits(), store)
-    site = build_site(sessions, limits or InputLimits(), load)
+    site = build_site(sessions, limits or InputLimits(), load, password=password)
     config = uvicorn.Config(
         site,
         host="127.0.0.1",

@@ -67,6 +67,11 @@ class LocalWorker:
         models: the weights.
         cache_bytes: for the cached token memories of all streams together; streams that have not
             stepped for longest wait on disk where it is exceeded, with identical results.
+
+    Attributes:
+        models: the weights.
+        num_frames: predicted so far.
+        model_seconds: that they took.
     """
 
     def __init__(
@@ -75,15 +80,21 @@ class LocalWorker:
         cache_bytes: int = 8_000_000_000,
     ) -> None:
         self.models = models
-        self._cache_bytes = cache_bytes
+        self._budget = cache_bytes
         self._streams: dict[str, _Running] = {}
         self._windows, self._device = SolverProcess(), DeviceQueue()
+        self.num_frames, self.model_seconds = 0, 0.0
         self._parking = tempfile.TemporaryDirectory(prefix="svggt-streams-")
 
     @property
     def num_streams(self) -> int:
         """Streams open."""
         return len(self._streams)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes allocated for the cached token memories of all streams that are not parked."""
+        return sum(each.stream.memory_bytes for each in list(self._streams.values()))
 
     def open(
         self, settings: StreamSettings, beside: bool = False, snapshot: Path | None = None
@@ -150,6 +161,8 @@ class LocalWorker:
             followed = _ask_refiner(running, lambda refiner: refiner.follow(frame.grey))
             done = predicting.result()
         prediction = _with_cost(done)
+        self.num_frames += 1
+        self.model_seconds += done.seconds
         corrections = _ask_refiner(
             running, lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
@@ -247,8 +260,8 @@ class LocalWorker:
         Raises:
             MemoryFull: the stream itself exceeds it, or the disk is full too.
         """
-        budget = self._cache_bytes // 2 if running.beside else self._cache_bytes
-        while sum(each.stream.memory_bytes for each in list(self._streams.values())) > budget:
+        budget = self._budget // 2 if running.beside else self._budget
+        while self.cache_bytes > budget:
             others = [each for each in list(self._streams.values()) if each is not running]
             oldest_first = sorted(others, key=lambda each: each.used_s)
             if not any(self._park(each) for each in oldest_first if each.stream.memory_bytes):

@@ -29,6 +29,7 @@ _BODY_SECONDS = 20.0  # for a whole body that is no upload
 _CHUNK_SECONDS = 20.0  # for the next piece of an upload,
 _SLOWEST = 10_000  # and bytes a second of all of it
 _SLOW = "This came too slowly: check the connection, and send it again."
+_PART = b"\r\ncontent-disposition:"  # in small letters: what each part of a form begins with
 _FORM_BYTES = 100_000  # that a form needs around its files
 
 
@@ -38,12 +39,14 @@ class RequestLimits:
 
     Attributes:
         upload_bytes: largest body of the upload route.
+        upload_files: most files in one.
         body: most bytes that any other route takes.
         requests_per_second: that one address may send, as a long-run mean.
         burst: requests at once; a page load of Gradio makes about a hundred.
     """
 
     upload_bytes: int
+    upload_files: int
     body: BodyLimits
     requests_per_second: float = 50.0
     burst: int = 600
@@ -90,7 +93,9 @@ class LimitMiddleware:
         if sentence := self._uploads.refusal(address):
             await refuse(scope, receive, send, sentence, 429 if sentence == YOURS else 507)
             return
-        counting = _Counting(receive, send, size, partial(self._uploads.refusal, address))
+        counting = _Counting(
+            receive, send, size, self._limits.upload_files, partial(self._uploads.refusal, address)
+        )
         try:
             await self._app(scope, counting.receive, counting.send)
         except Exception:
@@ -165,6 +170,7 @@ class _Counting:
         receive: gives the request's next message (ASGI).
         send: likewise.
         allowed: bytes.
+        files: most parts that the body may have.
         count: takes the number of those that arrived; says why no more may.
 
     Attributes:
@@ -172,10 +178,16 @@ class _Counting:
     """
 
     def __init__(
-        self, receive: Receive, send: Send, allowed: int, count: Callable[[int], str]
+        self,
+        receive: Receive,
+        send: Send,
+        allowed: int,
+        files: int,
+        count: Callable[[int], str],
     ) -> None:
         self._receive, self._send, self._count = receive, send, count
         self._allowed, self._size, self._began, self._ended = allowed, 0, time.monotonic(), False
+        self._files, self._parts, self._tail = files, 0, b""
         self.refused: tuple[str, int] | None = None
 
     async def receive(self) -> Message:
@@ -197,13 +209,22 @@ class _Counting:
         self._size += chunk
         self._ended = not message.get("more_body", False)
         needed = (time.monotonic() - self._began - _CHUNK_SECONDS) * _SLOWEST
-        if self._size > self._allowed:
+        if self._num_parts(message.get("body", b"")) > self._files:
+            self.refused = (f"Too many files: at most {self._files} together.", 413)
+        elif self._size > self._allowed:
             self.refused = (f"Too large: at most {self._allowed / 1e6:.1f} MB.", 413)
         elif not self._ended and self._size < needed:
             self.refused = (_SLOW, 408)
         elif sentence := self._count(chunk):
             self.refused = (sentence, 429 if sentence == YOURS else 507)
         return message
+
+    def _num_parts(self, chunk: bytes) -> int:
+        """Parts of the form so far; a header may lie across two chunks."""
+        seen = self._tail + chunk.lower()
+        self._parts += seen.count(_PART)
+        self._tail = seen[len(seen) - len(_PART) + 1 :] if len(seen) >= len(_PART) else seen
+        return self._parts
 
     async def send(self, message: Message) -> None:
         if self.refused is None:

@@ -114,9 +114,9 @@ def kept_until(seconds: float) -> str:
     return str(_PANELS.kept_until(f"{when:%-d %B %Y, %H:%M}"))
 
 
-def retention(rows: dict[str, str], warning: str) -> str:
+def retention(rows: dict[str, str], *sentences: str) -> str:
     """What is kept how long, as a table, and what besides must be known."""
-    return str(_PANELS.retention(rows, warning))
+    return str(_PANELS.retention(rows, sentences))
 
 
 def live(progress: Progress) -> str:

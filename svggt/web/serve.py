@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from svggt.media.frames import InputLimits
 from svggt.settings import AUTO, Precision, SessionLimits
 from svggt.view_options import CamerasChoice
 from svggt.web.loading import LoadingSite
+from svggt.web.observe import LogFormat, serve_metrics, set_up_logs
 from svggt.web.patience import PatientProtocol
 from svggt.web.temporary import temporary_folder
 
@@ -38,7 +38,7 @@ class ServeSettings:
         model: auto, streamvggt-1b, vggt-1b, embedded, or a path to .safetensors, .pt or .pth.
         host: address to listen on; 0.0.0.0 for all.
         port: port to listen on.
-        cache_bytes: for the cached token memories of all streams together.
+        cache_bytes: for the cached token memories of all streams together; others wait on disk.
         ssl_certfile: certificate (PEM) to serve https by; other hosts' cameras need it.
         ssl_keyfile: its key.
         store: folder that sessions are kept in, to be looked at and resumed later.
@@ -51,6 +51,10 @@ class ServeSettings:
         session: limits on how many sessions there are and how long they last.
         allow_origin: further pages, as https://host, that may open the 3D view's socket.
         allowed_hosts: names that the server answers to, besides addresses, localhost and a Space's.
+        password: that visitors must know, for a private server; the environment's SVGGT_PASSWORD
+            is not seen by other users of the machine.
+        log_format: a line a record, or a JSON object; tokens are left out of both.
+        metrics_port: port on loopback for Prometheus' /metrics; 0 for none.
         trust_proxy: addresses of proxies whose X-Forwarded-For is believed, comma-separated.
     """
 
@@ -69,14 +73,16 @@ class ServeSettings:
     session: SessionLimits = field(default_factory=SessionLimits)
     allow_origin: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    password: str = field(default_factory=lambda: os.environ.get("SVGGT_PASSWORD", ""))
+    log_format: LogFormat = "text"
+    metrics_port: int = 0
     trust_proxy: str = "127.0.0.1"
 
 
 def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
     """Serve the page until interrupted, or told to end (SIGTERM): both keep what runs."""
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises it once more when it has shut down
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    set_up_logs(settings.log_format)
     rich.get_console().quiet = True  # viser announces every session's server
     with (
         temporary_folder(Path(tempfile.gettempdir())) as uploads,
@@ -142,7 +148,10 @@ def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
         frozenset(settings.allow_origin),
         settings.cameras,
         (settings.host, *settings.allowed_hosts),
+        settings.password,
     )
+    if settings.metrics_port:
+        serve_metrics(settings.metrics_port, sessions, worker)
     gc.collect()
     gc.freeze()  # what lives as long as the server is looked at no more
     return site

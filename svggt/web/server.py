@@ -25,6 +25,7 @@ from svggt.web.capture import capture_routes
 from svggt.web.compare_events import B_SUFFIX
 from svggt.web.hosts import HostMiddleware
 from svggt.web.limits import LimitMiddleware, RequestLimits
+from svggt.web.password import PasswordGate
 from svggt.web.proxy import VIEWER_CSP, Viewing, viewer_routes
 from svggt.web.replay import replay_routes
 from svggt.web.run_request import RunStarter
@@ -46,6 +47,7 @@ def build_site(
     allowed_origins: frozenset[str] = frozenset(),
     cameras: CamerasChoice = "auto",
     allowed_hosts: Iterable[str] = (),
+    password: str = "",
 ) -> FastAPI:
     """Everything that is served on the one port.
 
@@ -56,6 +58,7 @@ def build_site(
         allowed_origins: scheme://host of pages besides our own that may open sockets.
         cameras: that scenes are shown by at first.
         allowed_hosts: names that the server answers to, besides addresses and localhost.
+        password: that visitors must know; empty for none.
     """
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     site.add_api_route("/healthz", healthz)
@@ -95,7 +98,9 @@ def build_site(
     mount.app = GradioGate(mount.app, blocks.fns)
     # Gradio lets any site read its answers unless the app around it says whose may.
     site.add_middleware(CORSMiddleware, allow_origins=sorted(allowed_origins))
-    request_limits = RequestLimits(limits.max_bytes, BodyLimits.of(limits))
+    if password:
+        site.add_middleware(PasswordGate, password=password)
+    request_limits = RequestLimits(limits.max_bytes, limits.max_files, BodyLimits.of(limits))
     site.add_middleware(LimitMiddleware, limits=request_limits, uploads=uploads)
     site.add_middleware(HostMiddleware, allowed=allowed_hosts, origins=allowed_origins)
     site.add_middleware(HeaderMiddleware)  # outermost: on refusals too

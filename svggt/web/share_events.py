@@ -231,6 +231,11 @@ async def _made(
         raise HTTPException(404, str(error)) from None
 
 
+_PRIVACY = (
+    "What you send is decoded and computed on this server and goes to nobody else. Whoever has a "
+    "scene’s link sees the scene and its pictures. It is deleted at these times, or at once by "
+    "“Delete this scene and its clip now”; logs hold no links and no pictures."
+)
 _EPHEMERAL = (
     "This Space’s disk is ephemeral: a restart or a sleep loses every scene. Take away what you "
     "want to keep."
@@ -249,7 +254,7 @@ def retention_of(sessions: Sessions) -> str:
         "A scene on disk, with its clip, after its run": _duration(sessions.store.keep_seconds),
         "An upload itself, until somebody uses the page after": _duration(3600),
     }
-    return panels.retention(rows, _EPHEMERAL if "SPACE_ID" in os.environ else _LASTING)
+    return panels.retention(rows, _PRIVACY, _EPHEMERAL if "SPACE_ID" in os.environ else _LASTING)
 
 
 def _duration(seconds: float) -> str:

@@ -128,3 +128,22 @@ def test_what_killed_servers_left_goes_and_nothing_else(tmp_path: Path) -> None:
         assert (held / "files" / "picture.png").is_file()
         assert (strange / "files" / "picture.png").is_file() and (strange / "thesis.tex").is_file()
     assert not own.exists()
+
+
+@pytest.mark.parametrize("header", ["Content-Disposition", "content-disposition"])
+def test_a_request_has_a_bound_on_its_files(site, header: str) -> None:
+    """However its parts are written, and wherever its chunks end."""
+    address, _ = site
+    part = f'--x\r\n{header}: form-data; name="files"; filename="a.png"\r\n\r\n\r\n'.encode()
+    body = 501 * part + b"--x--\r\n"
+
+    def chunks():
+        for first in range(0, len(body), 997):
+            yield body[first : first + 997]
+
+    answer = httpx.post(
+        f"{address}/gradio_api/upload",
+        content=chunks(),
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 413 and "at most 500" in answer.text

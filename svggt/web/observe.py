@@ -1,0 +1,81 @@
+"""What an operator sees: logs without tokens, and figures for Prometheus on loopback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from prometheus_client import REGISTRY, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:  # they bring the scenes with them
+    from svggt.engine.local_worker import LocalWorker
+    from svggt.session.registry import Sessions
+
+LogFormat = Literal["text", "json"]
+
+_TOKEN = re.compile(r"(?<![\w-])[\w-]{32}(?![\w-])")  # 192 bits in URL-safe base 64
+
+
+class _TextFormatter(logging.Formatter):
+    """A line a record, tracebacks after it; whatever looks like a token is left out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _TOKEN.sub("[token]", super().format(record))
+
+
+class _JsonFormatter(_TextFormatter):
+    """A JSON object a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return _TOKEN.sub("[token]", json.dumps(facts))
+
+
+def set_up_logs(kind: LogFormat) -> None:
+    """Logs to standard error from now on, one way for all libraries."""
+    handler = logging.StreamHandler()
+    text = _TextFormatter("%(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonFormatter() if kind == "json" else text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+
+
+class _Figures(Collector):
+    """Read when Prometheus asks; memory and descriptors of the process come from its client."""
+
+    def __init__(self, sessions: Sessions, worker: LocalWorker) -> None:
+        self._sessions, self._worker = sessions, worker
+
+    def collect(self) -> Iterator[Metric]:
+        in_memory, worker = self._sessions.in_memory, self._worker
+        viewers = sum(session.scene.num_viewers for session in in_memory)
+        running = sum(session.running for session in in_memory)
+        yield GaugeMetricFamily("svggt_sessions", "Sessions in memory.", len(in_memory))
+        yield GaugeMetricFamily("svggt_runs", "Runs under way.", running)
+        yield GaugeMetricFamily("svggt_viewers", "Browsers that look at a scene.", viewers)
+        yield GaugeMetricFamily("svggt_streams", "Streams open.", worker.num_streams)
+        yield GaugeMetricFamily(
+            "svggt_cache_bytes", "Cached token memories in memory.", worker.cache_bytes
+        )
+        yield CounterMetricFamily("svggt_frames", "Frames predicted.", worker.num_frames)
+        yield CounterMetricFamily(
+            "svggt_model_seconds", "Seconds that the model took for them.", worker.model_seconds
+        )
+
+
+def serve_metrics(port: int, sessions: Sessions, worker: LocalWorker) -> None:
+    """Answers /metrics on loopback alone, in a thread, for as long as the process lives."""
+    REGISTRY.register(_Figures(sessions, worker))
+    start_http_server(port, addr="127.0.0.1")
