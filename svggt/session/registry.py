@@ -5,6 +5,9 @@ A session in memory has a scene; one that left memory is on disk, and comes back
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import hashlib
 import logging
 import threading
@@ -43,7 +46,7 @@ class Sessions:
         self._tokens: dict[str, Tokens] = {}
         self._opening = threading.RLock()  # so that limits hold
         self._loading: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
-        self._ended = threading.Event()
+        self._ended, self._has_closed = threading.Event(), False
         for name, tokens in store.tokens().items():
             self._know(name, tokens)
         self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
@@ -132,6 +135,7 @@ class Sessions:
             if session is None:
                 return
             session.close()
+            self._has_closed = True
             self.store.release(name)  # last: what is in memory is not expired on disk
             del self._open[name]
             if not session.recording.has_run:
@@ -227,8 +231,18 @@ class Sessions:
         while not self._ended.wait(timeout=5.0):
             try:
                 self.expire(time.monotonic())
+                if self._has_closed and not any(session.running for session in self.in_memory):
+                    self._has_closed = False
+                    _give_memory_back()
             except Exception:  # the reaper must outlive one bad session
                 log.exception("expiry failed")
+
+
+def _give_memory_back() -> None:
+    """What ended sessions left in the allocator's hands goes back to the machine (glibc)."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _keys(tokens: Tokens) -> list[tuple[Role, str]]:

@@ -27,9 +27,8 @@ from svggt.web.endpoint import GONE, endpoint, owned
 from svggt.web.limits import address_of
 from svggt.web.run_request import RunRequest, RunStarter
 from svggt.web.share_events import export_address
+from svggt.web.updates import POLL_SECONDS
 from svggt.web.view_events import distance_of
-
-_FOLLOW_SECONDS = 0.1
 
 
 class Api:
@@ -133,7 +132,7 @@ class Api:
                 yield _plain(progress)
             if progress.state != "running":
                 return
-            await asyncio.sleep(_FOLLOW_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     def frame(self, token: str, number: int) -> dict[str, Any]:
         """Both cameras of a frame (from 0), its time, and how well it was tracked."""

@@ -85,6 +85,8 @@ class GradioGate:
         Scripts name an endpoint; the page says an event's number, by whatever name.
         """
         asked = _object(body)
+        if _names_address(asked.get("data")):
+            return "Addresses are not fetched: send the file itself.", 422
         number = asked.get("fn_index")
         if number is None and name and name not in self._by_name:
             return f"There is no endpoint {name[:_MOST_SHOWN]}: see /gradio_api/info.", 404
@@ -107,6 +109,14 @@ def _object(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _names_address(value: Any) -> bool:
+    """Whether a file is given by an address, which Gradio would fetch."""
+    if isinstance(value, dict):
+        path = value.get("path")
+        return (isinstance(path, str) and "://" in path) or any(map(_names_address, value.values()))
+    return isinstance(value, list) and any(map(_names_address, value))
 
 
 def _first(message: Message, receive: Receive) -> Receive:

@@ -25,12 +25,11 @@ from svggt.web.compare_drawer import SLIDER
 from svggt.web.limits import address_of
 from svggt.web.replay import report_address
 from svggt.web.share_events import export_address, prepared
-from svggt.web.updates import Changes
+from svggt.web.updates import POLL_SECONDS, Changes
 
 B_SUFFIX = ".beside"
 """After the view's token: the socket of the scene beside."""
 
-_POLL_SECONDS = 0.3
 _UNFOLDS_SECONDS = 0.5  # a drawer that opens takes no value before it has
 
 
@@ -167,7 +166,7 @@ class CompareEvents:
                 yield changes
             if progress.state != "running":
                 return
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         if session.comparison is None:  # the run was begun anew, or cleared
             yield {b.figures: "", **self._emptied()}
 

@@ -23,12 +23,20 @@ from svggt.web import layout, panels
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
 from svggt.web.run_request import RunRequest, RunStarter, WaitingLine
-from svggt.web.updates import Changes, SessionWatcher, emptied, opened, refused, uncompared, watched
+from svggt.web.updates import (
+    POLL_SECONDS,
+    Changes,
+    SessionWatcher,
+    emptied,
+    opened,
+    refused,
+    uncompared,
+    watched,
+)
 from svggt.web.view_events import look_of
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.15  # between two looks at a run
 _BEGINNINGS = 4  # clips that are probed, or sessions read from disk, at once
 _ENDED = "This scene has left memory. Reload the page to open it again, or press Start."
 _CLEARED = "Cleared. The last scene stays at its own links until it expires; Share deletes a scene."
@@ -138,7 +146,7 @@ class RunEvents:
                 message = f"{before} before you." if before else "Looking at the clip."
                 yield {self._c.status: panels.status(Progress(message=message))}
             if before:
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _arrive(self, keys: str, request: gr.Request) -> AsyncIterator[Changes]:
         """Shows what the page's address names, if anything."""
@@ -185,7 +193,7 @@ class RunEvents:
                 yield changes
             if progress.state != "running" and not session.leaves:
                 return
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         if owns and last is not None and last.dismissed:
             return
         if not owns:  # its owner went on to another scene: this one is on disk, and replays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -28,6 +29,9 @@ from svggt.web.temporary import temporary_folder
 
 if TYPE_CHECKING:  # the port answers before it is imported
     from fastapi import FastAPI
+
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
     """Serve the page until interrupted, or told to end (SIGTERM): both keep what runs."""
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises it once more when it has shut down
     set_up_logs(settings.log_format)
+    with contextlib.suppress(AttributeError, OSError):  # glibc: few arenas can be given back
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
     rich.get_console().quiet = True  # viser announces every session's server
     with (
         temporary_folder(Path(tempfile.gettempdir())) as uploads,

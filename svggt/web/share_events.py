@@ -23,11 +23,10 @@ from svggt.session.registry import Sessions
 from svggt.web import layout, panels
 from svggt.web.limits import address_of, origin_of
 from svggt.web.run_request import RunStarter
-from svggt.web.updates import Changes, emptied, linked
+from svggt.web.updates import POLL_SECONDS, Changes, emptied, linked
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.2
 _REPORT_HEADERS = {  # it runs nothing, and fetches nothing from elsewhere
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
@@ -145,7 +144,7 @@ async def prepared(
         while not future.done():
             waits = "Preparing" if done[0] else "Waiting for other exports"
             yield panels.notice(f"{waits}: frame {done[0]}."), None
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         yield "", future.result()
     except BadInput as error:
         yield panels.failure(str(error)), None

@@ -18,6 +18,9 @@ from svggt.web.replay import report_address, shared_address
 
 Changes = dict[Any, Any]
 
+POLL_SECONDS = 0.15
+"""Between two looks at what goes on in another thread, of whoever shows it."""
+
 
 @dataclass(frozen=True)
 class SessionWatcher:

@@ -20,6 +20,7 @@ import pytest
 import viser
 import websockets
 import zstandard
+from gradio import processing_utils
 from PIL import Image
 from viser._messages import SceneNodeClickMessage, ViewerCameraMessage
 
@@ -291,7 +292,9 @@ class Intruder:
 
     def call(self, dependency: dict, data: list) -> str:
         event = {"data": data, "fn_index": dependency["id"], "session_hash": self.session}
-        self.client.post("/gradio_api/queue/join", json=event)
+        joined = self.client.post("/gradio_api/queue/join", json=event)
+        if joined.status_code != 200:
+            return joined.text
         said = ""
         path = f"/gradio_api/queue/data?session_hash={self.session}"
         with self.client.stream("GET", path) as stream:
@@ -345,9 +348,18 @@ def test_a_path_that_was_not_uploaded_is_not_read(site, tmp_path: Path, where, m
     assert httpx.get(f"{address}/gradio_api/file={secret}").status_code in (403, 404)
 
 
-def test_no_address_is_fetched(site) -> None:
-    """A visitor's server is never asked, however the address is dressed up."""
+def test_no_address_is_fetched(site, monkeypatch) -> None:
+    """A visitor's server is never asked, however the address is dressed up.
+
+    Gradio refuses loopback by itself and fetches the rest of the world, so that it is watched too.
+    """
     asked: list[str] = []
+
+    async def fetch(url: str, *_, **__) -> None:
+        asked.append(url)
+        raise ValueError("not fetched")
+
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", fetch)
 
     class Bait(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -357,8 +369,15 @@ def test_no_address_is_fetched(site) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Bait)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     bait = f"http://127.0.0.1:{server.server_port}/x.png"
-    for file in (named(bait), named(bait, url=bait), named("x.png", url=bait, is_stream=True)):
+    world = "https://example.com/x.png"
+    for file in (
+        named(bait), named(bait, url=bait), named("x.png", url=bait, is_stream=True),
+        named(world), named(world.upper()), named("x.png", url=world), [named(world)],
+    ):  # fmt: skip
         assert "Finished" not in Intruder(site[0]).press_start([file])
+        values = ["upload", "office", [file], *[None] * 20]
+        for path in ("call", "run"):
+            httpx.post(f"{site[0]}/gradio_api/{path}/start", json={"data": values}, timeout=30)
     server.shutdown()
     server.server_close()
     assert not asked and len(site[1]) == 0
