@@ -29,7 +29,6 @@ from gradio_client import Client
 
 ROOT = Path(__file__).resolve().parents[1]
 _ALLOWED = ("busy", "full at the moment", "scenes are open", "Too many requests")
-_SETTLE_SECONDS = 60.0
 
 
 @dataclass
@@ -78,6 +77,7 @@ def main(
     minutes: float = 30.0,
     visitors: int = 20,
     frames: int = 20,
+    settle: float = 60.0,
     json_path: Path | None = None,
 ) -> int:
     """Runs the soak and prints what came of it.
@@ -86,6 +86,7 @@ def main(
         minutes: how long visitors come.
         visitors: at once.
         frames: of each run.
+        settle: seconds that everybody is gone for before memory is looked at.
         json_path: where the figures go too.
     """
     with tempfile.TemporaryDirectory() as store, socket.socket() as probe:
@@ -96,7 +97,7 @@ def main(
         log = Path(store).with_suffix(".log").open("w+")
         with subprocess.Popen(command, cwd=ROOT, stderr=log) as process:  # noqa: S603
             try:
-                report = _soak(process.pid, port, minutes, visitors, frames)
+                report = _soak(process.pid, port, minutes, visitors, frames, settle)
             finally:
                 process.terminate()
                 process.wait(30)
@@ -110,7 +111,7 @@ def main(
     return 1 if report["errors"] else 0
 
 
-def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int) -> dict:
+def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int, settle: float) -> dict:
     address, server = f"http://127.0.0.1:{port}", psutil.Process(pid)
     _wait_ready(address)
     warm = Seen()
@@ -130,7 +131,7 @@ def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int) -> di
     while any(thread.is_alive() for thread in threads):
         time.sleep(2)
         peak = max(peak, Footprint.of(server), key=lambda each: each.rss_mb)
-    time.sleep(_SETTLE_SECONDS)
+    time.sleep(settle)
     after = Footprint.of(server)
     rates = [each.frames / each.seconds for each in seen if each.seconds]
     first = np.array([value for each in seen for value in each.first] or [np.nan])

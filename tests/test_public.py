@@ -1,0 +1,31 @@
+"""The page in public, a tenth of `benchmarks/attack.py`, `soak.py` and `kill.py` as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import attack, soak
+
+
+@pytest.mark.slow  # three quarters of a minute
+def test_every_attack_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "attack.json"
+    attack.main(path)
+    held = json.loads(path.read_text())["held"]
+    assert all(held.values()), [name for name, value in held.items() if not value]
+
+
+@pytest.mark.slow  # two minutes
+def test_many_visitors_are_served_alike_and_leave_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "soak.json"
+    assert soak.main(minutes=1, visitors=8, frames=8, settle=20, json_path=path) == 0
+    report = json.loads(path.read_text())
+    assert report["errors"] == [] and report["frames"] >= 8 * 8
+    assert report["slowest visitor by fastest"] >= 0.5
+    assert report["memory after by before"] <= 1.1
+    assert report["after"]["descriptors"] <= report["before"]["descriptors"] + 2
+    assert report["after"]["processes"] <= report["before"]["processes"]
+    assert report["tracebacks in the log"] == 0
