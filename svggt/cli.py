@@ -167,6 +167,12 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="svggt", args=words))
     except (ValueError, StoreRefused) as error:  # bad input; its message says what to do
         sys.exit(f"svggt: {error}")
+    except OSError as error:  # a disk that is full, read-only or gone
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(
+            f"svggt: {place}{error.strerror}. Free some space, or name another folder; a run "
+            "that was begun goes on with: svggt resume FOLDER"
+        )
 
 
 def _serve(words: Sequence[str]) -> Callable[..., None]:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 DISK_FULL = (
     "The disk set aside for scenes is full; what was drawn stays. Clear scenes that nobody needs, "
     "or try again later."
+)
+
+
+DISK_READ_ONLY = (
+    "The disk set aside for scenes cannot be written just now; what was drawn stays. Whoever runs "
+    "this server has to look at it."
 )
 
 
@@ -56,6 +64,31 @@ class Cancelled(Exception):
     """Nobody waits for the result any more."""
 
 
+def disk_sentence(error: OSError) -> str | None:
+    """What people are told of a disk that takes nothing; None where it is not the disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DISK_FULL
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return DISK_READ_ONLY
+    return None
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A block that writes for a visitor.
+
+    Raises:
+        BadInput: the disk is full or read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        sentence = disk_sentence(error)
+        if sentence is None:
+            raise
+        raise BadInput(sentence) from error
+
+
 def user_message(
     error: Exception,
     smaller: str = "Choose a smaller window under Advanced, and Start.",
@@ -75,6 +108,5 @@ def user_message(
         return f"{str(error).capitalize()}."
     if isinstance(error, MemoryFull) or "out of memory" in str(error).lower():
         return f"The device is out of memory. {smaller}"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return DISK_FULL
-    return otherwise
+    told = disk_sentence(error) if isinstance(error, OSError) else None
+    return told or otherwise

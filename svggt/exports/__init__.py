@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svggt.errors import BadInput, Busy
+from svggt.errors import BadInput, Busy, writing
 from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
@@ -89,17 +89,18 @@ def make_export(
     if path.exists():
         return path
     begun = recording.folder / f"{secrets.token_hex(4)}{form.suffix}.part"
-    try:
-        form.write(shots, begun)
-        if recording.stamp != stamp:
-            raise BadInput(_CHANGED)
-        for older in recording.exports.glob(name.format(cameras=cameras, count="*")):
-            older.unlink(missing_ok=True)
-        return begun.replace(path)
-    except (KeyError, FileNotFoundError):
-        raise BadInput(_CHANGED) from None
-    finally:
-        begun.unlink(missing_ok=True)
+    with writing():
+        try:
+            form.write(shots, begun)
+            if recording.stamp != stamp:
+                raise BadInput(_CHANGED)
+            for older in recording.exports.glob(name.format(cameras=cameras, count="*")):
+                older.unlink(missing_ok=True)
+            return begun.replace(path)
+        except (KeyError, FileNotFoundError):
+            raise BadInput(_CHANGED) from None
+        finally:
+            begun.unlink(missing_ok=True)
 
 
 class Exporter:

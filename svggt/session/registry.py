@@ -17,7 +17,7 @@ from dataclasses import fields, replace
 from typing import Literal
 
 from svggt.engine.worker import Worker
-from svggt.errors import BadInput
+from svggt.errors import BadInput, writing
 from svggt.session.session import Session
 from svggt.settings import SessionLimits
 from svggt.store.recording import Recording
@@ -75,7 +75,8 @@ class Sessions:
             self._check_address(address, instead_of)
             self._make_way(instead_of)
             tokens = Tokens.new()
-            recording = self.store.create(tokens)
+            with writing():
+                recording = self.store.create(tokens)
             name = recording.folder.name
             self._know(name, tokens)
             return self._into_memory(Session(self.worker, address, tokens, recording))
@@ -120,7 +121,8 @@ class Sessions:
         name = session.recording.folder.name
         with self._loading[name]:
             tokens = replace(session.tokens, reader=Tokens.new().reader)
-            self.store.write_tokens(name, tokens)
+            with writing():
+                self.store.write_tokens(name, tokens)
             self._know(name, tokens)
             del self._names["reader", _hash(session.tokens.reader)]
             session.tokens = tokens

@@ -19,7 +19,7 @@ from svggt.compare.request import ComparisonRequest
 from svggt.compare.slot import ComparisonSlot
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Step, Worker
-from svggt.errors import BadInput, user_message
+from svggt.errors import BadInput, user_message, writing
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -151,7 +151,8 @@ class Session:
             )
             stream = RecordedStream(self._worker, settings, self.recording)
             try:
-                self.recording.begin(about)
+                with writing():
+                    self.recording.begin(about)
             except BaseException:
                 stream.close()
                 raise
@@ -183,7 +184,8 @@ class Session:
                     f"The run was made with {about.settings.model}, which is not loaded now. "
                     "Start the server with it, or press Start for a new run."
                 )
-            self.recording.resume()
+            with writing():
+                self.recording.resume()
             stream = RecordedStream(self._worker, about.settings, self.recording)
             self._launch(clip, stream, stream.frames_of(clip, self._stop.is_set))
 

@@ -7,6 +7,8 @@ import logging
 import math
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,25 +73,33 @@ class Store:
     ) -> None:
         self.keep_seconds = keep_seconds
         self._folder, self._quota = folder.expanduser().absolute(), quota_bytes
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _refusing(folder):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[str, tuple[float, int]] = {}  # by name: when measured, bytes
         self._known: set[str] = set()  # names of what may be deleted
         self._held: set[str] = set()  # and of what is in memory
         claim.check(self._folder)
         self._in_use = FileLock(self._folder / claim.LOCK)
         try:
-            self._in_use.acquire(timeout=0)
+            with _refusing(folder):
+                self._in_use.acquire(timeout=0)
         except Timeout:
             raise StoreInUse(
                 f"another server keeps its sessions in {folder}: name another one by --store"
             ) from None
-        claim.mark(self._folder)
+        with _refusing(folder):
+            claim.mark(self._folder)
 
     def create(self, tokens: Tokens) -> Recording:
         """An empty recording that these tokens open."""
-        recording = self._recording(secrets.token_hex(8))
-        self.write_tokens(recording.folder.name, tokens)
-        self._known.add(recording.folder.name)
+        name = secrets.token_hex(8)
+        try:
+            recording = self._recording(name)
+            self.write_tokens(name, tokens)
+        except OSError:
+            claim.erase(self._folder / name)  # nothing half is left
+            raise
+        self._known.add(name)
         return recording
 
     def write_tokens(self, name: str, tokens: Tokens) -> None:
@@ -185,6 +195,21 @@ class Store:
             size = _bytes(folder)
             self._sizes[folder.name] = (now, size)
         return size
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """A block that writes into a folder that is to be a store.
+
+    Raises:
+        StoreRefused: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreRefused(
+            f"{folder} cannot be written ({error.strerror}): name another folder by --store"
+        ) from error
 
 
 def _never_ran(folder: Path) -> bool:
