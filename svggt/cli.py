@@ -115,7 +115,7 @@ def _stream(
     stream = RecordedStream(worker, settings, recording)
     began, done, state = time.perf_counter(), 0, "finished"
     try:
-        frames = stream.frames_of(clip, lambda: False)
+        frames = stream.frames_of(clip, lambda: False, tqdm.write)
         for step in tqdm(stream.steps(frames), total=clip.total, unit="frame"):
             done = step.prediction.number + 1
         stream.finalize()

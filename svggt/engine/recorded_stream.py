@@ -49,18 +49,24 @@ class RecordedStream:
         self._anew: list[Correction] = []  # corrections of frames that were kept
         self._stream_id = self._resumed(settings, beside) or worker.open(settings, beside)
 
-    def frames_of(self, clip: Clip | LiveClip, cancelled: Callable[[], bool]) -> Iterator[Frame]:
+    def frames_of(
+        self,
+        clip: Clip | LiveClip,
+        cancelled: Callable[[], bool],
+        note: Callable[[str], None] = lambda sentence: None,
+    ) -> Iterator[Frame]:
         """The frames kept, then those of the clip that come after them.
 
         Args:
             clip: where frames come from; a camera's are numbered after those that were kept.
             cancelled: asked while a frame is waited for.
+            note: told what was left out or repaired, a sentence each.
         """
         kept, skipped = self._recording.frames, self.num_kept
         if isinstance(clip, LiveClip) and skipped:
             clip, skipped = replace(clip, after=kept.frame(skipped - 1)), 0
         yield from map(kept.frame, range(self._num_done, self.num_kept))
-        yield from itertools.islice(clip.frames(cancelled), skipped, None)
+        yield from itertools.islice(clip.frames(cancelled, note), skipped, None)
 
     def steps(self, frames: Iterator[Frame]) -> Iterator[Step]:
         """Takes in frames and records what comes of them.

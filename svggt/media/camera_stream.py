@@ -106,7 +106,11 @@ class LiveClip:
     total = None
     paths: tuple[Path, ...] = ()
 
-    def frames(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+    def frames(
+        self,
+        cancelled: Callable[[], bool] = lambda: False,
+        note: Callable[[str], None] = lambda sentence: None,
+    ) -> Iterator[Frame]:
         """Frames as they come, chosen by motion, until camera or run end.
 
         Raises:

@@ -52,7 +52,11 @@ class Clip:
     example: str = ""
     truth: TruthFile | None = None
 
-    def frames(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+    def frames(
+        self,
+        cancelled: Callable[[], bool] = lambda: False,
+        note: Callable[[str], None] = lambda sentence: None,
+    ) -> Iterator[Frame]:
         """Decodes in a child process, ahead of their use, until `cancelled` says so.
 
         Raises:
@@ -65,7 +69,7 @@ class Clip:
             width=self.width,
             rate=self.frames_per_second,
         )
-        return sandbox.frames(job, cancelled)
+        return sandbox.frames(job, cancelled, note)
 
     def is_cut(self, taken: int) -> bool:
         """Whether the limit on frames left some out, after so many were taken."""

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -82,7 +82,9 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
         for path, name in zip(paths, job.names, strict=True):
             check_picture(path, name, limits)
     elif isinstance(job, DecodeJob):
-        yield from map(_as_message, _frames(job, paths, limits))
+        notes: list[str] = []
+        yield from map(_as_message, _frames(job, paths, limits, notes.append))
+        yield from map(sandbox.Note, notes)
     else:
         while True:
             decoded = open_picture(
@@ -97,10 +99,12 @@ def _typed(limits: dict[str, float]):
     return [(name, value, type(getattr(defaults, name))) for name, value in limits.items()]
 
 
-def _frames(job: DecodeJob, paths: list[Path], limits: InputLimits) -> Iterator[Frame]:
+def _frames(
+    job: DecodeJob, paths: list[Path], limits: InputLimits, note: Callable[[str], None]
+) -> Iterator[Frame]:
     if is_video(paths[0]):
         selection = ByMotion() if job.rate is None else AtRate(job.rate)
-        yield from video.frames_of(paths[0], job.width, selection, limits)
+        yield from video.frames_of(paths[0], job.width, selection, limits, note)
         return
     fitter = Fitter(job.width)
     for number, (path, name) in enumerate(zip(paths, job.names, strict=True)):

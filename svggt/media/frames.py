@@ -26,7 +26,7 @@ TRACKING_WIDTH = 480
 MAX_ASPECT = 8
 """Longer side over the shorter one, at most."""
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".ts", ".mts", ".m2ts")
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 
 _DECODING = threading.BoundedSemaphore(2)  # pictures at once: each may take 160 MB

@@ -33,6 +33,7 @@ from svggt.media.frames import PATCH, TRACKING_WIDTH, Frame
 _ROOT = Path(__file__).resolve().parents[2]  # where the helper finds this package
 _ROOM_BYTES = 1_500_000_000  # that must be free before a child begins
 _GREETING_SECONDS = 20.0  # until a child is there
+_LONGEST_NOTE = 300  # characters
 _LOOK_SECONDS = 0.2  # between two looks whether the run was stopped
 _DIED = (
     "The file could not be decoded: it is damaged, or needs more memory or time than one file may "
@@ -108,6 +109,12 @@ class DecodedPicture(msgspec.Struct, tag=True):
     pixels: bytes
 
 
+class Note(msgspec.Struct, tag=True):
+    """A sentence for people: something was left out or repaired."""
+
+    sentence: str
+
+
 class Failed(msgspec.Struct, tag=True):
     """A sentence for people: the file cannot be used."""
 
@@ -118,7 +125,7 @@ class Done(msgspec.Struct, tag=True):
     """There is no more."""
 
 
-Message = VideoInfo | DecodedFrame | DecodedPicture | Failed | Done
+Message = VideoInfo | DecodedFrame | DecodedPicture | Note | Failed | Done
 
 
 @dataclass(frozen=True)
@@ -172,18 +179,26 @@ def running(job: Job) -> Iterator[Child]:
         connection.close()
 
 
-def frames(job: DecodeJob, cancelled: Callable[[], bool]) -> Iterator[Frame]:
+def frames(
+    job: DecodeJob,
+    cancelled: Callable[[], bool],
+    note: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[Frame]:
     """A clip's frames, decoded ahead of their use.
 
     Args:
         job: which clip.
         cancelled: asked while a frame is waited for.
+        note: told what was left out or repaired, a sentence each.
 
     Raises:
         BadInput: the clip cannot be decoded.
     """
     with running(job) as child:
         while not isinstance(message := child.message(cancelled), Done | None):
+            if isinstance(message, Note):
+                note(message.sentence[:_LONGEST_NOTE])
+                continue
             if not isinstance(message, DecodedFrame):
                 raise BadInput(_DIED)
             image = _array(message.image, (*message.size, 3))

@@ -69,6 +69,7 @@ class Session:
         self.opened = self.touched = time.monotonic()
         self._worker = worker
         self._stop = threading.Event()
+        self._notes: list[str] = []  # of the decoder, about the run under way
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
@@ -133,7 +134,7 @@ class Session:
         with self._lock:
             self._make_ready()
             assert not self.recording.has_run  # its keys are a scene's: no other's
-            frames = clip.frames(cancelled=self._stop.is_set)
+            frames = clip.frames(self._stop.is_set, self._notes.append)
             if not isinstance(clip, LiveClip):
                 first = next(frames, None)
                 if first is None:
@@ -187,7 +188,8 @@ class Session:
             with writing():
                 self.recording.resume()
             stream = RecordedStream(self._worker, about.settings, self.recording)
-            self._launch(clip, stream, stream.frames_of(clip, self._stop.is_set))
+            frames = stream.frames_of(clip, self._stop.is_set, self._notes.append)
+            self._launch(clip, stream, frames)
 
     def look(self, look: ViewOptions) -> None:
         """Sets what is shown, beside the stream too."""
@@ -240,6 +242,7 @@ class Session:
         if self.running:
             raise BadInput("A run is under way. Stop it first, then start the next one.")
         self._stop.clear()
+        self._notes.clear()
 
     def _launch(
         self, clip: Clip | LiveClip, stream: RecordedStream, frames: Iterator[Frame]
@@ -268,6 +271,7 @@ class Session:
             state, message = self._steps(stream, frames, started)
             if state == "finished" and cut(self._progress.frames_done):
                 message += " The rest of the clip was left out (Advanced, Max frames)."
+            message = " ".join([message, *self._notes])
             self.scene.settle()
         except BadInput as error:
             message = str(error)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import gradio as gr
 from gradio.blocks import BlockFunction
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +28,26 @@ _OPEN = re.compile(
 _JOIN = "/gradio_api/queue/join"
 _CALL = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/(?P<name>[^/]+)(?:/[^/]+)?")
 _MOST_SHOWN = 60  # characters of a name that is repeated in an answer
+
+
+class StrictBlocks(gr.Blocks):
+    """Gradio's page; values that none of its components takes are one line of the log."""
+
+    async def preprocess_data(self, *args: Any, **named: Any) -> Any:
+        """What a function is given; see `gr.Blocks`.
+
+        Raises:
+            gr.Error: a component does not take its value.
+        """
+        try:
+            return await super().preprocess_data(*args, **named)
+        except gr.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  # components raise whatever they like
+            log.warning("values that make no sense: %s", str(error)[:200] or repr(error))
+            raise gr.Error(
+                "These values make no sense here. Reload the page.", print_exception=False
+            ) from None
 
 
 class GradioGate:

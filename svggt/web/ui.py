@@ -23,6 +23,7 @@ from svggt.session.session import Session
 from svggt.view_options import Cameras, CamerasChoice, chosen_cameras
 from svggt.web import layout, panels, view_controls
 from svggt.web.api import Api
+from svggt.web.calls import StrictBlocks
 from svggt.web.compare_api import CompareApi
 from svggt.web.compare_events import CompareEvents
 from svggt.web.run_events import RunEvents
@@ -70,7 +71,7 @@ class Page:
 
     def build(self) -> gr.Blocks:
         """The page's blocks, wired."""
-        with gr.Blocks(
+        with StrictBlocks(
             title="svggt: streaming 4D geometry",
             analytics_enabled=False,
             fill_width=True,

@@ -393,6 +393,21 @@ def test_bad_uploads_leave_no_session_behind(site) -> None:
     assert "Finished" in intruder.press_start([intruder.upload("a.png", picture())])
 
 
+STRANGE = ("x" * 50, -1e9, {"path": "/etc/passwd"}, [[1, None]], True)
+
+
+@pytest.mark.slow
+def test_values_of_another_kind_are_one_line(site, capfd, caplog) -> None:
+    """Every event of the page, with every kind of value in every place: never a traceback."""
+    intruder = Intruder(site[0])
+    for dependency in intruder.client.get("/config").json()["dependencies"]:
+        for value in STRANGE:
+            intruder.call(dependency, [value] * len(dependency["inputs"]))
+            said = capfd.readouterr().err
+            assert "Traceback" not in said, (dependency["api_name"], value, said[-600:])
+            assert not [r for r in caplog.records if r.exc_info], (dependency["api_name"], value)
+
+
 def test_a_second_socket_key_does_not_slip_through(site) -> None:
     address, sessions = site
     token = sessions.open("a").tokens.view
