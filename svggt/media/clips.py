@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from natsort import natsorted
+from natsort import natsorted, ns
 
 from svggt.data.truth import TruthFile
 from svggt.errors import BadInput, Busy
 from svggt.media import sandbox
 from svggt.media.frames import Frame, InputLimits, check_size, is_video
-from svggt.media.sandbox import CheckJob, DecodeJob, VideoInfo
+from svggt.media.sandbox import CheckJob, Damaged, DecodeJob, VideoInfo
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
 
 _CHECKS = threading.BoundedSemaphore(2)  # at once, of all visitors
 _PATIENCE_SECONDS = 60.0
+_SHOWN = 5  # names in a sentence
 _BUSY = "The machine is busy, and the files could not be looked at yet. Try again in a minute."
 
 
@@ -40,6 +41,7 @@ class Clip:
         limits: what is accepted.
         example: name of the example that it is; empty for a visitor's.
         truth: its true cameras and depth, where there is one.
+        notes: what was left out of it, a sentence each.
     """
 
     paths: tuple[Path, ...]
@@ -51,6 +53,7 @@ class Clip:
     limits: InputLimits
     example: str = ""
     truth: TruthFile | None = None
+    notes: tuple[str, ...] = ()
 
     def frames(
         self,
@@ -69,6 +72,8 @@ class Clip:
             width=self.width,
             rate=self.frames_per_second,
         )
+        for sentence in self.notes:
+            note(sentence)
         return sandbox.frames(job, cancelled, note)
 
     def is_cut(self, taken: int) -> bool:
@@ -92,16 +97,18 @@ def open_clip(
     """
     if frames_per_second is not None and not frames_per_second > 0:
         raise BadInput("FPS must be more than 0; without it frames are chosen by motion.")
-    _check_files(paths, limits)
-    if is_video(paths[0]):
-        chosen, seconds = list(paths), _seconds_of(paths[0], limits)
+    usable, notes = _usable(paths)
+    _check_files(usable or paths, limits)
+    if is_video(usable[0]):
+        chosen, seconds = usable, _seconds_of(usable[0], limits)
         there = None
         if seconds is not None and frames_per_second is not None:
             there = max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
-        chosen = natsorted(paths, key=lambda path: path.name)[: limits.max_frames]
-        there = len(paths)
-        _checked(chosen, limits)
+        ordered = natsorted(usable, key=lambda path: (path.stem, path.suffix), alg=ns.IGNORECASE)
+        chosen, damaged = _whole(ordered[: limits.max_frames], limits)
+        notes += damaged
+        there = len(usable) - (min(len(usable), limits.max_frames) - len(chosen))
     return Clip(
         paths=tuple(chosen),
         names=tuple(path.name for path in chosen),
@@ -110,7 +117,36 @@ def open_clip(
         total=None if there is None else min(there, limits.max_frames),
         cut=there is not None and there > limits.max_frames,
         limits=limits,
+        notes=tuple(notes),
     )
+
+
+def _usable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Videos and pictures; hidden files and what else lies beside them is named in a sentence."""
+    known = {path for path in paths if is_video(path) or path.suffix.lower() in PICTURE_SUFFIXES}
+    usable = [path for path in paths if path in known and not path.name.startswith(".")]
+    others = [path.name for path in paths if path not in usable]
+    return usable, [f"Left out: {_listed(others)}."] if usable and others else []
+
+
+def _whole(paths: list[Path], limits: InputLimits) -> tuple[list[Path], list[str]]:
+    """Pictures that can be decoded; the others are named in a sentence.
+
+    Raises:
+        BadInput: none can, or one is too large.
+    """
+    found = _checked(paths, limits)
+    damaged = set(found.numbers) if isinstance(found, Damaged) else set()
+    whole = [path for number, path in enumerate(paths) if number not in damaged]
+    names = [paths[number].name for number in sorted(damaged) if number < len(paths)]
+    if not whole:
+        raise BadInput(f"All pictures are damaged ({_listed(names)}). Save them again.")
+    return whole, [f"Damaged and left out: {_listed(names)}."] if names else []
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"“{name}”" for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
@@ -154,18 +190,18 @@ def _seconds_of(path: Path, limits: InputLimits) -> float | None:
 def _header(path: Path, size: int, changed_ns: int) -> VideoInfo:
     """Of a file in a state: the page's examples are looked at once."""
     info = _checked([path], InputLimits())
-    assert info is not None
+    assert isinstance(info, VideoInfo)
     return info
 
 
-def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | None:
-    """Reads headers in a child; of a video it says what it found.
+def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | Damaged:
+    """Looks at files in a child.
 
     Raises:
         BadInput: a file cannot be used.
         Busy: others are looked at, or the machine does not get on.
     """
-    until = time.monotonic() + _PATIENCE_SECONDS
+    until = time.monotonic() + _PATIENCE_SECONDS + len(paths)
     if not _CHECKS.acquire(timeout=_PATIENCE_SECONDS):
         raise Busy(_BUSY)
     names = [path.name for path in paths]
@@ -177,7 +213,9 @@ def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | None:
         _CHECKS.release()
     if message is None:  # its CPU time is bounded too: it never got that much
         raise Busy(_BUSY)
-    return message if isinstance(message, VideoInfo) else None
+    if not isinstance(message, VideoInfo | Damaged):
+        raise BadInput(sandbox.DIED)
+    return message
 
 
 def _absolute(paths: Sequence[Path]) -> list[str]:

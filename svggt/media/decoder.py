@@ -24,13 +24,21 @@ import numpy as np
 from svggt.errors import BadInput
 from svggt.media import sandbox, video
 from svggt.media.frame_selection import AtRate, ByMotion
-from svggt.media.frames import Fitter, Frame, InputLimits, check_picture, is_video, open_picture
+from svggt.media.frames import (
+    DamagedPicture,
+    Fitter,
+    Frame,
+    InputLimits,
+    check_picture,
+    is_video,
+    open_picture,
+)
 from svggt.media.sandbox import CheckJob, DecodeJob, Job, Message, PicturesJob
 
 MEMORY_BYTES = 1_500_000_000
 """That a child may take besides what the helper has."""
 
-_CPU_SECONDS = {CheckJob: 10, DecodeJob: 3600, PicturesJob: 7200}
+_CPU_SECONDS = {CheckJob: 120, DecodeJob: 3600, PicturesJob: 7200}
 _FILES = 64  # open at once
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -79,8 +87,7 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     if isinstance(job, CheckJob) and is_video(paths[0]):
         yield video.read_header(paths[0])
     elif isinstance(job, CheckJob):
-        for path, name in zip(paths, job.names, strict=True):
-            check_picture(path, name, limits)
+        yield sandbox.Damaged(list(_damaged(paths, job.names, limits)))
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
         yield from map(_as_message, _frames(job, paths, limits, notes.append))
@@ -97,6 +104,17 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
 def _typed(limits: dict[str, float]):
     defaults = InputLimits()
     return [(name, value, type(getattr(defaults, name))) for name, value in limits.items()]
+
+
+def _damaged(paths: list[Path], names: list[str], limits: InputLimits) -> Iterator[int]:
+    """Numbers of pictures that are not whole; where none is, the first one's sentence is told."""
+    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+        try:
+            check_picture(path, name, limits)
+        except DamagedPicture:
+            if len(paths) == 1:
+                raise
+            yield number
 
 
 def _frames(

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from svggt.errors import BadInput
@@ -29,6 +29,16 @@ MAX_ASPECT = 8
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".ts", ".mts", ".m2ts")
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 
+_TURNS = {  # of EXIF orientations
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # greys of more than 8 bits
 _DECODING = threading.BoundedSemaphore(2)  # pictures at once: each may take 160 MB
 
 Used = TypeVar("Used")
@@ -83,6 +93,7 @@ class Fitter:
         assert width % PATCH == 0, width
         self._width = width
         self._aspect: float | None = None  # height over width of the first picture
+        self._range: tuple[float, float] | None = None  # darkest and brightest of deep greys
 
     @classmethod
     def like(cls, frame: Frame) -> Fitter:
@@ -93,7 +104,7 @@ class Fitter:
 
     def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
         """A frame of a picture of any mode and size."""
-        rgb = _on_white(picture)
+        rgb = self._in_eight_bits(picture) if picture.mode in _DEEP else _on_white(picture)
         aspect = rgb.height / rgb.width
         if self._aspect is None:
             self._aspect = aspect
@@ -106,6 +117,15 @@ class Fitter:
         grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, round(TRACKING_WIDTH * self._aspect))
         return Frame(number, time_s, np.asarray(image), np.asarray(grey))
 
+    def _in_eight_bits(self, picture: Image.Image) -> Image.Image:
+        """Greys of 16 bits or more, from the darkest to the brightest of the first picture."""
+        deep = np.nan_to_num(np.asarray(picture, np.float32), posinf=0.0, neginf=0.0)
+        if self._range is None:
+            self._range = float(deep.min()), float(deep.max())
+        low, high = self._range
+        grey = 255 * (deep - low) / max(high - low, 1e-9)
+        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+
 
 def _rows(width: int, aspect: float) -> int:
     """Height of the resized picture: a multiple of the patch, never less than one."""
@@ -115,6 +135,10 @@ def _rows(width: int, aspect: float) -> int:
 def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
     """Resized, then cropped to the centre of its height where that exceeds the width."""
     return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), width)
+
+
+class DamagedPicture(BadInput):
+    """A file that is no picture, or not whole."""
 
 
 def is_video(path: Path) -> bool:
@@ -141,17 +165,33 @@ def check_size(width: int, height: int, name: str, limits: InputLimits) -> None:
 
 
 def check_picture(path: Path, name: str, limits: InputLimits) -> None:
-    """Checks a picture's header; see `open_picture` for what it raises."""
-    _open(path, name, limits, lambda picture: None)
+    """Checks that a picture can be decoded, a JPEG in small; see `open_picture` for the errors."""
+
+    def decode(picture: Image.Image) -> None:
+        picture.draft(picture.mode, (1, 1))
+        picture.load()
+
+    _open(path, name, limits, decode)
 
 
 def open_picture(path: Path | BinaryIO, name: str, limits: InputLimits) -> Image.Image:
     """Decodes one picture upright, its header checked first.
 
     Raises:
-        BadInput: it is none of `PICTURE_FORMATS`, is damaged, too large or too narrow.
+        DamagedPicture: it is damaged, or none of `PICTURE_FORMATS`.
+        BadInput: it is too large or too narrow.
     """
-    return _open(path, name, limits, ImageOps.exif_transpose)
+    return _open(path, name, limits, _turned)
+
+
+def _turned(picture: Image.Image) -> Image.Image:
+    """As its EXIF orientation says, however broken the rest of that is."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  # an EXIF block may be anything
+        turn = None
+    picture.load()
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _open(
@@ -166,11 +206,13 @@ def _open(
         sentence = f"“{name}” has far too many pixels. Make it smaller and try again."
         raise BadInput(str(error) if isinstance(error, BadInput) else sentence) from None
     except UnidentifiedImageError:
-        raise BadInput(
+        raise DamagedPicture(
             f"“{name}” is not a picture that this page reads. Use JPEG, PNG, WebP or HEIC."
         ) from None
-    except (OSError, SyntaxError, ValueError):
-        raise BadInput(f"“{name}” is damaged and cannot be decoded. Save it again.") from None
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # decoders raise whatever they like
+        raise DamagedPicture(f"“{name}” is damaged and cannot be decoded. Save it again.") from None
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -35,10 +35,11 @@ _ROOM_BYTES = 1_500_000_000  # that must be free before a child begins
 _GREETING_SECONDS = 20.0  # until a child is there
 _LONGEST_NOTE = 300  # characters
 _LOOK_SECONDS = 0.2  # between two looks whether the run was stopped
-_DIED = (
+DIED = (
     "The file could not be decoded: it is damaged, or needs more memory or time than one file may "
     "take. Save it again, smaller."
 )
+"""What is said where a child dies, or sends what makes no sense."""
 
 
 class Job(msgspec.Struct, tag=True):
@@ -91,6 +92,12 @@ class VideoInfo(msgspec.Struct, tag=True):
     seconds: float | None
 
 
+class Damaged(msgspec.Struct, tag=True):
+    """Which pictures of a `CheckJob` are damaged, by their numbers from 0."""
+
+    numbers: list[int]
+
+
 class DecodedFrame(msgspec.Struct, tag=True):
     """A frame; see `Frame`. Sizes are (rows, columns)."""
 
@@ -125,7 +132,7 @@ class Done(msgspec.Struct, tag=True):
     """There is no more."""
 
 
-Message = VideoInfo | DecodedFrame | DecodedPicture | Note | Failed | Done
+Message = VideoInfo | Damaged | DecodedFrame | DecodedPicture | Note | Failed | Done
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ class Child:
                     return None
             message = msgspec.msgpack.decode(self.connection.recv_bytes(), type=Message)
         except (EOFError, OSError, msgspec.MsgspecError):
-            raise BadInput(_DIED) from None
+            raise BadInput(DIED) from None
         if isinstance(message, Failed):
             raise BadInput(message.sentence)
         return message
@@ -160,7 +167,7 @@ class Child:
         try:
             self.connection.send_bytes(data)
         except OSError:
-            raise BadInput(_DIED) from None
+            raise BadInput(DIED) from None
 
 
 @contextmanager
@@ -200,7 +207,7 @@ def frames(
                 note(message.sentence[:_LONGEST_NOTE])
                 continue
             if not isinstance(message, DecodedFrame):
-                raise BadInput(_DIED)
+                raise BadInput(DIED)
             image = _array(message.image, (*message.size, 3))
             grey = _array(message.grey, message.grey_size)
             if (
@@ -208,7 +215,7 @@ def frames(
                 or image.shape[0] % PATCH
                 or (grey.shape[1] != TRACKING_WIDTH)
             ):
-                raise BadInput(_DIED)
+                raise BadInput(DIED)
             yield Frame(message.number, message.time_s, image, grey)
 
 
@@ -221,13 +228,13 @@ def picture(child: Child, encoded: bytes) -> NDArray[np.uint8]:
     child.send(encoded)
     message = child.message()
     if not isinstance(message, DecodedPicture):
-        raise BadInput(_DIED)
+        raise BadInput(DIED)
     return _array(message.pixels, (*message.size, 3))
 
 
 def _array(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if len(data) != int(np.prod(shape, dtype=np.int64)) or min(shape) < 1:
-        raise BadInput(_DIED)
+        raise BadInput(DIED)
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 

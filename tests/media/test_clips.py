@@ -121,7 +121,10 @@ def test_frames_beyond_the_longest_time_are_left_out(tmp_path: Path) -> None:
 def test_every_picture_is_checked_before_the_first_is_drawn(tmp_path: Path) -> None:
     Image.new("RGB", (28, 28)).save(tmp_path / "1.png")
     (tmp_path / "2.png").write_bytes(b"no picture")
-    with pytest.raises(BadInput, match=r"2\.png"):
+    clip = open_clip(list(tmp_path.iterdir()), 28, 2.0, LIMITS)
+    assert clip.names == ("1.png",) and clip.total == 1 and "2.png" in clip.notes[0]
+    Image.new("RGB", (9000, 9000)).save(tmp_path / "3.png")
+    with pytest.raises(BadInput, match=r"3\.png.*megapixels"):
         open_clip(list(tmp_path.iterdir()), 28, 2.0, LIMITS)
 
 
