@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,27 +28,39 @@ _OPEN = re.compile(
 )
 _JOIN = "/gradio_api/queue/join"
 _CALL = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/(?P<name>[^/]+)(?:/[^/]+)?")
+_NO_SENSE = "This could not be done with these values. Reload the page, and try again."
+_MOST_PLACES = 100  # that a traceback is logged of
 _MOST_SHOWN = 60  # characters of a name that is repeated in an answer
 
 
 class StrictBlocks(gr.Blocks):
-    """Gradio's page; values that none of its components takes are one line of the log."""
+    """Gradio's page; what goes wrong in an event is a sentence, and a traceback once a place.
 
-    async def preprocess_data(self, *args: Any, **named: Any) -> Any:
-        """What a function is given; see `gr.Blocks`.
+    Left to itself Gradio prints one each time, and strangers can send what makes no sense.
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._logged: set[tuple[str, int]] = set()  # places in the code
+
+    async def process_api(self, *args: Any, **named: Any) -> dict[str, Any]:
+        """Runs an event; see `gr.Blocks`.
 
         Raises:
-            gr.Error: a component does not take its value.
+            gr.Error: it failed.
         """
         try:
-            return await super().preprocess_data(*args, **named)
-        except gr.Error:
+            return await super().process_api(*args, **named)
+        except gr.Error as error:
+            error.print_exception = False  # it is a sentence for whoever sent the values
             raise
-        except Exception as error:  # noqa: BLE001  # components raise whatever they like
-            log.warning("values that make no sense: %s", str(error)[:200] or repr(error))
-            raise gr.Error(
-                "These values make no sense here. Reload the page.", print_exception=False
-            ) from None
+        except Exception as error:  # whatever a component or a function raised
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = (last.filename, last.lineno or 0)
+            is_new = place not in self._logged and len(self._logged) < _MOST_PLACES
+            self._logged.add(place)
+            log.warning("an event failed: %s", str(error)[:200] or repr(error), exc_info=is_new)
+            raise gr.Error(_NO_SENSE, print_exception=False) from None
 
 
 class GradioGate:
