@@ -149,7 +149,7 @@ def _isolate() -> None:
 
 
 def _bound(cpu_seconds: int) -> None:
-    """Bounds this process; from now on it writes no file, and forks no more."""
+    """Bounds this process; from now on it writes no file."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + MEMORY_BYTES

@@ -25,6 +25,7 @@ _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not reach the network,
     "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts",  # nor a script other files
 }
+_THREADS = 4  # each holds frames: on many cores, all of them would fill the memory
 _STREAMS = 64  # of one file; more are no clip
 _NO_VIDEO = (
     "The file is not a video that can be decoded. Use MP4 or MOV with H.264 or HEVC, "
@@ -80,6 +81,7 @@ def frames_of(
     with av.open(str(path), options=_OPTIONS) as container:
         stream = _best(container)
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _THREADS
         stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         picture_of = partial(_upright, aspect=_pixel_aspect(stream), reformatter=reformatter)
         for frame in _decoded(container, stream, damage):

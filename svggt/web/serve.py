@@ -77,7 +77,7 @@ class ServeSettings:
     session: SessionLimits = field(default_factory=SessionLimits)
     allow_origin: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
-    password: str = field(default_factory=lambda: os.environ.get("SVGGT_PASSWORD", ""))
+    password: str | None = None
     log_format: LogFormat = "text"
     metrics_port: int = 0
     trust_proxy: str = "127.0.0.1"
@@ -154,7 +154,7 @@ def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
         frozenset(settings.allow_origin),
         settings.cameras,
         (settings.host, *settings.allowed_hosts),
-        settings.password,
+        settings.password or os.environ.get("SVGGT_PASSWORD", ""),
     )
     if settings.metrics_port:
         serve_metrics(settings.metrics_port, sessions, worker)
