@@ -206,6 +206,8 @@ def _refusing(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except Timeout:  # another server's lock, which is an OSError too
+        raise
     except OSError as error:
         raise StoreRefused(
             f"{folder} cannot be written ({error.strerror}): name another folder by --store"

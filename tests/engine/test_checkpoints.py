@@ -204,6 +204,7 @@ def run_download(home: Path, endpoint: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_a_download_is_resumed_reported_and_cached(hub: str, tmp_path: Path) -> None:
     done = run_download(tmp_path, hub)
     assert done.returncode == 0, done.stderr

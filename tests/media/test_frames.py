@@ -73,6 +73,7 @@ def test_half_transparency_is_mixed_with_white() -> None:
     assert np.abs(image[0, 0].astype(int) - [127, 177, 227]).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_small_file_with_many_pixels_takes_little_memory(tmp_path: Path) -> None:
     """40 megapixels of transparency are 160 MB; nothing is there of them more than twice."""
     Image.new("RGBA", (6300, 6300), (10, 200, 30, 120)).save(tmp_path / "bomb.png")

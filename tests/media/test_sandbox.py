@@ -59,6 +59,7 @@ def test_more_memory_than_its_share_is_not_had() -> None:
     assert "MemoryError" in done.stderr
 
 
+@pytest.mark.slow
 def test_more_time_than_its_share_is_not_had() -> None:
     assert in_a_child("while True: pass").returncode < 0  # killed
 

@@ -252,6 +252,7 @@ def test_a_lost_stretch_is_joined_when_its_place_is_recognised() -> None:
     assert errors(clip, corrections)[0] <= 3.0
 
 
+@pytest.mark.slow
 def test_a_long_stream_keeps_no_more_than_a_short_one() -> None:
     """Landmarks, observations and pictures are given back; frames leave a pose and a field."""
     poses = [look(3.0 * i, (np.sin(i / 9), 0, np.cos(i / 9))) for i in range(60)]

@@ -108,6 +108,7 @@ def test_confidence_chooses_bands(scene: Scene) -> None:
         assert [c.visible for c in bands] == [n < chosen for n in range(3)] + [False]
 
 
+@pytest.mark.slow
 def test_nodes_are_few_and_points_within_the_budget_at_1000_frames(scene: Scene) -> None:
     scene.reset(max_frames=1000)
     grow(scene, 1000, refined=True, size=(28, 42))

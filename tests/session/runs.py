@@ -34,7 +34,7 @@ class Made:
     def is_cut(self, taken: int) -> bool:
         return self.cut
 
-    def frames(self, cancelled=lambda: False) -> Iterator[Frame]:
+    def frames(self, cancelled=lambda: False, note=lambda sentence: None) -> Iterator[Frame]:
         for frame in each_frame(self.count):
             if frame.number == self.fail_at:
                 raise BadInput("Frame is damaged. Save it again.")

@@ -112,6 +112,7 @@ def test_a_cut_clip_says_so(sessions: Sessions) -> None:
     assert "left out" in session.progress.message
 
 
+@pytest.mark.slow
 def test_stop_does_not_wait_for_frames_that_are_skipped(sessions: Sessions, tmp_path: Path) -> None:
     """A run at one frame an hour is decoding; Stop ends it between two decoded frames."""
     path = write_video(tmp_path / "long.mp4", count=900, size=(640, 480))

@@ -217,6 +217,7 @@ def test_a_part_is_about_the_principal_point() -> None:
     assert top + (112 / 2 + 0.5) * scale == pytest.approx(250.5)
 
 
+@pytest.mark.slow
 def test_sources_are_mixed_as_often_as_they_weigh(plain: Path) -> None:
     shapes = (Shape(1, 2, SIZE),)
     ours = recorded(list(find_sequences(plain)), shapes, 0, CPU)

@@ -86,6 +86,7 @@ def test_every_parameter_has_one_optimiser(tiny) -> None:
     assert len({id(p) for p in groups}) == len(groups)
 
 
+@pytest.mark.slow
 def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
     """What leaves it loads as any weights do; the log has a line a step."""
     options, folder = TrainOptions(warmup=2), tmp_path / "run"
