@@ -20,16 +20,19 @@ def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: flo
     """
     problem, first = solution.problem, solution.problem.first_keyframe
     state.focal, state.radial = solution.focal / state.size[1], solution.radial
+    # Frames hang on keyframes: where what a keyframe sees has grown, so do its frames' depths.
     last = first + len(solution.world_from_cam)
     newest, window = state.keyframes[-1], state.keyframes[last - 1]
     growth = [_growth(solution, number) for number in range(len(solution.world_from_cam))]
     moved = first + problem.held - 1
     rescale(state, dict(enumerate(growth[problem.held - 1 :], moved)))
+    # Keyframes that came while the window was adjusted move as its newest one did.
     if newest.segment == window.segment:
         moves = Similarity.of_camera(solution.world_from_cam[-1], window.pose, growth[-1])
         transform(state, list(range(last, len(state.keyframes))), moves)
     for keyframe, pose in zip(state.keyframes[first:last], solution.world_from_cam, strict=True):
         keyframe.pose = pose
+    # Landmarks that were forgotten meanwhile have rows below 0.
     rows = state.landmarks.rows(problem.ids)
     state.landmarks.positions[rows[rows >= 0]] = solution.points[rows >= 0]
     state.landmarks.stand([keyframe.pose[:, 3] for keyframe in state.keyframes])

@@ -27,6 +27,7 @@ def align_depth(state: RefinerState, placed: Placed, world_from_cam: Array, came
         world_from_cam: (3, 4) its pose.
         camera: the stream's intrinsics.
     """
+    # What the frame's depth should be at its landmarks, by the log of what the model said there.
     rows = state.landmarks.rows(placed.seen.ids)
     known = rows >= 0
     points = state.landmarks.positions[rows[known]]
@@ -39,6 +40,8 @@ def align_depth(state: RefinerState, placed: Placed, world_from_cam: Array, came
     spreads = state.landmarks.spreads(ids, 1 / camera.focal, _WORST)
     pixels = placed.seen.pixels[known][ahead]
     placed.log_scale, placed.field = fit_field(pixels, ratios, spreads, state.size)
+    # Well triangulated landmarks tell how wrong the model's depth is, which is the spread of those
+    # that only it vouches for.
     known_well = spreads < _WELL
     if known_well.sum() >= _ENOUGH:
         off = np.abs(ratios - placed.log_scale)[known_well]

@@ -34,6 +34,7 @@ class DynamicPoints:
 
     def advance(self, before: Grey, after: Grey, rejected: Array) -> DynamicPoints:
         """Follows them into the next picture, where some (M, 2) points were rejected anew."""
+        # New suspects first: the oldest go where there are too many.
         pixels, found = follow(before, after, self.pixels, self.pixels, check=False)
         found &= self.ages < _AGE
         pixels = np.concatenate([rejected, pixels[found]]).astype(np.float32)
@@ -45,6 +46,7 @@ class DynamicPoints:
 
         None if there are none.
         """
+        # Densities, not counts: a few wrong corners on a wall full of right ones are chance.
         suspected = _density(self.pixels, size)
         moving = (suspected > _LEAST) & (suspected > _density(still, size))
         return moving if moving.any() else None

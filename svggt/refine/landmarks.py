@@ -61,6 +61,7 @@ class Landmarks:
 
     def see(self, ids: Indices, centre: Array) -> None:
         """Notes that landmarks are seen from a place."""
+        # The angle between the first ray and this one: how well the point is triangulated.
         rows = self.rows(ids)
         a, b = self.positions[rows] - self.origins[rows], self.positions[rows] - centre
         cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1) + 1e-12)
@@ -75,6 +76,7 @@ class Landmarks:
             pixel: the angle of an error in the picture, for triangulation.
             unseen: standard deviation of a depth that only the model vouches for.
         """
+        # An error of one pixel over the widest angle, or the model's own error.
         return np.minimum(pixel / np.maximum(self.angles[self.rows(ids)], 1e-9), unseen)
 
     def uncertain(self, ids: Indices, pixel: float, unseen: float) -> Uncertain:

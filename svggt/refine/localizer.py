@@ -112,44 +112,48 @@ class TrackedFrame:
     """What was found of the known world in a picture, before the model spoke.
 
     Attributes:
-        eye: that looked at it.
+        localizer: that looked at it.
         expected: where it was taken, if motion went on as it was.
-        sighting: from where it was taken; None where too few landmarks were found.
+        estimate: from where it was taken; None where too few landmarks were found.
     """
 
-    eye: Localizer
+    localizer: Localizer
     expected: Expected
-    sighting: PoseEstimate | None
+    estimate: PoseEstimate | None
 
 
-def track(eye: Localizer, before: Grey, tracks: Tracks, expected: Expected) -> PoseEstimate | None:
+def track(
+    localizer: Localizer, before: Grey, tracks: Tracks, expected: Expected
+) -> PoseEstimate | None:
     """Follows landmarks from the last picture, from several guesses until one holds.
 
     Args:
-        eye: what looks.
+        localizer: what looks.
         before: the last picture.
         tracks: where the landmarks were in it.
         expected: where the new one was taken, if motion goes on as it was.
     """
     if len(tracks) < MIN_INLIERS:
         return None
+    # Lucas-Kanade finds what is within some pixels of its guess: first where the last motion leads,
+    # then, if few were found there, where the whole picture went.
     best: PoseEstimate | None = None
-    for ahead in _guesses(eye, before, tracks, expected.world_from_cam):
-        sighting = eye.locate(eye.follow(before, tracks, ahead), expected)
-        if sighting is not None and (best is None or sighting.num_inliers > best.num_inliers):
-            best = sighting
+    for ahead in _guesses(localizer, before, tracks, expected.world_from_cam):
+        estimate = localizer.locate(localizer.follow(before, tracks, ahead), expected)
+        if estimate is not None and (best is None or estimate.num_inliers > best.num_inliers):
+            best = estimate
         if best is not None and best.num_inliers > _ENOUGH * len(tracks):
             break
     return best
 
 
-def _guesses(eye: Localizer, before: Grey, tracks: Tracks, guess: Array) -> Iterator[Array]:
-    yield eye.ahead(tracks, guess)
-    yield tracks.pixels + shift(before, eye.grey)
+def _guesses(localizer: Localizer, before: Grey, tracks: Tracks, guess: Array) -> Iterator[Array]:
+    yield localizer.ahead(tracks, guess)
+    yield tracks.pixels + shift(before, localizer.grey)
 
 
 def relocalize(
-    eye: Localizer,
+    localizer: Localizer,
     features: Features,
     place: Remembered,
     keyframe: Keyframe,
@@ -158,7 +162,7 @@ def relocalize(
     """Finds a remembered keyframe in the picture; what was matched becomes landmarks.
 
     Args:
-        eye: what looks.
+        localizer: what looks.
         features: SIFT features of its picture.
         place: what the keyframe looks like.
         keyframe: the same one; it gains observations.
@@ -169,20 +173,22 @@ def relocalize(
         return None
     # A matched pixel is a landmark that the keyframe has there, or one lifted by its depth, whose
     # distance only the model says.
+    landmarks, camera = localizer.landmarks, localizer.camera
     ids = _landmark_at(keyframe, here)
     pose, known = keyframe.pose, ids >= 0
-    points = eye.camera.lift(here, depth, pose)
-    points[known] = eye.landmarks.positions[eye.landmarks.rows(ids[known])]
-    spreads = np.full(len(points), eye.unseen)
-    spreads[known] = eye.landmarks.spreads(ids[known], 1 / eye.camera.focal, eye.unseen)
+    rows = landmarks.rows(ids[known])
+    points = camera.lift(here, depth, pose)
+    points[known] = landmarks.positions[rows]
+    spreads = np.full(len(points), localizer.unseen)
+    spreads[known] = landmarks.spreads(ids[known], 1 / camera.focal, localizer.unseen)
     origins = np.tile(pose[:, 3], (len(points), 1))
-    origins[known] = eye.landmarks.origins[eye.landmarks.rows(ids[known])]
-    found, inliers = eye.agree(Uncertain(points, origins, spreads), there, expected)
+    origins[known] = landmarks.origins[rows]
+    found, inliers = localizer.agree(Uncertain(points, origins, spreads), there, expected)
     if found is None:
         return None
     # What agreed becomes a landmark, so that the keyframe ties to this frame in the window.
     new = inliers & ~known
-    ids[new] = eye.landmarks.add(points[new], pose[:, 3], place.keyframe)
+    ids[new] = localizer.landmarks.add(points[new], pose[:, 3], place.keyframe)
     keyframe.ids = np.concatenate([keyframe.ids, ids[new]])
     keyframe.pixels = np.concatenate([keyframe.pixels, here[new]]).astype(np.float32)
     stays = ids >= 0
@@ -194,6 +200,7 @@ def _landmark_at(keyframe: Keyframe, pixels: Array) -> Array:
     """Ids (N,) of the keyframe's landmarks at pixels (N, 2), -1 where there is none."""
     if len(keyframe.ids) == 0:
         return np.full(len(pixels), -1)
+    # The nearest landmark within reach; of several pixels at one landmark the first has it.
     apart = np.linalg.norm(pixels[:, None] - keyframe.pixels[None], axis=2)
     ids = np.where(apart.min(axis=1) < _SAME, keyframe.ids[apart.argmin(axis=1)], -1)
     _, first = np.unique(ids, return_index=True)
@@ -202,11 +209,11 @@ def _landmark_at(keyframe: Keyframe, pixels: Array) -> Array:
 
 
 def widen(
-    eye: Localizer, sighting: PoseEstimate, before: Grey, tracks: Tracks, expected: Expected
+    localizer: Localizer, estimate: PoseEstimate, before: Grey, tracks: Tracks, expected: Expected
 ) -> PoseEstimate:
     """After a leap: what was followed until then is looked for where the new pose sees it."""
-    pose = sighting.world_from_cam
-    followed = eye.follow(before, tracks, eye.ahead(tracks, pose))
-    agreed = sighting.tracks.only(sighting.inliers)
-    again = eye.locate(agreed.and_new(followed), Expected(pose, expected.reach))
-    return again if again is not None and again.num_inliers > sighting.num_inliers else sighting
+    pose = estimate.world_from_cam
+    followed = localizer.follow(before, tracks, localizer.ahead(tracks, pose))
+    agreed = estimate.tracks.only(estimate.inliers)
+    again = localizer.locate(agreed.and_new(followed), Expected(pose, expected.reach))
+    return again if again is not None and again.num_inliers > estimate.num_inliers else estimate

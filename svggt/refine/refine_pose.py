@@ -56,43 +56,43 @@ def refine_pose(
     """
     pose = world_from_cam
     # Distances first, for the pose to begin from; then pose and distances in turn.
-    nearer = points.approach(np.zeros(len(pixels)), pixels, camera, pose, _ROUNDS)
+    offset = points.approach(np.zeros(len(pixels)), pixels, camera, pose, _ROUNDS)
     for _ in range(_ITERATIONS):
-        step = _step(points, nearer, pixels, camera, expected, pose)
+        step = _step(points, offset, pixels, camera, expected, pose)
         turn = cv2.Rodrigues(step[:3])[0]
         pose = compose(pose, invert(np.concatenate([turn, step[3:, None]], axis=1)))
-        nearer = points.approach(nearer, pixels, camera, pose, 1)
+        offset = points.approach(offset, pixels, camera, pose, 1)
         if np.abs(step).max() < _STILL:
             break
-    nearer = points.approach(nearer, pixels, camera, pose, _ROUNDS)
-    view = points.view(nearer, camera, pose)
-    return pose, np.where(view.ahead, np.sqrt(_squares(points, nearer, pixels, view)), np.inf)
+    offset = points.approach(offset, pixels, camera, pose, _ROUNDS)
+    view = points.view(offset, camera, pose)
+    return pose, np.where(view.ahead, np.sqrt(_squares(points, offset, pixels, view)), np.inf)
 
 
-def _squares(points: Uncertain, nearer: Array, pixels: Array, view: Projection) -> Array:
+def _squares(points: Uncertain, offset: Array, pixels: Array, view: Projection) -> Array:
     """(N,) squared standard deviations by which points disagree."""
-    return ((pixels - view.pixels) ** 2).sum(axis=1) + points.surprise(nearer)
+    return ((pixels - view.pixels) ** 2).sum(axis=1) + points.robust_cost(offset)
 
 
 def _step(
     points: Uncertain,
-    nearer: Array,
+    offset: Array,
     pixels: Array,
     camera: Camera,
     expected: Expected,
     pose: Array,
 ) -> Array:
     """(6,) turn and shift of cam_from_world, from the left; distances are eliminated (Schur)."""
-    view, trust = points.view(nearer, camera, pose), points.trust(nearer)
+    view, weight = points.view(offset, camera, pose), points.weight(offset)
     off, gain = pixels - view.pixels, view.gain
     # Robust weights (Geman-McClure): a point that disagrees by 3 sigma counts a quarter.
-    weights = 1 / (1 + _squares(points, nearer, pixels, view) / _DOUBT**2) ** 2
+    weights = 1 / (1 + _squares(points, offset, pixels, view) / _DOUBT**2) ** 2
     said = points.view(np.zeros(len(pixels)), camera, pose).inverse
     weights *= view.ahead & (view.inverse < np.median(said) / _NEAR)
     # Each point's distance is one variable: its 1x1 block is inverted and folded into the six
     # of the pose, so that what distance can explain does not move the camera.
-    own = (gain**2).sum(axis=1) + trust
-    along = ((gain * off).sum(axis=1) - trust * nearer) / own
+    own = (gain**2).sum(axis=1) + weight
+    along = ((gain * off).sum(axis=1) - weight * offset) / own
     jacobian = _jacobian(view, camera)
     across = jacobian - gain[:, :, None] * (gain[:, None] @ jacobian) / own[:, None, None]
     weighted, both = weights[:, None, None] * jacobian, ([0, 1], [0, 1])

@@ -90,10 +90,10 @@ class Refiner:
         if not s.frames:
             return None
         unseen = float(np.clip(_UNSEEN * s.depth_error, *_UNSEEN_RANGE))
-        eye = Localizer(grey, self.camera, s.landmarks, unseen, self.options)
+        localizer = Localizer(grey, self.camera, s.landmarks, unseen, self.options)
         reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * s.distance)
         expected = Expected(compose(s.pose, s.motion), reach)
-        return TrackedFrame(eye, expected, track(eye, s.grey, s.tracks, expected))
+        return TrackedFrame(localizer, expected, track(localizer, s.grey, s.tracks, expected))
 
     def add(
         self, grey: Grey, prediction: FramePrediction, followed: TrackedFrame | None = None
@@ -148,54 +148,54 @@ class Refiner:
             s.focal = float(np.median(s.focals))
 
     def _advance(self, followed: TrackedFrame, prediction: FramePrediction) -> None:
-        s, eye = self.state, followed.eye
+        s, localizer = self.state, followed.localizer
         last = s.pose
-        sighting = self._search(followed, prediction.time_s)
-        if sighting is None:
+        estimate = self._search(followed, prediction.time_s)
+        if estimate is None:
             self._lose(prediction)
             self._place("lost", 0.0, prediction)
         else:
-            self._see(eye, sighting)
-            share = float(sighting.inliers.mean())
+            self._see(localizer, estimate)
+            share = float(estimate.inliers.mean())
             status: Status = "tracked" if share >= self.options.weak else "weak"
             self._place(status, share, prediction)
         s.motion = compose(invert(last), s.pose)
-        if sighting is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
+        if estimate is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
             s.log_scale *= 1 - self.options.pull
-            self._make_keyframe(eye.grey, prediction)
-            self._join_older(eye)
+            self._make_keyframe(localizer.grey, prediction)
+            self._join_older(localizer)
             self._submit_window()
 
     def _search(self, followed: TrackedFrame, time_s: float) -> PoseEstimate | None:
         """Known landmarks in the new picture: followed, or recognised where too few were."""
-        s, eye, sighting = self.state, followed.eye, followed.sighting
+        s, localizer, estimate = self.state, followed.localizer, followed.estimate
         seconds = max(time_s - s.time_s, _SHORTEST_SECONDS)
         furthest = self.options.fastest * s.distance * seconds
-        if sighting is not None and sighting.away(s.pose) <= furthest:
-            visible = eye.visible(s.tracks, sighting.world_from_cam)
-            if sighting.num_inliers >= self.options.followed * visible:
-                return sighting
-        leapt = self._relocalize(eye, followed.expected)
-        found = [each for each in (sighting, leapt) if each and each.away(s.pose) <= furthest]
-        return max(found, key=lambda sighting: sighting.num_inliers, default=None)
+        if estimate is not None and estimate.away(s.pose) <= furthest:
+            visible = localizer.visible(s.tracks, estimate.world_from_cam)
+            if estimate.num_inliers >= self.options.followed * visible:
+                return estimate
+        leapt = self._relocalize(localizer, followed.expected)
+        found = [each for each in (estimate, leapt) if each and each.away(s.pose) <= furthest]
+        return max(found, key=lambda estimate: estimate.num_inliers, default=None)
 
-    def _relocalize(self, eye: Localizer, expected: Expected) -> PoseEstimate | None:
+    def _relocalize(self, localizer: Localizer, expected: Expected) -> PoseEstimate | None:
         """The newest keyframes by their looks, where tracking fails."""
-        s, features = self.state, Features.of(eye.grey)
+        s, features = self.state, Features.of(localizer.grey)
         for place in s.places[: -NEWEST - 1 : -1]:
             if place.keyframe < s.tied:
                 break
-            sighting = relocalize(eye, features, place, s.keyframes[place.keyframe], expected)
-            if sighting is not None:
-                return widen(eye, sighting, s.grey, s.tracks, expected)
+            estimate = relocalize(localizer, features, place, s.keyframes[place.keyframe], expected)
+            if estimate is not None:
+                return widen(localizer, estimate, s.grey, s.tracks, expected)
         return None
 
-    def _see(self, eye: Localizer, sighting: PoseEstimate) -> None:
+    def _see(self, localizer: Localizer, estimate: PoseEstimate) -> None:
         """The newest camera stands where the landmarks say."""
         s = self.state
-        rejected = sighting.tracks.pixels[~sighting.inliers]
-        s.suspects = s.suspects.advance(s.grey, eye.grey, rejected)
-        s.pose, s.tracks = sighting.world_from_cam, sighting.tracks.only(sighting.inliers)
+        rejected = estimate.tracks.pixels[~estimate.inliers]
+        s.suspects = s.suspects.advance(s.grey, localizer.grey, rejected)
+        s.pose, s.tracks = estimate.world_from_cam, estimate.tracks.only(estimate.inliers)
         s.landmarks.see(s.tracks.ids, s.pose[:, 3])
 
     def _lose(self, prediction: FramePrediction) -> None:
@@ -207,27 +207,27 @@ class Refiner:
         s.suspects = DynamicPoints.none()
         s.tied, s.segment, s.num_segments = len(s.keyframes), s.num_segments, s.num_segments + 1
 
-    def _join_older(self, eye: Localizer) -> None:
+    def _join_older(self, localizer: Localizer) -> None:
         """Looks for an older segment in the newest keyframe, and merges this one into it."""
         s = self.state
         others = [p for p in s.places if s.keyframes[p.keyframe].segment != s.segment]
         since = len(s.keyframes) - 1 - s.tied
         if not others or since % _SEARCH_EVERY:
             return
-        features, own = Features.of(eye.grey), s.places[-1]
+        features, own = Features.of(localizer.grey), s.places[-1]
         depth = float(np.median(own.depth))
         for place in reversed(others):
             keyframe = s.keyframes[place.keyframe]
             expected = Expected(keyframe.pose, depth)
-            sighting = relocalize(eye, features, place, keyframe, expected)
-            if sighting is None or sighting.num_inliers < _RECOGNISED:
+            estimate = relocalize(localizer, features, place, keyframe, expected)
+            if estimate is None or estimate.num_inliers < _RECOGNISED:
                 continue
-            seen = sighting.tracks.only(sighting.inliers)
+            seen = estimate.tracks.only(estimate.inliers)
             points = s.landmarks.positions[s.landmarks.rows(seen.ids)]
-            _, there = eye.camera.project(points, sighting.world_from_cam)
+            _, there = localizer.camera.project(points, estimate.world_from_cam)
             ratios = np.log(there / sample(own.depth, seen.pixels, s.size))
             scale = float(np.exp(np.median(ratios)))
-            merge(s, keyframe.segment, Similarity.of_camera(sighting.world_from_cam, s.pose, scale))
+            merge(s, keyframe.segment, Similarity.of_camera(estimate.world_from_cam, s.pose, scale))
             s.frames[-1].status = "recovered"
             return
 

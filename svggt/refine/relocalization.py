@@ -69,6 +69,7 @@ class Remembered:
         ours = self._features
         if len(features.pixels) < 2 or not len(ours.pixels):
             return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0)
+        # Lowe's ratio: a match must be clearly better than the second best.
         pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(ours.descriptors, features.descriptors, k=2)
         good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
         here = ours.pixels[[m.queryIdx for m in good]].reshape(-1, 2)
@@ -83,6 +84,7 @@ def remember(places: list[Remembered], new: Remembered) -> list[Remembered]:
     places = [*places, new]
     if len(places) <= _REMEMBERED:
         return places
+    # Spread over time: of all but the newest, the one between the nearest neighbours goes.
     numbers = np.array([place.keyframe for place in places[:-NEWEST]])
     crowded = int(np.argmin(numbers[2:] - numbers[:-2])) + 1
     return places[:crowded] + places[crowded + 1 :]

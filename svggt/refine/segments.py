@@ -15,6 +15,7 @@ Array = NDArray[Any]
 
 def merge(state: RefinerState, into: int, old_from_new: Similarity) -> None:
     """Moves the segment in hand into an older one's world, and makes it a part of it."""
+    # All keyframes of the segment take one similarity; ranges from them grow by its scale too.
     moved = [i for i, keyframe in enumerate(state.keyframes) if keyframe.segment == state.segment]
     transform(state, moved, old_from_new)
     state.landmarks.distances[np.isin(state.landmarks.anchors, moved)] *= old_from_new.scale
@@ -33,6 +34,8 @@ def transform(state: RefinerState, keyframes: list[int], new_from_old: Similarit
         keyframes: indices; the newest frame goes with them.
         new_from_old: where to.
     """
+    # Depths first, as they are seen from the keyframes; then where the keyframes and their own
+    # landmarks stand; then the newest frame, which goes with them.
     scale, landmarks = new_from_old.scale, state.landmarks
     rescale(state, dict.fromkeys(keyframes, scale))
     for index in keyframes:
@@ -52,6 +55,7 @@ def rescale(state: RefinerState, scales: dict[int, float]) -> None:
         state: the stream's.
         scales: the keyframes' by which they are multiplied, by index.
     """
+    # Frames before the first of these hang on other keyframes, and stay.
     first = min((state.keyframes[index].frame for index in scales), default=len(state.frames))
     for placed in state.frames[first:]:
         scale = scales.get(placed.keyframe, 1.0)

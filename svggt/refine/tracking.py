@@ -61,6 +61,7 @@ def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: in
     Returns:
         (M, 2) float32 pixels (x, y), best first.
     """
+    # A disc around every corner that is followed keeps new ones from it.
     mask = allowed.astype(np.uint8)
     for x, y in taken.astype(int).tolist():
         cv2.circle(mask, (x, y), 8, 0, -1)
@@ -87,6 +88,7 @@ def follow(
     """
     if len(corners) == 0:
         return corners, np.zeros(0, bool)
+    # There, and back again: what does not return to its start was not the same corner.
     start, there = corners.astype(np.float32), guess.astype(np.float32).copy()
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW
     there, status, _ = cv2.calcOpticalFlowPyrLK(before, after, start, there, flags=flags, **_FLOW)

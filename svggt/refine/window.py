@@ -167,6 +167,7 @@ def _solve(problem: WindowProblem, iterations: int) -> WindowSolution:
 
 
 def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
+    # A factor an observation: a landmark, seen by a keyframe through the one shared calibration.
     graph = gtsam.NonlinearFactorGraph()
     huber = gtsam.noiseModel.mEstimator.Huber.Create(_HUBER)
     pixel = gtsam.noiseModel.Robust.Create(huber, gtsam.noiseModel.Isotropic.Sigma(2, PIXEL_SIGMA))
@@ -174,6 +175,7 @@ def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
         problem.keyframe.tolist(), problem.landmark.tolist(), problem.pixels, strict=True
     ):
         graph.add(gtsam.GeneralSFMFactor2Cal3Bundler(at, pixel, X(keyframe), L(landmark), K(0)))
+    # A factor a landmark: how far it is from the keyframe that saw it first, as the model says.
     robust = gtsam.noiseModel.mEstimator.Huber.Create(1.0)
     distances = _prior_distances(problem)
     sigmas = problem.distance_sigma * distances
@@ -182,6 +184,7 @@ def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
     ):
         noise = gtsam.noiseModel.Robust.Create(robust, gtsam.noiseModel.Isotropic.Sigma(1, sigma))
         graph.add(gtsam.RangeFactor3D(X(anchor), L(landmark), distance, noise))
+    # Older keyframes hold the window in its place.
     held = gtsam.noiseModel.Isotropic.Sigma(6, _HELD)
     for index in range(problem.held):
         pose = gtsam.Pose3(_square(problem.world_from_cam[index]))

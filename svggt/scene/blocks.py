@@ -79,6 +79,8 @@ def merge_frames(
         voxel: edge, in the scene's unit.
         make: draws bands under a name.
     """
+    # Both versions, with the head's cameras and the refined ones, so that a flag flips between
+    # them; the refined one can follow its first frame's camera later without a point being sent.
     frames = range(min(oldest), max(oldest) + 1)
     anchor = placings[frames.start].correction
     kinds: tuple[Cameras, ...] = ("head",) if anchor is None else ("head", "refined")

@@ -63,6 +63,7 @@ def banded(
     Returns:
         One cloud for each of `PERCENTILES`, the surest first, and one of what is far.
     """
+    # What flies at depth edges, lies at the padded rim or moves by itself is left out.
     depth, confidence = prediction.depth, prediction.depth_conf
     keep = ~depth_edges(depth) & _inside(depth.shape)
     points = prediction.camera_points
@@ -73,6 +74,8 @@ def banded(
         points, confidence = prediction.head_points, prediction.world_points_conf
         if correction is not None:
             points = points * FramePoses.of(prediction, None).corrected(correction)
+    # Layers of confidence, so that the slider hides and shows nodes; what is far is a layer of its
+    # own, of the surest alone.
     bounds = np.percentile(confidence, PERCENTILES)
     band = (confidence[..., None] < bounds).sum(axis=-1)
     far = depth > _FAR * np.median(depth)
@@ -95,6 +98,7 @@ def merge(clouds: list[Cloud], voxel: float) -> Cloud:
     if not len(whole):
         return whole
     points, colors = whole.points.astype(np.float64), whole.colors.astype(np.float64)
+    # One key a voxel; what shares it is averaged by counting sums, a column at a time.
     cells = np.floor(points / voxel).astype(np.int64)
     cells = np.minimum(cells - cells.min(axis=0), _MOST_CELLS)
     keys = np.ravel_multi_index(tuple(cells.T), tuple((cells.max(axis=0) + 1).tolist()))

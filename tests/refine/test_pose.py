@@ -52,7 +52,7 @@ def test_exact_depth_gives_the_exact_pose() -> None:
     assert (lengths < AGREES).mean() > 0.98
 
 
-def test_a_wrong_depth_is_no_wrong_sighting() -> None:
+def test_a_wrong_depth_is_no_wrong_estimate() -> None:
     """A road driven straight on, by a model that brings far hills near, as models do."""
     truth = np.concatenate([np.eye(3), [[0.0], [0.0], [0.8]]], axis=1)
     _, depth = scene()
@@ -63,7 +63,7 @@ def test_a_wrong_depth_is_no_wrong_sighting() -> None:
     assert (lengths < AGREES).mean() > 0.95
 
 
-def test_beyond_infinity_is_a_wrong_sighting() -> None:
+def test_beyond_infinity_is_a_wrong_estimate() -> None:
     """Points that move against the camera's motion along their lines are not believed."""
     truth = np.concatenate([np.eye(3), [[0.4], [0.0], [0.0]]], axis=1)
     pixels, depth = scene()
