@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,10 +34,10 @@ class DeviceLock:
             self._leave()
 
     @contextmanager
-    def background(self, check: Callable[[], None] = lambda: None) -> Iterator[Callable[[], float]]:
+    def background(self, check: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
         """A long turn. What it yields lets those go first who wait: call it often.
 
-        It returns the seconds that this took.
+        It returns whether somebody did.
 
         Args:
             check: called while the turn is waited for; may raise to end that.
@@ -46,16 +45,15 @@ class DeviceLock:
         self._enter_background(check)
         held = True
 
-        def yield_device() -> float:
+        def yield_device() -> bool:
             nonlocal held
             if not self._waiting:
-                return 0.0
-            started = time.perf_counter()
+                return False
             self._leave()
             held = False
             self._enter_background(check)
             held = True
-            return time.perf_counter() - started
+            return True
 
         try:
             yield yield_device

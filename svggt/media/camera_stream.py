@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,7 @@ class LiveClip:
             fitter, first = Fitter.like(self.after), self.after.number + 1
         number, earlier = first, self.after.time_s if self.after is not None else 0.0
         try:
-            with sandbox.running(PicturesJob(paths=[], limits=asdict(self.limits))) as child:
+            with sandbox.running(PicturesJob(paths=[], limits=self.limits)) as child:
                 while number < self.limits.max_frames and (taken := self.camera.take(cancelled)):
                     picture = Image.fromarray(sandbox.picture(child, taken[1]))
                     began = taken[0] if began is None else began

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Clip:
         """
         job = DecodeJob(
             paths=_absolute(self.paths),
-            limits=asdict(self.limits),
+            limits=self.limits,
             names=list(self.names),
             width=self.width,
             rate=self.frames_per_second,
@@ -106,9 +106,10 @@ def open_clip(
             there = max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
         ordered = natsorted(usable, key=lambda path: (path.stem, path.suffix), alg=ns.IGNORECASE)
-        chosen, damaged = _whole(ordered[: limits.max_frames], limits)
+        taken = ordered[: limits.max_frames]
+        chosen, damaged = _whole(taken, limits)
         notes += damaged
-        there = len(usable) - (min(len(usable), limits.max_frames) - len(chosen))
+        there = len(usable) - (len(taken) - len(chosen))
     return Clip(
         paths=tuple(chosen),
         names=tuple(path.name for path in chosen),
@@ -123,10 +124,14 @@ def open_clip(
 
 def _usable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """Videos and pictures; hidden files and what else lies beside them is named in a sentence."""
-    known = {path for path in paths if is_video(path) or path.suffix.lower() in PICTURE_SUFFIXES}
-    usable = [path for path in paths if path in known and not path.name.startswith(".")]
-    others = [path.name for path in paths if path not in usable]
+    usable = [path for path in paths if _is_usable(path)]
+    others = [path.name for path in paths if not _is_usable(path)]
     return usable, [f"Left out: {_listed(others)}."] if usable and others else []
+
+
+def _is_usable(path: Path) -> bool:
+    is_known = is_video(path) or path.suffix.lower() in PICTURE_SUFFIXES
+    return is_known and not path.name.startswith(".")
 
 
 def _whole(paths: list[Path], limits: InputLimits) -> tuple[list[Path], list[str]]:
@@ -164,7 +169,7 @@ def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
             "Cut the clip, or send fewer pictures."
         )
     videos = sum(is_video(path) for path in paths)
-    if any(not is_video(p) and p.suffix.lower() not in PICTURE_SUFFIXES for p in paths):
+    if not all(map(_is_usable, paths)):
         raise BadInput(
             "A file is neither a video nor a picture. Use MP4, MOV, WebM, MKV, JPEG, PNG, WebP "
             "or HEIC."
@@ -206,7 +211,7 @@ def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | Damaged:
         raise Busy(_BUSY)
     names = [path.name for path in paths]
     try:
-        job = CheckJob(paths=_absolute(paths), limits=asdict(limits), names=names)
+        job = CheckJob(paths=_absolute(paths), limits=limits, names=names)
         with sandbox.running(job) as child:
             message = child.message(cancelled=lambda: time.monotonic() > until)
     finally:

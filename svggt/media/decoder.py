@@ -42,6 +42,7 @@ _CPU_SECONDS = {CheckJob: 120, DecodeJob: 3600, PicturesJob: 7200}
 _FILES = 64  # open at once
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NO_MEMORY = "The file needs more memory to decode than one file may take. Make it smaller."
 _DAMAGED = "The file is damaged and cannot be decoded. Save it again."
@@ -49,6 +50,7 @@ _DAMAGED = "The file is damaged and cannot be decoded. Save it again."
 
 def main() -> None:
     """Waits for jobs, each a connection, until the server is gone."""
+    _LIBC.mallopt(_M_ARENA_MAX, 1)  # decoders' threads would reserve all of the memory by arenas
     _isolate()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as server:
@@ -75,14 +77,16 @@ def serve(connection: Connection) -> None:
     except (BrokenPipeError, ConnectionResetError, EOFError):
         return
     except Exception as error:  # noqa: BLE001  # decoders raise whatever they like
-        sentence = _NO_MEMORY if isinstance(error, MemoryError) else _DAMAGED
+        # No room for a thread is EAGAIN, which Python calls a blocking error.
+        is_full = isinstance(error, MemoryError | BlockingIOError)
+        sentence = _NO_MEMORY if is_full else _DAMAGED
         if isinstance(error, BadInput):
             sentence = str(error)
         connection.send_bytes(msgspec.msgpack.encode(sandbox.Failed(sentence)))
 
 
 def _messages(job: Job, connection: Connection) -> Iterator[Message]:
-    limits = InputLimits(**{name: type_of(value) for name, value, type_of in _typed(job.limits)})
+    limits = job.limits
     paths = [Path(path) for path in job.paths]
     if isinstance(job, CheckJob) and is_video(paths[0]):
         yield video.read_header(paths[0])
@@ -99,11 +103,6 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
             ).convert("RGB")
             yield sandbox.DecodedPicture((decoded.height, decoded.width), decoded.tobytes())
     yield sandbox.Done()
-
-
-def _typed(limits: dict[str, float]):
-    defaults = InputLimits()
-    return [(name, value, type(getattr(defaults, name))) for name, value in limits.items()]
 
 
 def _damaged(paths: list[Path], names: list[str], limits: InputLimits) -> Iterator[int]:

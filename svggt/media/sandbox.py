@@ -28,7 +28,7 @@ import psutil
 from numpy.typing import NDArray
 
 from svggt.errors import BadInput, Busy
-from svggt.media.frames import PATCH, TRACKING_WIDTH, Frame
+from svggt.media.frames import PATCH, TRACKING_WIDTH, Frame, InputLimits
 
 _ROOT = Path(__file__).resolve().parents[2]  # where the helper finds this package
 _ROOM_BYTES = 1_500_000_000  # that must be free before a child begins
@@ -47,11 +47,11 @@ class Job(msgspec.Struct, tag=True):
 
     Attributes:
         paths: files that it reads.
-        limits: fields of `InputLimits`.
+        limits: what is accepted.
     """
 
     paths: list[str]
-    limits: dict[str, float]
+    limits: InputLimits
 
 
 class CheckJob(Job, tag=True):
@@ -257,6 +257,8 @@ class _Helper:
         with self._lock:
             for _ in range(2):  # once more if the helper has died since
                 ours, theirs = socket.socketpair()
+                for end in (ours, theirs):
+                    end.setblocking(True)  # whatever a library made the default
                 connection = Connection(ours.detach())
                 try:
                     self._socket = self._socket or self._begun()

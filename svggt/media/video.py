@@ -77,7 +77,8 @@ def frames_of(
             limit.
     """
     fitter, number, damage, clock = Fitter(width), 0, _Damage(), _Clock()
-    reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame
+    reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame,
+    small = VideoReformatter()  # and both their threads
     with av.open(str(path), options=_OPTIONS) as container:
         stream = _best(container)
         stream.thread_type = "AUTO"
@@ -89,7 +90,7 @@ def frames_of(
             time_s = clock.of(frame)
             if time_s > limits.max_seconds or number == limits.max_frames:
                 break
-            if selection.takes(time_s, partial(_small_grey, frame)):
+            if selection.takes(time_s, partial(_small_grey, frame, small)):
                 yield fitter.frame(number, time_s, picture_of(frame))
                 number += 1
     if number == 0:
@@ -237,7 +238,7 @@ def _displayed(picture: Image.Image, matrix: NDArray[np.float64] | None) -> Imag
     return picture if turns is None else picture.transpose(turns)
 
 
-def _small_grey(frame: av.VideoFrame) -> np.ndarray:
+def _small_grey(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
     """(h, 240) uint8, for looking at motion; cheap beside a whole picture."""
     height = max(1, round(LOOK_WIDTH * frame.height / frame.width))
-    return frame.reformat(LOOK_WIDTH, height, "gray").to_ndarray()
+    return reformatter.reformat(frame, LOOK_WIDTH, height, "gray").to_ndarray()

@@ -22,7 +22,7 @@ from svggt.train.recorded import mixed, recorded
 from svggt.train.runs import TrainRun, facts_of, read_network, remember, train_run, write_pieces
 from svggt.train.source import SHAPES, rendered, scaled
 
-_EXPERIMENT_STEPS = 60
+_EXPERIMENT_SEEDS = {"ablation": 3, "failure": 1}
 
 
 def train(
@@ -185,51 +185,33 @@ def probe(*, weights: Path = EMBEDDED_WEIGHTS) -> None:
         sys.stdout.write(f"layer {layer}: place {place:.2f}, displacement {displacement:.2f}\n")
 
 
-def ablation(
+def experiment(
+    name: str,
     out: Path,
     *,
     weights: Path = EMBEDDED_WEIGHTS,
-    steps: int = _EXPERIMENT_STEPS,
-    seeds: int = 3,
+    steps: int = 60,
+    seeds: int | None = None,
 ) -> None:
-    """Train students with and without a teacher.
+    """Train students with and without a teacher (ablation), or of teachers that fail (failure).
 
     Args:
+        name: of `_EXPERIMENT_SEEDS`.
         out: folder, resumed if it is there.
         weights: that all begin from.
         steps: that each student takes.
-        seeds: how many students each variant has.
+        seeds: how many students each variant has; the ablation 3, the failure 1 if left out.
     """
-    from svggt.train.ablation import run_ablation
-
-    _experiment(run_ablation, out, weights, steps, seeds)
-
-
-def failure(
-    out: Path,
-    *,
-    weights: Path = EMBEDDED_WEIGHTS,
-    steps: int = _EXPERIMENT_STEPS,
-    seeds: int = 1,
-) -> None:
-    """Measure what students inherit of teachers that fail.
-
-    Args:
-        out: folder, resumed if it is there.
-        weights: that all begin from.
-        steps: that each student takes.
-        seeds: how many students each variant has.
-    """
-    from svggt.train.teacher_corruption import run_failure
-
-    _experiment(run_failure, out, weights, steps, seeds)
-
-
-def _experiment(carry_out: Any, out: Path, weights: Path, steps: int, seeds: int) -> None:
+    if name == "ablation":
+        from svggt.train.ablation import run_ablation as carry_out
+    else:
+        from svggt.train.teacher_corruption import run_failure as carry_out
     from svggt.train.report import plot_results
 
     remember(out, {"weights": str(weights), "steps": steps})
-    outcome = carry_out(read_network(weights, Distributed().device), steps, seeds, out)
+    network = read_network(weights, Distributed().device)
+    seeds = _EXPERIMENT_SEEDS[name] if seeds is None else seeds
+    outcome = carry_out(network, steps, seeds, out)
     plot_results(outcome.results, outcome.begun, out / "results.png")
     sys.stdout.write(f"{outcome.text}\n{out / 'results.png'}\n")
 
@@ -264,7 +246,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True)
     for name, way in WAYS.items():
         add_fields(add_command(commands, name, train), TrainOptions, way)
-    for run in (sheet, clip, report, compare, study, probe, ablation, failure):
+    for name in _EXPERIMENT_SEEDS:
+        add_command(commands, name, experiment)
+    for run in (sheet, clip, report, compare, study, probe):
         add_command(commands, run.__name__, run)
     return parser
 
@@ -277,6 +261,8 @@ def main(words: Sequence[str] | None = None) -> None:
         if run is train:
             given = given_of(parsed, TrainOptions)
             train(name, given, **{k: v for k, v in parsed.items() if k not in given})
+        elif run is experiment:
+            experiment(name, **parsed)
         else:
             run(**parsed)
     except ValueError as error:  # its message says what to do

@@ -41,9 +41,8 @@ def add_fields(parser: argparse.ArgumentParser, options: type, defaults: Any) ->
         defaults: one of it, whose values the help names.
     """
     for parameter in inspect.signature(options).parameters.values():
-        _add(parser, options, parameter, True, argparse.SUPPRESS)
-        default = getattr(defaults, parameter.name)
-        parser._actions[-1].help = f"{parser._actions[-1].help} ({default})".replace("%", "%%")
+        action = _add(parser, options, parameter, True, argparse.SUPPRESS)
+        action.help = f"{action.help} ({getattr(defaults, parameter.name)})"
 
 
 def given_of(parsed: Mapping[str, Any], options: type) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def _add(
     parameter: inspect.Parameter,
     is_option: bool,
     default: Any,
-) -> None:
+) -> argparse.Action:
     words: dict[str, Any] = {"help": _help_of(described, parameter.name)}
     kind = get_type_hints(described)[parameter.name]
     if type(None) in get_args(kind):  # X | None
@@ -79,7 +78,7 @@ def _add(
     elif not is_option and "default" in words:
         words["nargs"] = "?"
     flag = "--" + parameter.name.replace("_", "-") if is_option else parameter.name
-    parser.add_argument(flag, **words)
+    return parser.add_argument(flag, **words)
 
 
 def _help_of(described: Any, name: str) -> str:

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from tests.conftest import wait_for
 from tests.media.files import write_pictures, write_video
 
 LIMITS = InputLimits()
-PICTURES = PicturesJob(paths=[], limits=asdict(LIMITS))
+PICTURES = PicturesJob(paths=[], limits=LIMITS)
 
 
 def children() -> list[psutil.Process]:
@@ -90,6 +90,20 @@ def test_nothing_of_the_environment_is_known(monkeypatch, tmp_path: Path) -> Non
             assert child is not None and "HF_TOKEN" not in child.environ()
 
 
+def test_a_slow_reader_loses_no_frame(tmp_path: Path) -> None:
+    """Also where a library has given all sockets a time-out, which makes them non-blocking."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(5.0)
+    try:
+        path = write_video(tmp_path / "a.mp4", count=60, size=(320, 240))
+        frames = open_clip([path], 224, 30.0, LIMITS).frames()
+        first = next(frames)
+        time.sleep(0.5)  # the child waits for room
+        assert [first.number, *(frame.number for frame in frames)] == list(range(60))
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def test_a_job_ends_with_whoever_asked(tmp_path: Path) -> None:
     before = {child.pid for child in children()}
     frames = open_clip([write_video(tmp_path / "a.mp4", count=300)], 28, 30.0, LIMITS).frames()
@@ -141,7 +155,7 @@ def test_a_child_is_not_believed(monkeypatch, message: bytes) -> None:
             return sandbox.Connection(ours.detach())
 
     monkeypatch.setattr(sandbox, "_HELPER", Taken())
-    job = DecodeJob(paths=["a.mp4"], limits=asdict(LIMITS), names=["a"], width=28, rate=None)
+    job = DecodeJob(paths=["a.mp4"], limits=LIMITS, names=["a"], width=28, rate=None)
     if b"Done" not in message:
         with pytest.raises(BadInput, match="could not be decoded"):
             list(sandbox.frames(job, lambda: False))

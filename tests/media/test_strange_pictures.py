@@ -74,6 +74,12 @@ def test_what_is_no_picture_is_named_and_left_out() -> None:
     assert "Left out" in note and "notes.txt" in note
 
 
+def test_hidden_files_alone_are_a_sentence() -> None:
+    hidden = [path for path in (FILES / "appledouble").iterdir() if path.name.startswith(".")]
+    with pytest.raises(BadInput, match="neither a video nor a picture"):
+        open_clip(hidden, 224, None, LIMITS)
+
+
 def test_half_a_picture_is_found_before_the_run_begins() -> None:
     clip, frames, (note,) = opened("one_truncated_jpg")
     assert len(frames) == 3 == clip.total and "Damaged and left out" in note
