@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,7 +27,8 @@ from gradio_client import Client
 from PIL import Image
 from websockets.exceptions import WebSocketException
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.served import ROOT, serving
+
 _LONGEST_WAIT = 1.0  # seconds of an honest visitor's health check
 _FOREIGN = b"a thesis"
 
@@ -240,24 +240,13 @@ def main(json_path: Path | None = None) -> int:
 
 
 def _attacked(base: Path) -> dict:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     store, log = base / "store", base / "log"
-    command = [sys.executable, "app.py", "--port", str(port), "--store", str(store)]
-    with log.open("w") as lines, subprocess.Popen(command, cwd=ROOT, stderr=lines) as server:  # noqa: S603
-        try:
-            target = Target(f"http://127.0.0.1:{port}", port, store)
-            report = _report(target, store, log)
-        finally:
-            server.terminate()
-            server.wait(30)
-    return report
+    with serving(store, log) as server:
+        server.wait_ready()
+        return _report(Target(server.address, server.port, store), store, log)
 
 
 def _report(target: Target, store: Path, log: Path) -> dict:
-    while not _is_ready(target):
-        time.sleep(0.2)
     foreign = store / "thesis.txt"
     foreign.write_bytes(_FOREIGN)
     ended = threading.Event()
@@ -280,12 +269,6 @@ def _report(target: Target, store: Path, log: Path) -> dict:
     held["others' files are there"] = foreign.read_bytes() == _FOREIGN
     held["no traceback in the log"] = "Traceback" not in log.read_text()
     return {"held": held, "longest wait of others, seconds": waits}
-
-
-def _is_ready(target: Target) -> bool:
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{target.address}/healthz").status_code == 200
-    return False
 
 
 def _watch(target: Target, ended: threading.Event) -> None:

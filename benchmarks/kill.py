@@ -3,6 +3,8 @@
 `python -m benchmarks.kill [--kills 50]` streams the office example by `python -m svggt run` and
 `resume` in processes of their own, sends SIGKILL at random moments, and reads after each what is
 there. A run that ends is compared with one that was left alone, and its exports are killed too.
+Then a server with running scenes is told to end (SIGTERM, `--terms 20`) at random moments, as
+Docker and a Space do, and started again on the same store.
 """
 
 from __future__ import annotations
@@ -15,16 +17,20 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
+from gradio_client import Client
 
+from benchmarks.served import serving
 from svggt.media.examples import EXAMPLES
 from svggt.store.recording import Recording
 
 _SVGGT = (sys.executable, "-m", "svggt")
 _FRAMES = 10
 _KILLS_OF_ONE = 3  # each resume rebuilds what was there: more would come no further
+_MANY_FRAMES, _LONGEST_RUN_SECONDS = 60, 5.0  # of scenes that a server is told to end in
 _NONE: tuple[str, ...] = ("--export",)
 
 
@@ -140,17 +146,70 @@ def loop(kills: int, seed: int = 0) -> Found:
     return found
 
 
-def main(kills: int = 50, seed: int = 0) -> None:
+def term_loop(terms: int, seed: int = 0) -> list[int]:
+    """Tells a server to end so often, and opens after each what it was doing.
+
+    Returns:
+        Frames that were on disk each time.
+
+    Raises:
+        AssertionError: it took longer than ten seconds, said a traceback, left files as sent, or a
+            scene is not whole or does not go on.
+    """
+    chance, at = random.Random(seed), []  # noqa: S311  # no secret
+    with tempfile.TemporaryDirectory(prefix="svggt-term-") as base:
+        store, log, temporary = Path(base, "store"), Path(base, "log"), Path(base, "tmp")
+        temporary.mkdir()
+        environment, token = {"TMPDIR": str(temporary)}, None
+        for _ in range(terms):
+            with serving(store, log, environment) as server:
+                server.wait_ready()
+                client = server.client()
+                if token is not None:
+                    _finish(client, token)
+                begun: Any = client.predict(
+                    source="example", max_frames=_MANY_FRAMES, api_name="/start"
+                )
+                token = begun["token"]
+                time.sleep(chance.uniform(0.0, _LONGEST_RUN_SECONDS))
+                server.process.terminate()
+                server.process.wait(timeout=10)
+            assert "Traceback" not in log.read_text(), log.read_text()
+            assert not any(temporary.glob("svggt-*")), "files as sent are left"
+            newest = max(store.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+            recording = Recording(newest.parent)
+            assert recording.about is not None
+            assert recording.about.state == "interrupted", recording.about.state
+            at.append(len(recording.frames))
+            assert len(list((newest.parent / "frames").glob("*.npz"))) == at[-1], "a gap"
+    return at
+
+
+def _finish(client: Client, token: str) -> None:
+    """A scene of the server before goes on to its end, and is deleted."""
+    client.predict(token, api_name="/resume")
+    last: Any = list(client.submit(token, api_name="/follow"))[-1]
+    assert last["state"] == "finished" and last["frames_done"] == _MANY_FRAMES, last
+    client.predict(token, api_name="/delete")
+
+
+def main(kills: int = 50, terms: int = 20, seed: int = 0) -> None:
     """Prints what the kills met; fails where something was half there.
 
     Args:
         kills: of runs.
+        terms: of servers that are told to end.
         seed: of the moments.
     """
     found = loop(kills, seed)
     sys.stdout.write(
         f"{found.kills} runs killed, at {sorted(found.at)} frames; {found.finished} ended all the "
         f"same, equal to one left alone; {found.exports} exports killed; nothing half there\n"
+    )
+    at = term_loop(terms, seed)
+    sys.stdout.write(
+        f"{len(at)} servers told to end, at {sorted(at)} frames of {_MANY_FRAMES}; every scene was "
+        "kept as interrupted, and went on to its end\n"
     )
 
 

@@ -1,17 +1,17 @@
-"""Many visitors at once for a while, as scripts and as strangers' addresses: does it hold?
+"""Many visitors at once for a while, scripts and browsers: does it hold?
 
-`python -m benchmarks.soak --minutes 30 --visitors 20`: every visitor starts an example, follows it
-to its end, exports or compares now and then, leaves, and comes again. A place in the line, "busy"
-and "full" are no errors. Afterwards everybody is gone for a minute: memory (of the server and all
-its children) and descriptors should be back.
+`python -m benchmarks.soak --minutes 30 --visitors 20` (two of them in Chromium): every visitor
+starts an example from an address of its own, follows it to its end, exports now and then, leaves,
+and comes again. A place in the line, "busy" and "full" are no errors. Afterwards everybody is gone
+for a minute: memory (of the server and all its children) and descriptors should be back.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
+import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -21,13 +21,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import psutil
 import tyro
-from gradio_client import Client
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.served import Server, serving
+
+_PATIENCE_SECONDS = 300  # of somebody before a browser
 _ALLOWED = ("busy", "full at the moment", "scenes are open", "Too many requests")
 
 
@@ -41,6 +43,8 @@ class Seen:
         first: seconds until each run's first frame.
         refused: sentences that are no errors, how often.
         errors: what should not have been said.
+        in_browser: frames of runs that were watched in Chromium.
+        browser_seconds: from Start until the page said that such a run was finished.
     """
 
     frames: int = 0
@@ -48,6 +52,16 @@ class Seen:
     first: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    in_browser: int = 0
+    browser_seconds: float = 0.0
+
+    def met(self, sentence: str) -> None:
+        """Counts what was said in place of a result; a moment later one tries again."""
+        if any(word in sentence for word in _ALLOWED):
+            self.refused[next(word for word in _ALLOWED if word in sentence)] += 1
+            time.sleep(1)
+        else:
+            self.errors.append(sentence)
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,7 @@ class Footprint:
 def main(
     minutes: float = 30.0,
     visitors: int = 20,
+    browsers: int = 2,
     frames: int = 20,
     settle: float = 60.0,
     json_path: Path | None = None,
@@ -85,25 +100,18 @@ def main(
     Args:
         minutes: how long visitors come.
         visitors: at once.
+        browsers: of them in Chromium; the others are scripts.
         frames: of each run.
         settle: seconds that everybody is gone for before memory is looked at.
         json_path: where the figures go too.
     """
-    with tempfile.TemporaryDirectory() as store, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        command = [sys.executable, "app.py", "--port", str(port), "--store", store]
-        log = Path(store).with_suffix(".log").open("w+")
-        with subprocess.Popen(command, cwd=ROOT, stderr=log) as process:  # noqa: S603
-            try:
-                report = _soak(process.pid, port, minutes, visitors, frames, settle)
-                # Before it ends: uvicorn logs the streams that it cuts off then.
-                report["tracebacks in the log"] = Path(log.name).read_text().count("Traceback")
-            finally:
-                process.terminate()
-                process.wait(30)
-        Path(log.name).unlink()
+    with tempfile.TemporaryDirectory() as base:
+        log = Path(base, "log")
+        with serving(Path(base, "store"), log) as server:
+            server.wait_ready()
+            report = _soak(server, minutes, visitors, browsers, frames, settle)
+            # Before it ends: uvicorn says then which streams it cuts off.
+            report["tracebacks in the log"] = log.read_text().count("Traceback")
     text = json.dumps(report, indent=2)
     sys.stdout.write(text + "\n")
     if json_path is not None:
@@ -111,18 +119,20 @@ def main(
     return 1 if report["errors"] else 0
 
 
-def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int, settle: float) -> dict:
-    address, server = f"http://127.0.0.1:{port}", psutil.Process(pid)
-    _wait_ready(address)
-    warm = Seen()
-    _visit(
-        address, "198.51.100.250", warm, frames, np.random.default_rng(0)
-    )  # what is loaded once, is
+def _soak(
+    server: Server, minutes: float, visitors: int, browsers: int, frames: int, settle: float
+) -> dict:
+    process, warm = psutil.Process(server.process.pid), Seen()
+    chance = np.random.default_rng(0)
+    _visit(server, "198.51.100.250", warm, frames, chance)  # what is loaded once, is
     time.sleep(5)
-    before = Footprint.of(server)
+    before = Footprint.of(process)
     ends, seen = time.monotonic() + 60 * minutes, [Seen() for _ in range(visitors)]
     threads = [
-        threading.Thread(target=_come_again, args=(address, number, each, frames, ends))
+        threading.Thread(
+            target=_browse_again if number < browsers else _come_again,
+            args=(server, number, each, frames, ends),
+        )
         for number, each in enumerate(seen)
     ]
     for thread in threads:
@@ -130,9 +140,9 @@ def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int, settl
     peak = before
     while any(thread.is_alive() for thread in threads):
         time.sleep(2)
-        peak = max(peak, Footprint.of(server), key=lambda each: each.rss_mb)
+        peak = max(peak, Footprint.of(process), key=lambda each: each.rss_mb)
     time.sleep(settle)
-    after = Footprint.of(server)
+    after = Footprint.of(process)
     rates = [each.frames / each.seconds for each in seen if each.seconds]
     first = np.array([value for each in seen for value in each.first] or [np.nan])
     return {
@@ -140,6 +150,10 @@ def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int, settl
         "visitors": visitors,
         "minutes": minutes,
         "frames": sum(each.frames for each in seen),
+        "frames in Chromium": sum(each.in_browser for each in seen),
+        "frames a second in Chromium by a script's": _ratio(
+            [each.in_browser / each.browser_seconds for each in seen if each.browser_seconds], rates
+        ),
         "errors": warm.errors + [error for each in seen for error in each.errors],
         "refused": dict(sum((each.refused for each in seen), Counter())),
         "first frame, seconds (p50, p95, max)": [
@@ -153,33 +167,22 @@ def _soak(pid: int, port: int, minutes: float, visitors: int, frames: int, settl
     }
 
 
-def _wait_ready(address: str) -> None:
-    while True:
-        try:
-            if httpx.get(f"{address}/healthz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
+def _ratio(rates: list[float], others: list[float]) -> float | None:
+    return round(float(np.mean(rates) / np.mean(others)), 2) if rates and others else None
 
 
-def _come_again(address: str, number: int, seen: Seen, frames: int, ends: float) -> None:
+def _come_again(server: Server, number: int, seen: Seen, frames: int, ends: float) -> None:
     chance = np.random.default_rng(number)
     while time.monotonic() < ends:
         try:
-            _visit(address, f"198.51.100.{number + 1}", seen, frames, chance)
+            _visit(server, f"198.51.100.{number + 1}", seen, frames, chance)
         except Exception as error:  # noqa: BLE001  # whatever a visitor meets is the result
-            sentence = str(error) or repr(error)
-            if any(word in sentence for word in _ALLOWED):
-                seen.refused[sentence] += 1
-                time.sleep(1)
-            else:
-                seen.errors.append(sentence)
+            seen.met(str(error) or repr(error))
 
 
-def _visit(address: str, ip: str, seen: Seen, frames: int, chance: np.random.Generator) -> None:
+def _visit(server: Server, ip: str, seen: Seen, frames: int, chance: np.random.Generator) -> None:
     """One run, looked at to its end, and what people do then."""
-    client = Client(address, verbose=False, headers={"X-Forwarded-For": ip})
+    client = server.client(ip)
     try:
         began, first = time.monotonic(), None
         opened: Any = client.predict(source="example", max_frames=frames, api_name="/start")
@@ -198,6 +201,57 @@ def _visit(address: str, ip: str, seen: Seen, frames: int, chance: np.random.Gen
         client.predict(token, api_name="/delete" if chance.random() < 0.5 else "/clear")
     finally:
         client.close()
+
+
+def _browse_again(server: Server, number: int, seen: Seen, frames: int, ends: float) -> None:
+    """The same in Chromium, with the scene drawn; each visit in a context of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),  # None: playwright's own
+            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+        )
+        while time.monotonic() < ends:
+            context = browser.new_context(
+                viewport={"width": 1280, "height": 720},
+                extra_http_headers={"X-Forwarded-For": f"198.51.100.{number + 1}"},
+            )
+            try:
+                _browse(server, context.new_page(), seen, frames)
+            except PlaywrightError as error:
+                seen.met(error.message)
+            context.close()
+        browser.close()
+
+
+def _browse(server: Server, page: Page, seen: Seen, frames: int) -> None:
+    """A run begun, watched and cleared by clicks."""
+    page.set_default_timeout(1000 * _PATIENCE_SECONDS)
+    page.on("pageerror", lambda error: seen.errors.append(f"in the browser: {error}"))
+    page.goto(server.address)
+    page.wait_for_function("document.querySelector('#start')?.disabled === false")
+    page.get_by_text("Advanced", exact=True).click()
+    field = page.get_by_label("Max frames")
+    field.wait_for()
+    page.wait_for_timeout(1500)  # it unfolds
+    field.fill(str(frames))
+    field.press("Enter")
+    field.press("Tab")
+    page.wait_for_timeout(1000)  # Gradio takes the number
+    began = time.monotonic()
+    page.click("#start")
+    page.wait_for_function(
+        "(busy) => /Finished|Interrupted|Failed/.test(document.querySelector('#status').innerText)"
+        " || busy.some(word => document.body.innerText.includes(word))",
+        arg=list(_ALLOWED),
+    )
+    status = page.inner_text("#status")
+    if done := re.search(r"Finished: (\d+) frames\.", status):
+        seen.in_browser += int(done[1])
+        seen.browser_seconds += time.monotonic() - began
+        page.click("#clear")
+        page.wait_for_function("document.querySelector('#start').disabled === false")
+    else:
+        seen.met(status + page.inner_text("body"))
 
 
 if __name__ == "__main__":

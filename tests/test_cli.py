@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.kill import loop
+from benchmarks.kill import loop, term_loop
 from svggt.cli import export, main, resume, run
 from svggt.errors import BadInput
 from svggt.media.examples import EXAMPLES
@@ -72,3 +72,9 @@ def test_a_killed_run_is_whole_and_goes_on() -> None:
     """A tenth of `python -m benchmarks.kill`."""
     found = loop(kills=5, seed=1)
     assert found.kills == 5 and len(found.at) == 5
+
+
+@pytest.mark.slow  # three quarters of a minute
+def test_a_server_told_to_end_at_any_moment_keeps_what_runs() -> None:
+    """A tenth of its SIGTERMs."""
+    assert len(term_loop(terms=2, seed=1)) == 2

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from svggt.errors import BadInput
-from svggt.media import sandbox, video
+from svggt.media import confinement, sandbox, video
 from svggt.media.frame_selection import AtRate, ByMotion
 from svggt.media.frames import (
     DamagedPicture,
@@ -40,8 +40,7 @@ MEMORY_BYTES = 1_500_000_000
 
 _CPU_SECONDS = {CheckJob: 120, DecodeJob: 3600, PicturesJob: 7200}
 _FILES = 64  # open at once
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG = 1
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NO_MEMORY = "The file needs more memory to decode than one file may take. Make it smaller."
@@ -51,7 +50,7 @@ _DAMAGED = "The file is damaged and cannot be decoded. Save it again."
 def main() -> None:
     """Waits for jobs, each a connection, until the server is gone."""
     _LIBC.mallopt(_M_ARENA_MAX, 1)  # decoders' threads would reserve all of the memory by arenas
-    _isolate()
+    confinement.leave_network_and_processes()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as server:
         while True:
@@ -70,6 +69,7 @@ def serve(connection: Connection) -> None:
     connection.send_bytes(b"here")
     job = msgspec.msgpack.decode(connection.recv_bytes(), type=CheckJob | DecodeJob | PicturesJob)
     _bound(_CPU_SECONDS[type(job)])
+    confinement.read_only_these(job.paths)
     threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
     try:
         for message in _messages(job, connection):
@@ -137,14 +137,6 @@ def _as_message(frame: Frame) -> sandbox.DecodedFrame:
         frame.grey.shape,
         np.ascontiguousarray(frame.grey).tobytes(),
     )
-
-
-def _isolate() -> None:
-    """Leaves the network, where the kernel lets us; children can gain no rights."""
-    user = 0 if os.getuid() == 0 else _CLONE_NEWUSER
-    _LIBC.unshare(user | _CLONE_NEWNET)
-    _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no other process looks into it
 
 
 def _bound(cpu_seconds: int) -> None:

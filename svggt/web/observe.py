@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -48,8 +49,14 @@ def set_up_logs(kind: LogFormat) -> None:
     handler = logging.StreamHandler()
     text = _TextFormatter("%(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_JsonFormatter() if kind == "json" else text)
+    handler.addFilter(_is_no_cancellation)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("websockets").setLevel(logging.WARNING)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Uvicorn logs as errors the answers that it cuts off when it is told to end."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class _Figures(Collector):

@@ -84,8 +84,9 @@ class ServeSettings:
 
 
 def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
-    """Serve the page until interrupted, or told to end (SIGTERM): both keep what runs."""
-    signal.signal(signal.SIGTERM, _end)  # uvicorn raises it once more when it has shut down
+    """Serve the page until Ctrl-C, or SIGTERM: both keep what runs."""
+    for number in HANDLED_SIGNALS:  # uvicorn raises it once more when it has shut down
+        signal.signal(number, _end)
     set_up_logs(settings.log_format)
     with contextlib.suppress(AttributeError, OSError):  # glibc: few arenas can be given back
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
@@ -105,6 +106,7 @@ def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
             ssl_keyfile=settings.ssl_keyfile,
             ws_per_message_deflate=False,  # points do not compress; it only costs time
             forwarded_allow_ips=settings.trust_proxy,
+            log_config=None,  # ours, for every library
             log_level="warning",
             timeout_graceful_shutdown=5,
         )

@@ -38,9 +38,13 @@ def helpers() -> list[psutil.Process]:
     return [process for process in living if "svggt.media.decoder" in process.cmdline()]
 
 
-def in_a_child(code: str) -> subprocess.CompletedProcess[str]:
+def in_a_child(code: str, readable: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Runs code under a child's bounds."""
-    start = "from svggt.media import decoder as d\nd._isolate(); d._bound(2)\n"
+    start = (
+        "from svggt.media import confinement, decoder as d\n"
+        "confinement.leave_network_and_processes(); d._bound(2)\n"
+        f"confinement.read_only_these({list(readable)!r})\n"
+    )
     return subprocess.run(
         [sys.executable, "-c", start + code], capture_output=True, text=True, timeout=60
     )
@@ -76,9 +80,27 @@ def test_no_network_is_reached() -> None:
         done = in_a_child(
             f"import socket; socket.create_connection(('127.0.0.1', {port}), 2); print('met')"
         )
-    if os.getuid() != 0 and "met" in done.stdout:
-        pytest.skip("this kernel lets nobody leave the network")
-    assert "met" not in done.stdout
+    assert "met" not in done.stdout and "PermissionError" in done.stderr
+
+
+def test_no_process_is_reached_or_started() -> None:
+    for code in (
+        f"import os; os.kill({os.getpid()}, 0)",
+        "import subprocess; subprocess.run(['true'])",
+    ):
+        assert "PermissionError" in in_a_child(code).stderr
+
+
+def test_no_other_file_is_read(tmp_path: Path) -> None:
+    """Of the disk only its own job's, what Python needs, and the system's libraries."""
+    (tmp_path / "own").write_text("mine")
+    (tmp_path / "other").write_text("secret")
+    read = "print(open({!r}).read())"
+    own = str(tmp_path / "own")
+    assert "mine" in in_a_child(read.format(own), (own,)).stdout
+    for other in (str(tmp_path / "other"), f"/proc/{os.getppid()}/environ", "/etc/passwd"):
+        assert "PermissionError" in in_a_child(read.format(other), (own,)).stderr
+    assert "PermissionError" in in_a_child(f"import os; os.listdir({str(tmp_path)!r})").stderr
 
 
 def test_nothing_of_the_environment_is_known(monkeypatch, tmp_path: Path) -> None:
