@@ -43,6 +43,7 @@ class Seen:
         first: seconds until each run's first frame.
         refused: sentences that are no errors, how often.
         errors: what should not have been said.
+        failed: requests of browsers that were not answered well; a page that is left has some.
         in_browser: frames of runs that were watched in Chromium.
         browser_seconds: from Start until the page said that such a run was finished.
     """
@@ -52,6 +53,7 @@ class Seen:
     first: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     in_browser: int = 0
     browser_seconds: float = 0.0
 
@@ -155,6 +157,7 @@ def _soak(
             [each.in_browser / each.browser_seconds for each in seen if each.browser_seconds], rates
         ),
         "errors": warm.errors + [error for each in seen for error in each.errors],
+        "requests of browsers that failed": [each for one in seen for each in one.failed][:40],
         "refused": dict(sum((each.refused for each in seen), Counter())),
         "first frame, seconds (p50, p95, max)": [
             round(float(value), 2) for value in (*np.percentile(first, [50, 95]), first.max())
@@ -227,6 +230,10 @@ def _browse(server: Server, page: Page, seen: Seen, frames: int) -> None:
     """A run begun, watched and cleared by clicks."""
     page.set_default_timeout(1000 * _PATIENCE_SECONDS)
     page.on("pageerror", lambda error: seen.errors.append(f"in the browser: {error}"))
+    page.on("requestfailed", lambda request: seen.failed.append(f"{request.failure} {request.url}"))
+    page.on(
+        "response", lambda answer: answer.ok or seen.failed.append(f"{answer.status} {answer.url}")
+    )
     page.goto(server.address)
     page.wait_for_function("document.querySelector('#start')?.disabled === false")
     page.get_by_text("Advanced", exact=True).click()

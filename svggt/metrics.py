@@ -90,6 +90,50 @@ def quotients(windows: list[tuple[Array, Array]]) -> tuple[float, float]:
     return rotation / turned, ate / moved
 
 
+def wrong_motion(predicted: Array, true: Array, depth: Array, span: int = 30) -> Array:
+    """Which frames' motion over the last `span` frames is wrong.
+
+    By more than 10 degrees, or by more than a tenth of its length, at least 5 % of the scene's
+    median depth; lengths in the scale of the best Sim(3) of the whole trajectory.
+
+    Args:
+        predicted: (N, 3, 4) world_from_cam.
+        true: the same of the truth.
+        depth: (N,) median depth that is seen, in true units.
+        span: frames.
+
+    Returns:
+        (N,) bool; the first frame is right.
+    """
+    scale, _ = geometry.align_sim3(predicted[:, :, 3], true[:, :, 3])
+    since = np.maximum(np.arange(len(true)) - span, 0)
+    mine, theirs = (
+        geometry.compose(geometry.invert(poses[since]), poses) for poses in (predicted, true)
+    )
+    turned = geometry.rotation_angle(np.swapaxes(mine[:, :, :3], 1, 2) @ theirs[:, :, :3])
+    off = np.linalg.norm(scale * mine[:, :, 3] - theirs[:, :, 3], axis=1)
+    allowed = np.maximum(0.1 * np.linalg.norm(theirs[:, :, 3], axis=1), 0.05 * depth)
+    return (turned > 10) | (off > allowed)
+
+
+def gap(predicted: Array, true: Array | None = None) -> float:
+    """How far the end is from where it should be, by the length of the path.
+
+    Args:
+        predicted: (N, 3, 4) world_from_cam.
+        true: the truth; without it the end should be where the beginning was.
+    """
+    path = np.linalg.norm(np.diff(predicted[:, :, 3], axis=0), axis=1).sum()
+    away = predicted[-1, :, 3] - predicted[0, :, 3]
+    if true is not None:
+        # In the beginning's axes and the truth's share of its own path.
+        own = predicted[0, :, :3].T @ away / path
+        length = np.linalg.norm(np.diff(true[:, :, 3], axis=0), axis=1).sum()
+        theirs = true[0, :, :3].T @ (true[-1, :, 3] - true[0, :, 3]) / length
+        return float(np.linalg.norm(own - theirs))
+    return float(np.linalg.norm(away) / path)
+
+
 def window_starts(num_frames: int, size: int) -> range:
     """First frames of about seven windows of `size`, spread over a clip."""
     return range(0, num_frames - size + 1, max(1, (num_frames - size) // 6 + 1))

@@ -6,7 +6,6 @@ import dataclasses
 import sys
 from json import dumps
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Literal
 
 import tyro
@@ -14,8 +13,12 @@ import tyro
 from svggt.data.layouts import open_sequence
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.cameras import frames_of, head_figures, refined_figures
+from svggt.eval.cameras import head_figures, refined_figures
+from svggt.eval.clip_figures import medians
+from svggt.eval.posed_clip import PosedClip
 from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
+from svggt.eval.suite import suite as suite_clips
+from svggt.eval.suite_report import markdown, run_suite
 
 
 def smoke(model: str = "embedded") -> int:
@@ -38,14 +41,18 @@ def smoke(model: str = "embedded") -> int:
 
 
 def cameras(
-    folder: Annotated[Path, tyro.conf.Positional],
+    folder: Annotated[Path | None, tyro.conf.Positional] = None,
     model: str = "embedded",
     cameras: Literal["head", "refined"] = "refined",
     every: int = 1,
-    seeds: int = 5,
+    seeds: int | None = None,
     json: bool = False,
+    suite: bool = False,
+    quick: bool = False,
+    clips: tuple[str, ...] = (),
+    out: Path = Path("suite.jsonl"),
 ) -> int:
-    """Rotation, path and depth of a stream against the ground truth of a folder.
+    """Rotation, path and depth of a stream against the truth, of a folder or of a whole suite.
 
     Args:
         folder: a sequence in a layout of TUM RGB-D, ScanNet, 7-Scenes or CUT3R, or a plain
@@ -53,29 +60,38 @@ def cameras(
         model: a preset or a path to weights.
         cameras: the camera head's, or refined by tracking.
         every: take every n-th frame.
-        seeds: runs with different RANSAC seeds; the median of each figure is reported.
+        seeds: runs with different seeds, of the suite also with jittered depth; the median of
+            each figure is reported. Five for a folder, one for the suite.
         json: print machine-readable figures.
+        suite: refine many clips, real, degraded and rendered; takes hours, and goes on from
+            `--out` when cut off.
+        quick: of the suite a few clips, thinned, in four minutes.
+        clips: of the suite only these; their names are in the table.
+        out: where the suite's rows are kept, a JSON object a line.
     """
-    loaded, sequence = load_model(model, choose_device()), open_sequence(folder).thinned(every)
-    frames, truth = frames_of(sequence, loaded.input_width), sequence.truth
+    loaded = load_model(model, choose_device())
+    if suite or quick:
+        chosen = [c for c in suite_clips(quick) if not clips or c.name in clips]
+        rows = list(run_suite(loaded, chosen, seeds or 1, out))
+        sys.stdout.write(dumps(rows) + "\n" if json else markdown(rows) + "\n")
+        return 0
+    if folder is None:
+        raise ValueError("which clip? Name a folder, or say --suite")
+    clip = PosedClip.of(open_sequence(folder).thinned(every))
+    frames = clip.frames(loaded.input_width)
+    assert clip.truth is not None  # a sequence has one
     if cameras == "head":
-        figures = [head_figures(loaded, frames, truth)]
+        figures = [head_figures(loaded, frames, clip.truth)]
     else:
-        figures = [refined_figures(loaded, frames, truth, seed) for seed in range(seeds)]
-    rows = [dataclasses.asdict(figure) for figure in figures]
-    report = {
-        "windows": {
-            size: {k: median(row["windows"][size][k] for row in rows) for k in ("rotation", "ate")}
-            for size in rows[0]["windows"]
-        }
-    } | {name: median(row[name] for row in rows) for name in rows[0] if name != "windows"}
+        figures = [refined_figures(loaded, frames, clip.truth, n) for n in range(seeds or 5)]
+    report = medians(figures)
     if json:
         sys.stdout.write(dumps(report) + "\n")
         return 0
-    for size, quotient in report["windows"].items():
+    for size, quotient in report.pop("windows").items():
         sys.stdout.write(f"{size:>4}  {quotient['rotation']:.3f} / {quotient['ate']:.3f}\n")
-    for name in [name for name in report if name != "windows"]:
-        sys.stdout.write(f"{name:14} {report[name]:.3f}\n")
+    for name, value in report.items():
+        sys.stdout.write(f"{name:14} {value:.3f}\n")
     return 0
 
 

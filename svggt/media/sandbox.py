@@ -32,7 +32,7 @@ from svggt.media.frames import PATCH, TRACKING_WIDTH, Frame, InputLimits
 
 _ROOT = Path(__file__).resolve().parents[2]  # where the helper finds this package
 _ROOM_BYTES = 1_500_000_000  # that must be free before a child begins
-_GREETING_SECONDS = 20.0  # until a child is there
+_GREETING_SECONDS = 60.0  # until a child is there
 _LONGEST_NOTE = 300  # characters
 _LOOK_SECONDS = 0.2  # between two looks whether the run was stopped
 DIED = (
@@ -254,24 +254,38 @@ class _Helper:
         """
         if psutil.virtual_memory().available < _ROOM_BYTES:
             raise Busy("The machine’s memory is full just now. Try again in a minute.")
-        with self._lock:
-            for _ in range(2):  # once more if the helper has died since
-                ours, theirs = socket.socketpair()
-                for end in (ours, theirs):
-                    end.setblocking(True)  # whatever a library made the default
-                connection = Connection(ours.detach())
-                try:
-                    self._socket = self._socket or self._begun()
-                    with theirs:
-                        socket.send_fds(self._socket, [b"job"], [theirs.fileno()])
-                    if connection.poll(_GREETING_SECONDS):
-                        connection.recv_bytes()
-                        return connection
-                except (OSError, EOFError):
-                    pass
+        for _ in range(3):  # again if the helper has died since
+            connection = self._asked()
+            if connection is None:
+                continue
+            try:
+                if connection.poll(_GREETING_SECONDS):
+                    connection.recv_bytes()
+                    return connection
+            except (OSError, EOFError):
+                connection.close()
+                continue
+            connection.close()
+            break  # the helper is slow; it stays, since others' children end with it
+        raise Busy("The machine cannot decode anything just now. Try again in a minute.")
+
+    def _asked(self) -> Connection | None:
+        """A connection whose other end the helper was given; None if it is gone."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(True)  # whatever a library made the default
+        connection = Connection(ours.detach())
+        with self._lock, theirs:
+            if self._process is not None and self._process.poll() is not None:
+                self.close()
+            try:
+                self._socket = self._socket or self._begun()
+                socket.send_fds(self._socket, [b"job"], [theirs.fileno()])
+            except OSError:
                 connection.close()
                 self.close()
-        raise Busy("The machine cannot decode anything just now. Try again in a minute.")
+                return None
+        return connection
 
     def close(self) -> None:
         """Ends the helper; the next job begins another one."""

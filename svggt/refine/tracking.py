@@ -19,6 +19,10 @@ _FLOW = {
     "maxLevel": 4,
     "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03),
 }
+_APART = 8  # pixels between corners
+_CANDIDATES = 4  # for each corner that is wanted
+_GRID = (6, 8)  # cells, down and across,
+_SHARE = 2.0  # of which none has more than so many times its part of the corners
 _SHRINK = 4  # of the copies whose shift is looked for
 _RETURN = 1.0  # pixels that a corner may miss its start by, tracked there and back
 
@@ -50,7 +54,7 @@ class Tracks:
 
 
 def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: int) -> Array:
-    """New corners, at least 8 pixels from each other and from those taken.
+    """New corners, spread over the picture, at least 8 pixels from each other and those taken.
 
     Args:
         grey: (H, W).
@@ -64,11 +68,34 @@ def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: in
     # A disc around every corner that is followed keeps new ones from it.
     mask = allowed.astype(np.uint8)
     for x, y in taken.astype(int).tolist():
-        cv2.circle(mask, (x, y), 8, 0, -1)
+        cv2.circle(mask, (x, y), _APART, 0, -1)
     if count <= 0:
         return np.zeros((0, 2), np.float32)
-    found = cv2.goodFeaturesToTrack(grey, count, qualityLevel=0.001, minDistance=8, mask=mask)
-    return np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
+    found = cv2.goodFeaturesToTrack(
+        grey, _CANDIDATES * count, qualityLevel=0.001, minDistance=_APART, mask=mask
+    )
+    if found is None:
+        return np.zeros((0, 2), np.float32)
+    # What has the most texture must not have all of the corners: each cell has a share at most.
+    found = found.reshape(-1, 2)
+    cells, held = (
+        _cell(found, grey.shape),
+        np.bincount(_cell(taken, grey.shape), minlength=_GRID[0] * _GRID[1]),
+    )
+    quota = _SHARE * (len(taken) + count) / (_GRID[0] * _GRID[1])
+    order = np.argsort(cells, kind="stable")  # cell by cell, the best of each first
+    first = np.searchsorted(cells[order], cells[order])
+    rank = np.empty(len(found), int)
+    rank[order] = np.arange(len(found)) - first
+    return found[rank + held[cells] < quota][:count]
+
+
+def _cell(pixels: Array, size: tuple[int, ...]) -> NDArray[Any]:
+    """(N,) number of the grid's cell that pixels (N, 2) lie in."""
+    rows, columns = _GRID
+    at = (pixels * (columns / size[1], rows / size[0])).astype(int)
+    at = at.clip(0, (columns - 1, rows - 1))
+    return at[:, 1] * columns + at[:, 0]
 
 
 def follow(

@@ -14,7 +14,9 @@ from svggt.data.layouts import open_sequence
 from svggt.data.truth import Truth
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.cameras import CameraFigures, frames_of, head_figures
+from svggt.eval.cameras import head_figures
+from svggt.eval.clip_figures import ClipFigures
+from svggt.eval.posed_clip import PosedClip
 from svggt.eval.smoke import office_frames, office_truth
 from svggt.media.frames import Frame
 from svggt.train.preview import write_clip
@@ -53,7 +55,7 @@ class Verdict:
         return self.ratio <= _BETTER and self.worst[1] <= _WORSE
 
 
-Table = dict[str, CameraFigures]
+Table = dict[str, ClipFigures]
 """Clip and way of running to its figures."""
 
 
@@ -99,28 +101,31 @@ def judge(a: Table, b: Table) -> Verdict:
 
 def markdown(table: Table) -> str:
     """A table for the model card: rotation / ATE for windows of n frames, depth, focal length."""
-    sizes = list(dict.fromkeys(size for figures in table.values() for size in figures.windows))
+    cameras = {run: figures.cameras.windows for run, figures in table.items() if figures.cameras}
+    sizes = list(dict.fromkeys(size for windows in cameras.values() for size in windows))
     head = ["clip", *(f"n = {size}" for size in sizes), "AbsRel", "delta1", "focal length"]
     rows = [head, ["---"] * len(head)]
     for run, figures in table.items():
-        windows = [figures.windows.get(size) for size in sizes]
+        windows, depth = [cameras[run].get(size) for size in sizes], figures.depth
         focal = f"{100 * figures.focal:.1f} %" if math.isfinite(figures.focal) else ""
         rows.append(
             [run]
             + [f"{w['rotation']:.2f} / {w['ate']:.2f}" if w else "" for w in windows]
-            + [f"{figures.absrel_frame:.3f}", f"{figures.delta1:.3f}", focal]
+            + ([f"{depth.absrel_frame:.3f}", f"{depth.delta1:.3f}"] if depth else ["", ""])
+            + [focal]
         )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _errors(figures: CameraFigures) -> dict[str, float]:
+def _errors(figures: ClipFigures) -> dict[str, float]:
     """What is compared; less is better."""
+    assert figures.cameras is not None and figures.depth is not None  # of clips with a truth
     cameras = {
         f"{name} {size}": value
-        for size, window in figures.windows.items()
+        for size, window in figures.cameras.windows.items()
         for name, value in window.items()
     }
-    return cameras | {"absrel": figures.absrel_frame, "focal": figures.focal}
+    return cameras | {"absrel": figures.depth.absrel_frame, "focal": figures.focal}
 
 
 def _of_folder(name: str, path: Path, width: int) -> HeldOutClip:
@@ -128,4 +133,4 @@ def _of_folder(name: str, path: Path, width: int) -> HeldOutClip:
     truth = sequence.truth
     depths = {number: truth.depth(number) for number in range(len(sequence.depths))}
     # Read now: a rendered folder is gone later.
-    return HeldOutClip(name, frames_of(sequence, width), replace(truth, depth=depths.get))
+    return HeldOutClip(name, PosedClip.of(sequence).frames(width), replace(truth, depth=depths.get))

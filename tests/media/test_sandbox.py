@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from svggt.errors import BadInput
+from svggt.errors import BadInput, Busy
 from svggt.media import sandbox
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import open_clip
@@ -152,6 +152,24 @@ def test_a_helper_that_died_is_begun_again(tmp_path: Path) -> None:
     for process in helpers():
         process.kill()
     assert len(list(open_clip(paths, 28, None, LIMITS).frames())) == 1
+
+
+def test_a_slow_helper_ends_no_job(monkeypatch, tmp_path: Path) -> None:
+    """On an overloaded machine a new job is told to wait; those under way go on."""
+    frames = open_clip([write_video(tmp_path / "a.mp4", count=60)], 28, 30.0, LIMITS).frames()
+    next(frames)
+    monkeypatch.setattr(sandbox, "_GREETING_SECONDS", 0.3)
+    (helper,) = helpers()
+    helper.suspend()
+    try:
+        with pytest.raises(Busy, match="Try again"), sandbox.running(PICTURES):
+            pass
+    finally:
+        helper.resume()
+    assert len(list(frames)) == 59
+    monkeypatch.undo()
+    with sandbox.running(PICTURES):  # and new ones begin again
+        assert helpers() == [helper]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from svggt.eval.cameras import CameraFigures
+from svggt.eval.clip_figures import ClipFigures, DepthFigures, PoseFigures
 from svggt.train.__main__ import main
 from svggt.train.ablation import verdict
 from svggt.train.batch import targets_of
@@ -119,9 +119,10 @@ def test_what_is_inherited_is_a_share_of_what_the_teacher_lost() -> None:
     assert inherited(pred, learnt, "as it is")("absrel") == "0.300"
 
 
-def camera(rotation: float, ate: float, absrel: float) -> CameraFigures:
+def camera(rotation: float, ate: float, absrel: float) -> ClipFigures:
     window = {"rotation": rotation, "ate": ate}
-    return CameraFigures({"8": window, "all": window}, absrel, absrel, 0.9, 0.1, 0.05, 0, 1)
+    cameras = PoseFigures({"8": window, "all": window}, 1.0, 0.0, 0.0)
+    return ClipFigures(cameras, None, DepthFigures(absrel, absrel, 0.9, 0.1), 0.05)
 
 
 def test_weights_are_replaced_where_they_are_better_and_nowhere_much_worse() -> None:

@@ -18,6 +18,8 @@ _LOOKS_AT = 0.8  # of clips look at a piece of furniture
 _TURNS = (0.02, 0.12)  # radians a frame of walking to and fro
 _TREMBLE = 0.1  # of a step
 _ROLL = 0.08  # radians
+_AHEAD = 1.2  # metres along the way that one looks,
+_GLANCE = 0.03  # and beside it, a frame
 
 
 def make_walks(places: Places, frames: int, chance: Rng) -> Tensor:
@@ -44,6 +46,56 @@ def make_walks(places: Places, frames: int, chance: Rng) -> Tensor:
     path = middle[:, None] + _held_in(path - middle[:, None], _KEEPS_OFF * reach[:, None])
     gaze = target[:, None] + _wander(step, frames, count, chance)
     return _looking(path, gaze, chance)
+
+
+def make_way_walks(way: Tensor, frames: int, chance: Rng) -> Tensor:
+    """World_from_cam (B, S, 3, 4) of a walk along corners (B, N, 3), of even steps, looking ahead.
+
+    The line through the corners is Catmull and Rom's (1974): smooth, and it meets them all.
+    """
+    line = _spline(way)
+    length = (line[:, 1:] - line[:, :-1]).norm(dim=-1).cumsum(1)
+    length = torch.cat([torch.zeros_like(length[:, :1]), length], 1)
+    whole = length[:, -1:]
+    # Cameras look at where they will be; the end of the line is left for that.
+    at = torch.linspace(0, 1, frames, device=way.device) * (whole - _AHEAD)
+    path, gaze = _on(line, length, at), _on(line, length, at + _AHEAD)
+    step = whole[..., None] / frames
+    path = path + _TREMBLE * step * chance.normal(*path.shape)
+    glance = chance.normal(len(way), 1, 3) * _flat(chance, 0.3)
+    glance = _GLANCE * glance * _to_and_fro(len(way), frames, (0.05, 0.2), chance)
+    return _looking(path, gaze + glance + _wander(step, frames, len(way), chance), chance)
+
+
+def make_turns(where: Tensor, frames: int, chance: Rng) -> Tensor:
+    """World_from_cam (B, S, 3, 4) of somebody at (B, 3) who turns once about on the spot."""
+    angle = torch.linspace(0, 2 * torch.pi, frames, device=where.device)
+    round_ = torch.stack([angle.cos(), 0.1 * (3 * angle).sin(), angle.sin()], -1)
+    path = where[:, None] + 0.01 * chance.normal(len(where), frames, 3)
+    return _looking(path, path + round_, chance)
+
+
+def _spline(way: Tensor, each: int = 40) -> Tensor:
+    """(B, (N - 1) * each + 1, 3) points of the line through corners (B, N, 3)."""
+    first, last = 2 * way[:, :1] - way[:, 1:2], 2 * way[:, -1:] - way[:, -2:-1]
+    a, b, c, d = (torch.cat([first, way, last], 1)[:, n : n + way.shape[1] - 1] for n in range(4))
+    t = (torch.arange(each, device=way.device) / each)[:, None]
+    a, b, c, d = (x[:, :, None] for x in (a, b, c, d))
+    line = 0.5 * (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
+    return torch.cat([line.flatten(1, 2), way[:, -1:]], 1)
+
+
+def _on(line: Tensor, length: Tensor, at: Tensor) -> Tensor:
+    """Points (B, S, 3) of a line (B, L, 3) with lengths (B, L), so far along it (B, S)."""
+    after = torch.searchsorted(length, at.contiguous()).clamp(1, length.shape[1] - 1)
+    before = after - 1
+    low, high = length.gather(1, before), length.gather(1, after)
+    share = ((at - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)[..., None]
+    three = (-1, -1, 3)
+    one, other = (line.gather(1, n[..., None].expand(three)) for n in (before, after))
+    return one * (1 - share) + other * share
 
 
 def _paths(start: Tensor, step: Tensor, frames: int, chance: Rng) -> Tensor:

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -20,6 +21,7 @@ _TILE = 128
 _A_ROW = 32
 _PHOTOS = 0.6  # of all surfaces
 _PATTERNS = 6
+_PLAIN = 50.0  # metres that the pattern of a plain surface repeats after
 _SHADE = 0.75  # of a colour, that a pattern mixes with it
 
 
@@ -60,6 +62,17 @@ class Materials:
         mixed[:, first:last] = torch.where(chosen[..., None, None], nearly, mixed[:, first:last])
         photo[:, first:last] = torch.where(chosen, -1, photo[:, first:last])
         return replace(self, colors=mixed, photo=photo)
+
+    def plain(self, chosen: Tensor) -> Materials:
+        """The same, but chosen surfaces (B, P), the first ones, have one colour each."""
+        chosen = F.pad(chosen, (0, self.photo.shape[1] - chosen.shape[1]))
+        one = self.colors[:, :, :1].expand_as(self.colors)
+        return replace(
+            self,
+            colors=torch.where(chosen[..., None, None], one, self.colors),
+            photo=torch.where(chosen, -1, self.photo),
+            scale=torch.where(chosen, _PLAIN, self.scale),
+        )
 
 
 @cache

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,6 +25,7 @@ _CLOSE = 0.25  # metres: a clip that is nearer to things for a twentieth of it i
 _SKY = 0.35  # of a clip must not be unknown
 _TILE = 14  # pixels of a side that are cast in one bundle
 _AS_IT_IS = 0.6  # of real furniture has its own colours
+_DULL = 0.9  # that a mirror gives back
 _LIFT = 1e-3  # metres from a surface that a ray of light starts
 
 
@@ -73,6 +77,68 @@ def render_clips(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """What is odd about surfaces of a place.
+
+    Attributes:
+        plain: (B, K + FACES) which sides of primitives and faces of the room have one colour.
+        mirrors: (B, K) which primitives are mirrors; their depth is unknown.
+    """
+
+    plain: Tensor
+    mirrors: Tensor
+
+
+@torch.no_grad()
+def render_frames(
+    places: Places,
+    poses: Tensor,
+    views: Tensor,
+    size: tuple[int, int],
+    appearance: Appearance,
+    seed: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Renders a long clip of one place frame by frame, without shadows.
+
+    Args:
+        places: one, B = 1; what moves in it stands still here.
+        poses: (1, S, 3, 4) world_from_cam.
+        views: (1, 2) vertical and horizontal fields of view, radians.
+        size: (H, W) of the pictures, multiples of 14.
+        appearance: of its surfaces.
+        seed: of light and materials, the same for all frames.
+
+    Yields:
+        Pictures (H, W, 3) in linear light, and z-depth (H, W) in metres, 0 where unknown.
+    """
+    ahead, device = _tiled(camera_rays(size, views)), poses.device
+    for number in range(poses.shape[1]):
+        rays = _cast(poses[:, number : number + 1], ahead)
+        met = meet(places, rays)
+        colors = _lit(places, rays, met, Rng(seed, device), False, appearance.plain)
+        seen_in = torch.cat([appearance.mirrors, appearance.mirrors.new_zeros(1, 1)], 1)
+        mirrored = seen_in[0, met.surface[0].clamp_max(seen_in.shape[1] - 1)]
+        mirrored &= met.distance[0] < NOTHING
+        if mirrored.any():
+            again = _reflected(rays, met, mirrored)
+            there = meet(places, again)
+            colors[:, mirrored] = _DULL * _lit(
+                places, again, there, Rng(seed, device), False, appearance.plain
+            )
+        known = (met.distance < _FAR) & ~mirrored
+        depth = torch.where(known, met.distance, 0.0)
+        yield _untiled(colors, 1, size)[0, 0], _untiled(depth, 1, size)[0, 0]
+
+
+def _reflected(rays: Rays, met: Met, chosen: Tensor) -> Rays:
+    """Where chosen rays (N,) of one place go on; each is a bundle of its own."""
+    direction, normal = rays.direction[:, chosen], met.normal[:, chosen]
+    point = rays.origin[:, chosen] + met.distance[:, chosen, None] * direction + _LIFT * normal
+    onward = direction - 2 * (direction * normal).sum(-1, keepdim=True) * normal
+    return Rays(point, onward, rays.frame[:, chosen], point)
+
+
 def _tiled(pixels: Tensor) -> Tensor:
     """(B, H, W, C) of a picture to (B, tiles, pixels, C): what lies together is cast together."""
     tiles = pixels.unflatten(2, (-1, _TILE)).unflatten(1, (-1, _TILE))
@@ -99,10 +165,19 @@ def _cast(poses: Tensor, ahead: Tensor) -> Rays:
     )
 
 
-def _lit(places: Places, rays: Rays, met: Met, chance: Rng, shadows: bool) -> Tensor:
+def _lit(
+    places: Places,
+    rays: Rays,
+    met: Met,
+    chance: Rng,
+    shadows: bool,
+    plain: Tensor | None = None,
+) -> Tensor:
     """Colours (B, N, 3): a lamp in a room, the sun outside, and light from everywhere."""
     # Where the light is: a lamp below the ceiling, or a sun so far that its rays are near parallel.
     count, materials = len(places.height), _materials(places, chance)
+    if plain is not None:
+        materials = materials.plain(plain)
     point = rays.origin + met.distance.clamp_max(_FAR)[..., None] * rays.direction
     lamp = torch.stack(
         [

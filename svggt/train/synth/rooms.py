@@ -6,7 +6,7 @@ reaches up to -height.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,9 +18,11 @@ from svggt.train.synth.rng import Rng
 _OPEN_AIR = 0.2  # of all places
 _MOVES = 0.15  # of the things in a place where some move
 _SOME_MOVE = 0.4  # of all places
-_FAR_AWAY = 1e4  # metres: where parts are that a piece does not have
 _THINNEST = 0.004
 _RESIZED = (0.8, 1.3)  # real furniture, of its size
+
+FAR_AWAY = 1e4
+"""Metres: where parts are that a piece does not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,15 @@ def make_places(count: int, chance: Rng, pieces: int = 8, models: int = 10) -> P
     wide = torch.where(open_air, 4.0, 1.0)[:, None]
     half_room = wide * chance.uniform(count, 2, low=1.6, high=4.5)
     height = chance.uniform(count, low=2.3, high=3.6)
+    furnished = furnish(half_room, height, chance, pieces, models)
+    return replace(furnished, open_air=open_air)
+
+
+def furnish(
+    half_room: Tensor, height: Tensor, chance: Rng, pieces: int = 8, models: int = 10
+) -> Places:
+    """Furnishes rooms with half widths and half depths (B, 2) and heights (B,), metres."""
+    count = len(height)
     kind = chance.integers(count, pieces, below=len(PIECES))
     size = torch.stack(
         [
@@ -85,7 +96,7 @@ def make_places(count: int, chance: Rng, pieces: int = 8, models: int = 10) -> P
     centre = centre + where[:, :, None]
     half = (table.half[kind] * size[:, :, None] + table.thick[kind]).clamp_min(_THINNEST)
     there = table.there[kind][..., None]
-    centre = torch.where(there, centre, _FAR_AWAY)
+    centre = torch.where(there, centre, FAR_AWAY)
     velocity = _velocities(kind == WALKS, chance)
     rotation = turn[:, :, None] @ _tilts(kind, table, chance)
     middles = where - 0.5 * size * size.new_tensor([0, 1, 0])
@@ -98,7 +109,7 @@ def make_places(count: int, chance: Rng, pieces: int = 8, models: int = 10) -> P
     return Places(
         half_room=half_room,
         height=height,
-        open_air=open_air,
+        open_air=torch.zeros_like(height, dtype=torch.bool),
         shape=flat(table.shape[kind]),
         rotation=flat(rotation),
         centre=flat(centre),
