@@ -9,6 +9,9 @@ from svggt.refine.segments import rescale, transform
 from svggt.refine.state import RefinerState
 from svggt.refine.window import WindowSolution
 
+_WINDOW_SIGMA = 0.15  # relative, of the focal length that one window alone says
+_SUREST_FOCAL = 0.02
+
 
 def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: float) -> None:
     """Moves keyframes and landmarks; what came since keeps its place beside the newest.
@@ -19,6 +22,9 @@ def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: flo
         drop_pixels: landmarks with a larger error are forgotten.
     """
     problem, first = solution.problem, solution.problem.first_keyframe
+    if problem.focal_sigma:  # it was free: it is known better now
+        known = problem.focal_sigma**-2 + _WINDOW_SIGMA**-2
+        state.focal_sigma = max(min(_SUREST_FOCAL, problem.focal_sigma), known**-0.5)
     state.focal, state.radial = solution.focal / state.size[1], solution.radial
     # Frames hang on keyframes: where what a keyframe sees has grown, so do its frames' depths.
     last = first + len(solution.world_from_cam)

@@ -17,7 +17,7 @@ class RefineOptions:
             landmarks: errors inside one map are alike, so it must be weaker than they look.
         begun: the most that this sigma may be until more than one pose is held.
         carry: what a landmark holds whose first keyframe has left: triangulation's spreads.
-        focal_trust: the focal length prior's sigma, in spreads of the camera head's values.
+        focal_trust: the focal length's first prior's sigma, in spreads of the head's values.
         radial_sigma: standard deviation of the distortion's prior, which is 0.
         turned: degrees within a window below which both are held as they are.
         baseline: a window whose cameras lie nearer together than this share of the landmarks'

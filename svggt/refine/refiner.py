@@ -27,6 +27,7 @@ from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, reloca
 from svggt.refine.options import RefineOptions
 from svggt.refine.refine_pose import Expected
 from svggt.refine.relocalization import NEWEST, Features, Remembered, remember
+from svggt.refine.scale_drift import LAG
 from svggt.refine.segments import merge
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Grey, Tracks, find_corners
@@ -41,7 +42,7 @@ _RIM = 8  # pixels of the picture without corners
 _UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the model says
 _UNSEEN_RANGE = (0.01, 0.3)
 _DISTANCE_SIGMA = (0.02, 2.0)
-_FOCAL_SIGMA = (0.005, 0.1)
+_FOCAL_SIGMA = (0.005, 0.08)
 _RECOGNISED = 30  # inliers that an older place is recognised by
 _SEARCH_EVERY = 3  # keyframes of a segment that is not merged
 
@@ -125,7 +126,7 @@ class Refiner:
         """What a window changes that finishes after the last frame; waits for it."""
         self.settle_window()
         self._settle_depth(len(self.state.frames))
-        return self._corrections(len(self.state.frames))
+        return self._corrections(len(self.state.frames), lag=len(self.state.keyframes))
 
     def settle_window(self) -> None:
         """Waits for a window that is on its way; what it moves is told with the next frame."""
@@ -276,15 +277,19 @@ class Refiner:
         s = self.state
         if self._solver.busy:
             return
-        middle, spread = float(np.median(s.focals)), float(np.std(s.focals))
-        sure = float(np.clip(self.options.focal_trust * spread / middle, *_FOCAL_SIGMA))
-        prior = (middle * s.size[1], sure)
+        prior = (s.focal * s.size[1], s.focal_sigma or self._head_sigma())
         sigma = float(np.clip(self.options.distance_trust * s.depth_error, *_DISTANCE_SIGMA))
         problem = window_of(
             s.keyframes, s.tied, s.world, s.landmarks, self.camera, prior, sigma, self.options
         )
         if problem is not None:
             self._solver.submit(problem)
+
+    def _head_sigma(self) -> float:
+        """Relative, of the camera head's focal length: as sure as it is of one mind."""
+        focals = np.array(self.state.focals)
+        spread = self.options.focal_trust * focals.std() / np.median(focals)
+        return float(np.clip(spread, *_FOCAL_SIGMA))
 
     def _take_solution(self, wait_s: float = 0.0) -> None:
         """Moves what a finished window moved, and settles the depth of what has left it."""
@@ -308,25 +313,42 @@ class Refiner:
             placed.seen, placed.log_depth = Tracks.none(), np.zeros(0)
         s.settled = max(s.settled, before)
 
-    def _corrections(self, newest: int) -> list[Correction]:
+    def _corrections(self, newest: int, lag: int = LAG) -> list[Correction]:
         """Of all frames that moved, and of those from `newest` on."""
         s = self.state
+        self._take_out_drift(lag)
         first = newest if s.unsent < 0 else min(s.unsent, newest)
         s.unsent, s.revision = -1, s.revision + 1
         return [self._correction(number) for number in range(first, len(s.frames))]
 
+    def _take_out_drift(self, lag: int) -> None:
+        """Where a keyframe came or moved: what is shown of it and those after it."""
+        s, count = self.state, len(self.state.keyframes)
+        first = count if s.unsent < 0 else s.frames[s.unsent].keyframe
+        first = min(first, len(s.drift.centres))
+        if first == count and lag == LAG:
+            return
+        log_scales = np.array([s.frames[keyframe.frame].log_scale for keyframe in s.keyframes])
+        first = min(first, s.drift.update(log_scales, lag))
+        s.drift.place(np.array([keyframe.pose[:, 3] for keyframe in s.keyframes]), first)
+        if first < count:
+            s.note_moved(s.keyframes[first].frame)
+
     def _correction(self, number: int) -> Correction:
         s, placed = self.state, self.state.frames[number]
-        keyframe = s.keyframes[placed.keyframe]
+        keyframe, drift = s.keyframes[placed.keyframe], s.drift.drift[placed.keyframe]
+        pose = compose(keyframe.pose, placed.keyframe_from_cam)
+        away = pose[:, 3] - keyframe.pose[:, 3]
+        pose[:, 3] = s.drift.centres[placed.keyframe] + np.exp(-drift) * away
         return Correction(
             frame=number,
             keyframe=keyframe.frame,
             segment=keyframe.segment,
-            world_from_cam=compose(keyframe.pose, placed.keyframe_from_cam),
+            world_from_cam=pose,
             focal=s.focal,
             radial=s.radial,
             aspect=s.size[0] / s.size[1],
-            log_scale=placed.log_scale,
+            log_scale=placed.log_scale - float(drift),
             field=placed.field,
             moving=placed.moving,
             status=placed.status,

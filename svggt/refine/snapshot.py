@@ -13,6 +13,7 @@ from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.relocalization import Remembered
+from svggt.refine.scale_drift import ScaleDrift
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Tracks
 
@@ -21,7 +22,16 @@ Arrays = dict[str, NDArray[Any]]
 _OUTLINE = "outline"
 _KINDS = {
     kind.__name__: kind
-    for kind in (RefinerState, Keyframe, Landmarks, DynamicPoints, Remembered, Placed, Tracks)
+    for kind in (
+        RefinerState,
+        Keyframe,
+        Landmarks,
+        DynamicPoints,
+        Remembered,
+        Placed,
+        ScaleDrift,
+        Tracks,
+    )
 }
 
 

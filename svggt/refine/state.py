@@ -13,6 +13,7 @@ from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.relocalization import Remembered
+from svggt.refine.scale_drift import ScaleDrift
 from svggt.refine.tracking import Tracks
 
 Array = NDArray[Any]
@@ -53,6 +54,7 @@ class RefinerState:
         size: (height, width) of the tracking picture.
         focals: the camera head's focal lengths so far, over the width, the newest 256.
         focal: the stream's, over the width.
+        focal_sigma: relative, of that; 0 while it is the camera head's.
         radial: the stream's distortion.
         errors: spreads of the model's log depth about landmarks of known depth, the newest 32.
         landmarks: points of the world.
@@ -73,6 +75,7 @@ class RefinerState:
         bend: its field.
         segment: number of the one that the newest frame belongs to.
         num_segments: how many have begun so far.
+        drift: of the world's scale, which is taken out of what is shown.
         world: grows when a segment is merged; windows of an older one are void.
     """
 
@@ -81,6 +84,7 @@ class RefinerState:
     size: tuple[int, int] = (0, 0)
     focals: list[float] = field(default_factory=list)
     focal: float = 0.0
+    focal_sigma: float = 0.0
     radial: float = 0.0
     errors: list[float] = field(default_factory=list)
     landmarks: Landmarks = field(default_factory=Landmarks)
@@ -101,6 +105,7 @@ class RefinerState:
     bend: NDArray[np.float32] | None = None
     segment: int = 0
     num_segments: int = 1
+    drift: ScaleDrift = field(default_factory=ScaleDrift)
     world: int = 0
 
     @property

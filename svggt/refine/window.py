@@ -24,7 +24,8 @@ PIXEL_SIGMA = 1.0  # of a tracked corner
 _HUBER = 1.5
 _HELD = 1e-4  # of a pose that fixes the gauge
 _FIXED = 1e-6  # of what is no variable
-_FAR = 0.12  # log focal length from its prior
+_FREE = 1e3  # of what a factor does not speak of
+_FAR = 0.9  # log focal length from its prior
 _BENT = 0.15  # distortion
 
 
@@ -189,20 +190,27 @@ def _graph(problem: WindowProblem) -> gtsam.NonlinearFactorGraph:
     for index in range(problem.held):
         pose = gtsam.Pose3(_square(problem.world_from_cam[index]))
         graph.add(gtsam.PriorFactorPose3(X(index), pose, held))
-    graph.add(_calibration_prior(problem))
+    for prior in _calibration_priors(problem):
+        graph.add(prior)
     return graph
 
 
-def _calibration_prior(problem: WindowProblem) -> gtsam.PriorFactorCal3Bundler:
-    if problem.focal_sigma:
-        mean = _calibration(problem, problem.focal_prior, 0.0)
-        sigmas = [problem.focal_sigma * problem.focal_prior, problem.radial_sigma, _FIXED]
-    else:
+def _calibration_priors(problem: WindowProblem) -> list[gtsam.PriorFactorCal3Bundler]:
+    diagonal = gtsam.noiseModel.Diagonal.Sigmas
+    if not problem.focal_sigma:
         mean = _calibration(problem, problem.focal, problem.radial)
-        sigmas = [_FIXED * problem.focal, _FIXED, _FIXED]
-    return gtsam.PriorFactorCal3Bundler(
-        K(0), mean, gtsam.noiseModel.Diagonal.Sigmas(np.array(sigmas))
-    )
+        held = diagonal(np.array([_FIXED * problem.focal, _FIXED, _FIXED]))
+        return [gtsam.PriorFactorCal3Bundler(K(0), mean, held)]
+    # The camera head is nearly right, or wrong by a factor of two (narrow views): Cauchy's noise
+    # has room for both. The distortion's prior is a factor of its own, which that must not loosen.
+    mean = _calibration(problem, problem.focal_prior, 0.0)
+    focal = diagonal(np.array([problem.focal_sigma * problem.focal_prior, _FREE, _FREE]))
+    cauchy = gtsam.noiseModel.mEstimator.Cauchy.Create(1.0)
+    rest = diagonal(np.array([_FREE * problem.focal_prior, problem.radial_sigma, _FIXED]))
+    return [
+        gtsam.PriorFactorCal3Bundler(K(0), mean, gtsam.noiseModel.Robust.Create(cauchy, focal)),
+        gtsam.PriorFactorCal3Bundler(K(0), mean, rest),
+    ]
 
 
 def _initial(problem: WindowProblem) -> gtsam.Values:

@@ -18,8 +18,9 @@ _LOOKS_AT = 0.8  # of clips look at a piece of furniture
 _TURNS = (0.02, 0.12)  # radians a frame of walking to and fro
 _TREMBLE = 0.1  # of a step
 _ROLL = 0.08  # radians
-_AHEAD = 1.2  # metres along the way that one looks,
-_GLANCE = 0.03  # and beside it, a frame
+_AHEAD = 15  # frames that one looks ahead along a way,
+_SWAY, _SWAY_RATES = 0.3, (0.03, 0.08)  # and radians beside it, so much of them a frame
+_SHAKE = 0.006  # radians, of a hand
 
 
 def make_walks(places: Places, frames: int, chance: Rng) -> Tensor:
@@ -57,14 +58,19 @@ def make_way_walks(way: Tensor, frames: int, chance: Rng) -> Tensor:
     length = (line[:, 1:] - line[:, :-1]).norm(dim=-1).cumsum(1)
     length = torch.cat([torch.zeros_like(length[:, :1]), length], 1)
     whole = length[:, -1:]
-    # Cameras look at where they will be; the end of the line is left for that.
-    at = torch.linspace(0, 1, frames, device=way.device) * (whole - _AHEAD)
-    path, gaze = _on(line, length, at), _on(line, length, at + _AHEAD)
+    # Cameras look at where they will be, and a little to and fro; the line's end is left for that.
+    ahead = whole * _AHEAD / frames
+    at = torch.linspace(0, 1, frames, device=way.device) * (whole - ahead)
+    path, gaze = _on(line, length, at), _on(line, length, at + ahead)
     step = whole[..., None] / frames
     path = path + _TREMBLE * step * chance.normal(*path.shape)
-    glance = chance.normal(len(way), 1, 3) * _flat(chance, 0.3)
-    glance = _GLANCE * glance * _to_and_fro(len(way), frames, (0.05, 0.2), chance)
-    return _looking(path, gaze + glance + _wander(step, frames, len(way), chance), chance)
+    when = torch.arange(frames, device=way.device)[None]
+    rate, phase = (chance.uniform(len(way), 1, low=a, high=b) for a, b in (_SWAY_RATES, (0, 6.3)))
+    sway = torch.zeros_like(path)
+    sway[..., 1] = _SWAY * torch.sin(rate * when + phase) + _SHAKE * chance.normal(*when.shape)
+    sway[..., 0] = _SHAKE * chance.normal(*when.shape)
+    looks = torch.einsum("bsij,bsj->bsi", rotation_by(sway), gaze - path)
+    return _looking(path, path + looks, chance)
 
 
 def make_turns(where: Tensor, frames: int, chance: Rng) -> Tensor:
