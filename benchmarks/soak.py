@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 import tyro
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Response, sync_playwright
 
 from benchmarks.served import Server, serving
 
@@ -56,6 +56,11 @@ class Seen:
     failed: list[str] = field(default_factory=list)
     in_browser: int = 0
     browser_seconds: float = 0.0
+
+    def answered(self, answer: Response) -> None:
+        """Notes an answer to a browser, if it is a refusal."""
+        if answer.status >= 400:
+            self.failed.append(f"{answer.status} {answer.url}")
 
     def met(self, sentence: str) -> None:
         """Counts what was said in place of a result; a moment later one tries again."""
@@ -231,9 +236,7 @@ def _browse(server: Server, page: Page, seen: Seen, frames: int) -> None:
     page.set_default_timeout(1000 * _PATIENCE_SECONDS)
     page.on("pageerror", lambda error: seen.errors.append(f"in the browser: {error}"))
     page.on("requestfailed", lambda request: seen.failed.append(f"{request.failure} {request.url}"))
-    page.on(
-        "response", lambda answer: answer.ok or seen.failed.append(f"{answer.status} {answer.url}")
-    )
+    page.on("response", seen.answered)
     page.goto(server.address)
     page.wait_for_function("document.querySelector('#start')?.disabled === false")
     page.get_by_text("Advanced", exact=True).click()

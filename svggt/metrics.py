@@ -73,7 +73,7 @@ def quotients(windows: list[tuple[Array, Array]]) -> tuple[float, float]:
 
     Sum of errors over sum of the motionless camera's; 1 says that nothing was learned of the
     motion. A motionless camera's rotation error is the motion itself, its ATE the RMS distance
-    of the true positions from their mean.
+    of the true positions from their mean. NaN where nothing turns, or nothing moves.
 
     Args:
         windows: (predicted, true) world_from_cam of consecutive frames, (N, 3, 4) each.
@@ -87,7 +87,7 @@ def quotients(windows: list[tuple[Array, Array]]) -> tuple[float, float]:
     moved = sum(
         trajectory_error(s[:, :, 3], t[:, :, 3]) for s, (_, t) in zip(still, windows, strict=True)
     )
-    return rotation / turned, ate / moved
+    return rotation / turned if turned else np.nan, ate / moved if moved else np.nan
 
 
 def wrong_motion(predicted: Array, true: Array, depth: Array, span: int = 30) -> Array:

@@ -146,8 +146,7 @@ def _quotients(poses: Array, true: Array, size: int) -> dict[str, float]:
     still = np.broadcast_to(true[:1], true.shape)
     turned = metrics.rotation_errors(still, true).mean() > _STILL[0]
     moved = np.linalg.norm(true[:, :, 3] - true[:1, :, 3], axis=1).max() > _STILL[1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rotation, ate = metrics.quotients(windows)
+    rotation, ate = metrics.quotients(windows)
     return {
         "rotation": rotation if turned else float("nan"),
         "ate": ate if moved else float("nan"),

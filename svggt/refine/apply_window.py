@@ -22,9 +22,8 @@ def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: flo
         drop_pixels: landmarks with a larger error are forgotten.
     """
     problem, first = solution.problem, solution.problem.first_keyframe
-    if problem.focal_sigma:  # it was free: it is known better now
-        known = problem.focal_sigma**-2 + _WINDOW_SIGMA**-2
-        state.focal_sigma = max(min(_SUREST_FOCAL, problem.focal_sigma), known**-0.5)
+    if problem.focal_sigma:
+        state.focal_sigma = _sigma_of_focal(solution)
     state.focal, state.radial = solution.focal / state.size[1], solution.radial
     # Frames hang on keyframes: where what a keyframe sees has grown, so do its frames' depths.
     last = first + len(solution.world_from_cam)
@@ -44,6 +43,14 @@ def apply_window(state: RefinerState, solution: WindowSolution, drop_pixels: flo
     state.landmarks.stand([keyframe.pose[:, 3] for keyframe in state.keyframes])
     _drop(state, solution, drop_pixels)
     state.note_moved(state.keyframes[moved].frame)
+
+
+def _sigma_of_focal(solution: WindowSolution) -> float:
+    """Of a focal length that was free: what was said of it before counts as far as it held."""
+    problem = solution.problem
+    off = np.log(solution.focal / problem.focal_prior) / problem.focal_sigma
+    known = problem.focal_sigma**-2 / (1 + off**2) + _WINDOW_SIGMA**-2  # Cauchy's weight
+    return max(min(_SUREST_FOCAL, problem.focal_sigma), float(known**-0.5))
 
 
 def _growth(solution: WindowSolution, number: int) -> float:

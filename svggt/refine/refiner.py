@@ -29,6 +29,7 @@ from svggt.refine.refine_pose import Expected
 from svggt.refine.relocalization import NEWEST, Features, Remembered, remember
 from svggt.refine.scale_drift import LAG
 from svggt.refine.segments import merge
+from svggt.refine.shown_world import correction_of, take_out_drift
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Grey, Tracks, find_corners
 from svggt.refine.window import WindowProblem, WindowSolution
@@ -316,46 +317,10 @@ class Refiner:
     def _corrections(self, newest: int, lag: int = LAG) -> list[Correction]:
         """Of all frames that moved, and of those from `newest` on."""
         s = self.state
-        self._take_out_drift(lag)
+        take_out_drift(s, lag)
         first = newest if s.unsent < 0 else min(s.unsent, newest)
         s.unsent, s.revision = -1, s.revision + 1
-        return [self._correction(number) for number in range(first, len(s.frames))]
-
-    def _take_out_drift(self, lag: int) -> None:
-        """Where a keyframe came or moved: what is shown of it and those after it."""
-        s, count = self.state, len(self.state.keyframes)
-        first = count if s.unsent < 0 else s.frames[s.unsent].keyframe
-        first = min(first, len(s.drift.centres))
-        if first == count and lag == LAG:
-            return
-        log_scales = np.array([s.frames[keyframe.frame].log_scale for keyframe in s.keyframes])
-        first = min(first, s.drift.update(log_scales, lag))
-        s.drift.place(np.array([keyframe.pose[:, 3] for keyframe in s.keyframes]), first)
-        if first < count:
-            s.note_moved(s.keyframes[first].frame)
-
-    def _correction(self, number: int) -> Correction:
-        s, placed = self.state, self.state.frames[number]
-        keyframe, drift = s.keyframes[placed.keyframe], s.drift.drift[placed.keyframe]
-        pose = compose(keyframe.pose, placed.keyframe_from_cam)
-        away = pose[:, 3] - keyframe.pose[:, 3]
-        pose[:, 3] = s.drift.centres[placed.keyframe] + np.exp(-drift) * away
-        return Correction(
-            frame=number,
-            keyframe=keyframe.frame,
-            segment=keyframe.segment,
-            world_from_cam=pose,
-            focal=s.focal,
-            radial=s.radial,
-            aspect=s.size[0] / s.size[1],
-            log_scale=placed.log_scale - float(drift),
-            field=placed.field,
-            moving=placed.moving,
-            status=placed.status,
-            settled=number < s.settled,
-            inlier_share=placed.share,
-            revision=s.revision,
-        )
+        return [correction_of(s, number) for number in range(first, len(s.frames))]
 
 
 def _allowed(

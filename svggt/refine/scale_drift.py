@@ -25,6 +25,7 @@ _WANDERS = 0.02  # of log scale, between keyframes
 _BEGINS = 0.2  # of the first frame's
 _ALIKE = 3.0  # times its spread: the model's error, since keyframes near in time err alike
 _NOISE = (0.2, 0.05)  # spread of the model's log scale at first, and the least
+_APART = 8  # keyframes whose errors are not alike any more
 _LEARNS = 0.05  # of that spread, with every keyframe
 _OUTLIER = 2.0  # spreads from which the model counts less (Huber)
 _TOLD = 0.01  # of log scale: less is not worth moving what was shown
@@ -108,9 +109,12 @@ class ScaleDrift:
             gain = variance / (variance + (_ALIKE * spread) ** 2 / trust)
             means.append(mean + gain * off)
             variances.append((1 - gain) * variance)
-            # The mean of |x| is .8 standard deviations of a Gaussian.
-            seen = min(abs(off), 3 * spread) / math.sqrt(2 / math.pi)
-            spreads.append(max(_NOISE[1], (1 - _LEARNS) * spread + _LEARNS * seen))
+            number = len(spreads)
+            then = log_scales[number - _APART] if number >= _APART else value
+            # The mean of a Gaussian's |x| is .8 of its deviation; a difference has two errors.
+            seen = abs(value - then) / math.sqrt(4 / math.pi) if number >= _APART else spread
+            spread = (1 - _LEARNS) * spread + _LEARNS * min(seen, 3 * spread)
+            spreads.append(max(_NOISE[1], spread))
         self.observed = log_scales.copy()
         self.means, self.variances = np.array(means), np.array(variances)
         self.spreads = np.array(spreads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from svggt.refine.refiner import Refiner
 from svggt.refine.snapshot import from_arrays, to_arrays
 from svggt.refine.solver import InlineSolver
 from svggt.refine.state import RefinerState
+from svggt.refine.tracking import find_corners
 from svggt.refine.window import WindowSolution
 from tests.refine.scenes import FOCAL, WIDTH, Rendered, look, render
 
@@ -304,3 +306,27 @@ def test_no_keyframe_keeps_what_the_landmarks_forgot() -> None:
     forget(state, first=2)
     assert state.landmarks.first == 3
     assert all((keyframe.ids >= state.landmarks.first).all() for keyframe in state.keyframes)
+
+
+@pytest.mark.parametrize("share", [0.6, 1.4])
+def test_a_focal_length_that_is_wrong_by_a_factor_is_found(share: float) -> None:
+    """The camera head knows one field of view: of a narrow one it says half of the focal length."""
+    clip = render([look(2.0 * i, (-1 + 0.05 * i, 0, -2 + 0.06 * i)) for i in range(FRAMES)])
+    chance, wrong = np.random.default_rng(0), []
+    for prediction in clip.predictions:
+        intrinsics = prediction.intrinsics.copy()
+        intrinsics[[0, 1], [0, 1]] *= share * np.exp(0.03 * chance.normal())
+        wrong.append(dataclasses.replace(prediction, intrinsics=intrinsics))
+    found = refine(dataclasses.replace(clip, predictions=wrong))
+    assert abs(found[FRAMES - 1].focal * WIDTH / FOCAL - 1) < 0.03
+
+
+def test_what_has_the_most_texture_has_not_all_of_the_corners() -> None:
+    """A quarter of the picture that is full of corners gets no more than three quarters."""
+    noise = np.random.default_rng(0).integers(0, 255, (80, 120), np.uint8)
+    faint = cv2.resize(noise // 8 + 100, (480, 320), interpolation=cv2.INTER_NEAREST)
+    strong = cv2.resize(noise, (480, 320), interpolation=cv2.INTER_NEAREST)
+    faint[80:240, 120:360] = strong[80:240, 120:360]
+    corners = find_corners(faint, np.ones((320, 480), bool), np.zeros((0, 2)), 200)
+    inside = (np.abs(corners - (240, 160)) < (120, 80)).all(1)
+    assert len(corners) == 200 and 0.25 < inside.mean() <= 0.75

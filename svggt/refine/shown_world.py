@@ -1,0 +1,54 @@
+"""What is shown of tracking's world: each frame on its keyframe, without the drift of scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from svggt.geometry import compose
+from svggt.refine.correction import Correction
+from svggt.refine.scale_drift import LAG
+from svggt.refine.state import RefinerState
+
+
+def take_out_drift(state: RefinerState, lag: int = LAG) -> None:
+    """Where a keyframe came or moved: what is shown of it and those after it moves too.
+
+    Args:
+        state: the stream's.
+        lag: keyframes that are smoothed.
+    """
+    count = len(state.keyframes)
+    first = count if state.unsent < 0 else state.frames[state.unsent].keyframe
+    first = min(first, len(state.drift.centres))
+    if first == count and lag == LAG:
+        return
+    log_scales = np.array([state.frames[each.frame].log_scale for each in state.keyframes])
+    first = min(first, state.drift.update(log_scales, lag))
+    state.drift.place(np.array([each.pose[:, 3] for each in state.keyframes]), first)
+    if first < count:
+        state.note_moved(state.keyframes[first].frame)
+
+
+def correction_of(state: RefinerState, number: int) -> Correction:
+    """What is said of a frame now."""
+    placed = state.frames[number]
+    keyframe, drift = state.keyframes[placed.keyframe], state.drift.drift[placed.keyframe]
+    pose = compose(keyframe.pose, placed.keyframe_from_cam)
+    away = pose[:, 3] - keyframe.pose[:, 3]
+    pose[:, 3] = state.drift.centres[placed.keyframe] + np.exp(-drift) * away
+    return Correction(
+        frame=number,
+        keyframe=keyframe.frame,
+        segment=keyframe.segment,
+        world_from_cam=pose,
+        focal=state.focal,
+        radial=state.radial,
+        aspect=state.size[0] / state.size[1],
+        log_scale=placed.log_scale - float(drift),
+        field=placed.field,
+        moving=placed.moving,
+        status=placed.status,
+        settled=number < state.settled,
+        inlier_share=placed.share,
+        revision=state.revision,
+    )
