@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -45,7 +44,7 @@ class Seen:
         errors: what should not have been said.
         failed: requests of browsers that were not answered well; a page that is left has some.
         in_browser: frames of runs that were watched in Chromium.
-        browser_seconds: from Start until the page said that such a run was finished.
+        browser_seconds: from Start until the page said that so many were done.
     """
 
     frames: int = 0
@@ -232,36 +231,30 @@ def _browse_again(server: Server, number: int, seen: Seen, frames: int, ends: fl
 
 
 def _browse(server: Server, page: Page, seen: Seen, frames: int) -> None:
-    """A run begun, watched and cleared by clicks."""
+    """A run begun, watched for some frames, stopped and cleared by clicks."""
     page.set_default_timeout(1000 * _PATIENCE_SECONDS)
     page.on("pageerror", lambda error: seen.errors.append(f"in the browser: {error}"))
     page.on("requestfailed", lambda request: seen.failed.append(f"{request.failure} {request.url}"))
     page.on("response", seen.answered)
     page.goto(server.address)
     page.wait_for_function("document.querySelector('#start')?.disabled === false")
-    page.get_by_text("Advanced", exact=True).click()
-    field = page.get_by_label("Max frames")
-    field.wait_for()
-    page.wait_for_timeout(1500)  # it unfolds
-    field.fill(str(frames))
-    field.press("Enter")
-    field.press("Tab")
-    page.wait_for_timeout(1000)  # Gradio takes the number
     began = time.monotonic()
     page.click("#start")
     page.wait_for_function(
-        "(busy) => /Finished|Interrupted|Failed/.test(document.querySelector('#status').innerText)"
-        " || busy.some(word => document.body.innerText.includes(word))",
-        arg=list(_ALLOWED),
+        "([count, busy]) => { const d = document.querySelectorAll('.figures dd');"
+        " return (d.length == 4 && parseInt(d[3].innerText) >= count)"
+        " || busy.some(word => document.body.innerText.includes(word)) }",
+        arg=[frames, list(_ALLOWED)],
     )
-    status = page.inner_text("#status")
-    if done := re.search(r"Finished: (\d+) frames\.", status):
-        seen.in_browser += int(done[1])
-        seen.browser_seconds += time.monotonic() - began
-        page.click("#clear")
+    body = page.inner_text("body")
+    if any(word in body for word in _ALLOWED):
+        seen.met(body)
+        return
+    seen.in_browser += frames
+    seen.browser_seconds += time.monotonic() - began
+    for button in ("#stop", "#clear"):
+        page.click(button)
         page.wait_for_function("document.querySelector('#start').disabled === false")
-    else:
-        seen.met(status + page.inner_text("body"))
 
 
 if __name__ == "__main__":

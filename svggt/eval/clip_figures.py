@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 WINDOWS = (8, 32)
 _KNOWN = 0.1  # of a picture's depth: less says nothing
-_STILL = (1.0, 1e-3)  # mean degrees, and metres: what moves less has no quotient
+_STILL = (0.1, 1e-3)  # mean degrees, and metres: what moves less has no quotient
 
 
 @dataclass(frozen=True)
