@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -62,11 +63,14 @@ def cached_predictions(
     """What a model says of a clip's frames; from a file, if it said it before.
 
     Args:
-        model: whose weights name the file.
+        model: whose weights name the file, together with the frames' pixels.
         name: of the clip.
         frames: its frames, in order.
     """
-    path = CACHE / "predictions" / f"{name}-{len(frames)}-{model.sha256[:12]}.npz"
+    digest = hashlib.sha256(model.sha256.encode())
+    for frame in frames:
+        digest.update(frame.image)
+    path = CACHE / "predictions" / f"{name}-{digest.hexdigest()[:16]}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         said = list(stream_predictions(model, frames))

@@ -38,7 +38,7 @@ class Correction:
         moving: (rows, columns) bool, cells where something moves by itself; None if none does.
         status: "weak" has few inliers; "lost" stands where the camera head's relative motion
             puts it and begins a segment; "recovered" merges it to an older one.
-        settled: whether scale and field stay, but for the scale of a segment that is merged.
+        settled: whether the field stays; the scale goes on to follow the world's.
         inlier_share: share of the tracked points that agree, 0 to 1.
         revision: grows with every correction of the stream.
     """

@@ -76,7 +76,7 @@ def window_of(
         world: that they stand in.
         landmarks: the stream's.
         camera: with the focal length found so far.
-        focal_prior: what the camera head says, in pixels, and its relative sigma.
+        focal_prior: what is known of it, in pixels, and its relative sigma.
         distance_sigma: relative, of the model's depth.
         options: tuning.
     """

@@ -20,7 +20,7 @@ def take_out_drift(state: RefinerState, lag: int = LAG) -> None:
     count = len(state.keyframes)
     first = count if state.unsent < 0 else state.frames[state.unsent].keyframe
     first = min(first, len(state.drift.centres))
-    if first == count and lag == LAG:
+    if not count or (first == count and lag == LAG):
         return
     log_scales = np.array([state.frames[each.frame].log_scale for each in state.keyframes])
     first = min(first, state.drift.update(log_scales, lag))

@@ -40,7 +40,7 @@ class WindowProblem:
         world_from_cam: (K, 3, 4) of the keyframes, oldest first.
         held: so many of the oldest are fixed.
         focal: in pixels of the tracking picture, whose pixels are square.
-        focal_prior: what the camera head says of it, in the same pixels.
+        focal_prior: what was known of it before: the camera head's, or what older windows found.
         focal_sigma: relative, of that prior; 0 holds focal length and distortion as they are.
         centre: (2,) principal point in pixels.
         radial: distortion found so far; see `Camera`.

@@ -53,6 +53,6 @@ def test_a_browser_without_a_camera_says_what_to_do(arrive, site: Site) -> None:
     start_camera(visitor)
     says = visitor.page.frame_locator("iframe.camera").locator("#says")
     says.filter(has_text="Allow it in the browser").wait_for()
-    assert "Waiting for the camera" in visitor.status()
+    visitor.page.wait_for_selector("#status:has-text('Waiting for the camera')")
     visitor.page.click("#stop")
     visitor.page.wait_for_selector("text=Stopped after 0 frames")

@@ -308,6 +308,12 @@ def test_no_keyframe_keeps_what_the_landmarks_forgot() -> None:
     assert all((keyframe.ids >= state.landmarks.first).all() for keyframe in state.keyframes)
 
 
+def test_a_stream_may_end_before_it_began() -> None:
+    assert Refiner(InlineSolver()).settle() == []
+    clip = render(walk()[:1])
+    assert [c.frame for c in refine(clip).values()] == [0]
+
+
 @pytest.mark.parametrize("share", [0.6, 1.4])
 def test_a_focal_length_that_is_wrong_by_a_factor_is_found(share: float) -> None:
     """The camera head knows one field of view: of a narrow one it says half of the focal length."""
