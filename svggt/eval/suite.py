@@ -69,7 +69,7 @@ def cached_predictions(
     """
     digest = hashlib.sha256(model.sha256.encode())
     for frame in frames:
-        digest.update(frame.image)
+        digest.update(frame.image.tobytes())
     path = CACHE / "predictions" / f"{name}-{digest.hexdigest()[:16]}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
