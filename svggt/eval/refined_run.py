@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from svggt.engine.checkpoints import LoadedModel
-from svggt.engine.stream import Stream
 from svggt.media.frames import Frame
-from svggt.model.policies import window
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.refine.options import RefineOptions
@@ -33,13 +30,6 @@ class RefinedRun:
     predictions: list[FramePrediction]
     live: list[Correction]
     final: list[Correction]
-
-
-def stream_predictions(model: LoadedModel, frames: Iterable[Frame]) -> Iterable[FramePrediction]:
-    """A stream with a window of 8, as the page has it."""
-    stream = Stream(model, window(8))
-    for frame in frames:
-        yield stream.step(frame)
 
 
 def refine_run(

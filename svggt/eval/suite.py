@@ -15,12 +15,13 @@ from svggt.data.layouts import open_sequence
 from svggt.data.truth import Truth, TruthFile
 from svggt.engine.checkpoints import LoadedModel
 from svggt.eval import degrade
+from svggt.eval.cameras import predict
 from svggt.eval.degrade import DEGRADATIONS, Degradation
 from svggt.eval.posed_clip import PosedClip
-from svggt.eval.refined_run import stream_predictions
 from svggt.eval.walks import WALKS, render_walk
 from svggt.files import ASSETS
 from svggt.media.frames import Frame
+from svggt.model.policies import window
 from svggt.prediction import FramePrediction
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -73,7 +74,7 @@ def cached_predictions(
     path = CACHE / "predictions" / f"{name}-{digest.hexdigest()[:16]}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        said = list(stream_predictions(model, frames))
+        said = predict(model, frames, window(8))
         names = ("cam_from_world", "intrinsics", "depth", "depth_conf")
         begun = path.with_suffix(".part")
         with begun.open("wb") as file:

@@ -84,12 +84,7 @@ def window_of(
     begin = max(first, len(keyframes) - options.window - options.held)
     active = keyframes[begin:]
     free_from = len(active) - options.window
-    # A landmark ties keyframes if two of them see it, one of them a free one.
-    seen = np.concatenate([k.ids for k in active])
-    which = np.concatenate([np.full(len(k.ids), i) for i, k in enumerate(active)])
-    ids, times = np.unique(seen, return_counts=True)
-    lately = np.unique(seen[which >= max(free_from, 0)])
-    ids = ids[(times >= 2) & np.isin(ids, lately)]
+    ids, keyframe, landmark, pixels = _tying(active, max(free_from, 0))
     if len(ids) < MIN_INLIERS:
         return None
     rows = landmarks.rows(ids)
@@ -100,9 +95,6 @@ def window_of(
         return None
     # Without a turn the focal length hardly shows.
     turned = rotation_angle(poses[0, :, :3].T @ poses[:, :, :3]).max()
-    # Observations as indices into the window's own keyframes and landmarks.
-    tied = np.isin(seen, ids)
-    keyframe, landmark = which[tied], np.searchsorted(ids, seen[tied])
     held = max(1, free_from)
     # With little baseline a world turned inside out (near and far exchanged, a turn for a shift)
     # fits the pictures nearly as well; only the model's depth tells it from the true one.
@@ -131,11 +123,32 @@ def window_of(
         points=landmarks.positions[rows],
         keyframe=keyframe,
         landmark=landmark,
-        pixels=np.concatenate([k.pixels for k in active])[tied].astype(np.float64),
+        pixels=pixels,
         anchor=anchor,
         distance=distance,
         distance_sigma=sigma,
     )
+
+
+def _tying(active: list[Keyframe], free_from: int) -> tuple[Array, Array, Array, Array]:
+    """Landmarks that tie keyframes, and where they are seen.
+
+    Args:
+        active: keyframes of a window, oldest first.
+        free_from: index of the first that is not held.
+
+    Returns:
+        Ids (M,), ascending; and of each observation (O,) index of its keyframe, (O,) index of its
+        landmark, and (O, 2) pixels.
+    """
+    # A landmark ties keyframes if two of them see it, one of them a free one.
+    seen = np.concatenate([k.ids for k in active])
+    which = np.concatenate([np.full(len(k.ids), i) for i, k in enumerate(active)])
+    ids, times = np.unique(seen, return_counts=True)
+    ids = ids[(times >= 2) & np.isin(ids, np.unique(seen[which >= free_from]))]
+    tied = np.isin(seen, ids)
+    pixels = np.concatenate([k.pixels for k in active])[tied].astype(np.float64)
+    return ids, which[tied], np.searchsorted(ids, seen[tied]), pixels
 
 
 def _distance_priors(
