@@ -2,8 +2,10 @@
 
 `python -m benchmarks.soak --minutes 30 --visitors 20` (two of them in Chromium): every visitor
 starts an example from an address of its own, follows it to its end, exports now and then, leaves,
-and comes again. A place in the line, "busy" and "full" are no errors. Afterwards everybody is gone
-for a minute: memory (of the server and all its children) and descriptors should be back.
+and comes again. A place in the line, "busy" and "full" are no errors; a call that gradio_client
+gives up is counted apart: it may ask just when its stream of answers closes after the last one,
+and waits for no other. Afterwards everybody is gone for a minute: memory (of the server and all its
+children) and descriptors should be back.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,7 @@ class Seen:
         seconds: from Start until a run's end, all runs.
         first: seconds until each run's first frame.
         refused: sentences that are no errors, how often.
+        given_up: calls that gradio_client cancelled by itself.
         errors: what should not have been said.
         failed: requests of browsers that were not answered well; a page that is left has some.
         in_browser: frames of runs that were watched in Chromium.
@@ -51,6 +55,7 @@ class Seen:
     seconds: float = 0.0
     first: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    given_up: int = 0
     errors: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     in_browser: int = 0
@@ -162,6 +167,7 @@ def _soak(
         ),
         "errors": warm.errors + [error for each in seen for error in each.errors],
         "requests of browsers that failed": [each for one in seen for each in one.failed][:40],
+        "calls that gradio_client gave up": sum(each.given_up for each in seen),
         "refused": dict(sum((each.refused for each in seen), Counter())),
         "first frame, seconds (p50, p95, max)": [
             round(float(value), 2) for value in (*np.percentile(first, [50, 95]), first.max())
@@ -183,6 +189,8 @@ def _come_again(server: Server, number: int, seen: Seen, frames: int, ends: floa
     while time.monotonic() < ends:
         try:
             _visit(server, f"198.51.100.{number + 1}", seen, frames, chance)
+        except CancelledError:
+            seen.given_up += 1
         except Exception as error:  # noqa: BLE001  # whatever a visitor meets is the result
             seen.met(str(error) or repr(error))
 

@@ -121,6 +121,11 @@ class Similarity:
     rigid: Array
 
     @classmethod
+    def none(cls) -> Similarity:
+        """Nothing moves."""
+        return cls(1.0, np.eye(3, 4))
+
+    @classmethod
     def of_camera(cls, old: Array, new: Array, scale: float) -> Similarity:
         """From one camera's pose (3, 4) in both worlds."""
         turn = old[:, :3] @ new[:, :3].T

@@ -116,20 +116,22 @@ def wrong_motion(predicted: Array, true: Array, depth: Array, span: int = 30) ->
     return (turned > 10) | (off > allowed)
 
 
-def gap(predicted: Array, true: Array | None = None) -> float:
-    """How far the end is from where it should be, by the length of the path.
+def gap(predicted: Array, same: tuple[int, int], true: Array | None = None) -> float:
+    """How far one frame is from where it should be beside another, by the length of the path.
 
     Args:
         predicted: (N, 3, 4) world_from_cam.
-        true: the truth; without it the end should be where the beginning was.
+        same: numbers of two frames; without a truth they were taken at the same place.
+        true: (N, 3, 4), the truth.
     """
     path = np.linalg.norm(np.diff(predicted[:, :, 3], axis=0), axis=1).sum()
-    away = predicted[-1, :, 3] - predicted[0, :, 3]
+    a, b = same
+    away = predicted[b, :, 3] - predicted[a, :, 3]
     if true is not None:
-        # In the beginning's axes and the truth's share of its own path.
-        own = predicted[0, :, :3].T @ away / path
+        # In the first one's axes and the truth's share of its own path.
+        own = predicted[a, :, :3].T @ away / path
         length = np.linalg.norm(np.diff(true[:, :, 3], axis=0), axis=1).sum()
-        theirs = true[0, :, :3].T @ (true[-1, :, 3] - true[0, :, 3]) / length
+        theirs = true[a, :, :3].T @ (true[b, :, 3] - true[a, :, 3]) / length
         return float(np.linalg.norm(own - theirs))
     return float(np.linalg.norm(away) / path)
 

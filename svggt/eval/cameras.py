@@ -45,19 +45,21 @@ def refined_figures(
     return run_figures(refine_run(frames, predict(model, frames, window(8)), seed), truth)
 
 
-def run_figures(run: RefinedRun, truth: Truth | None, returns: bool = False) -> ClipFigures:
+def run_figures(
+    run: RefinedRun, truth: Truth | None, same: tuple[int, int] | None = None
+) -> ClipFigures:
     """Of a refined run.
 
     Args:
         run: over all frames of a clip.
         truth: the clip's; None where nobody knows.
-        returns: whether its camera comes back to where it began.
+        same: two frames taken at the same place; see `PosedClip`.
     """
     poses, count = _poses(run.final), len(run.final)
     depths = [c.correct(p.depth) for c, p in zip(run.final, run.predictions, strict=True)]
     gap = float("nan")
-    if returns:
-        gap = metrics.gap(poses, None if truth is None else truth.world_from_cam[:count])
+    if same is not None:
+        gap = metrics.gap(poses, same, None if truth is None else truth.world_from_cam[:count])
     return ClipFigures(
         cameras=truth and pose_figures(poses, _told(run.final), truth),
         live=truth and pose_figures(_poses(run.live), _told(run.live), truth),

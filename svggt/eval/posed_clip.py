@@ -23,21 +23,27 @@ class PosedClip:
     Attributes:
         pictures: (H, W, 3) uint8 each.
         truth: None where nobody knows.
-        returns: whether the camera comes back to where it began.
+        same: numbers of two frames, taken at (about) the same place, of a camera that comes back.
     """
 
     pictures: list[NDArray[np.uint8]]
     truth: Truth | None
-    returns: bool = False
+    same: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, sequence: Sequence, returns: bool = False) -> PosedClip:
-        """Reads a sequence's pictures; depth is read when it is asked for."""
+        """Reads a sequence's pictures; depth is read when it is asked for.
+
+        Args:
+            sequence: with its truth.
+            returns: whether the camera ends where it began.
+        """
         pictures = []
         for path in sequence.pictures:
             with Image.open(path) as picture:
                 pictures.append(np.asarray(picture.convert("RGB")))
-        return cls(pictures, sequence.truth, returns)
+        same = (0, len(pictures) - 1) if returns else None
+        return cls(pictures, sequence.truth, same)
 
     def chosen(self, numbers: list[int]) -> PosedClip:
         """Some moments, in that order."""
@@ -49,7 +55,11 @@ class PosedClip:
                 world_from_cam=truth.world_from_cam[numbers],
                 depth=lambda number: whole(numbers[number]),
             )
-        return replace(self, pictures=[self.pictures[n] for n in numbers], truth=truth)
+        pictures = [self.pictures[n] for n in numbers]
+        if self.same is None:
+            return replace(self, pictures=pictures, truth=truth)
+        a, b = (int(np.abs(np.array(numbers) - n).argmin()) for n in self.same)
+        return replace(self, pictures=pictures, truth=truth, same=(a, b))
 
     def frames(self, width: int) -> list[Frame]:
         """As a model of that width takes them."""

@@ -86,7 +86,7 @@ def _row(model: LoadedModel, clip: SuiteClip, seeds: int) -> Row | None:
     began, frames = time.monotonic(), posed.frames(model.input_width)
     said = list(cached_predictions(model, clip.name, frames))
     runs = [
-        run_figures(refine_run(frames, said, seed), posed.truth, posed.returns)
+        run_figures(refine_run(frames, said, seed), posed.truth, posed.same)
         for seed in range(seeds)
     ]
     flat = [_flat(dataclasses.asdict(run)) for run in runs]

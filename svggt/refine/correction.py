@@ -41,6 +41,7 @@ class Correction:
         settled: whether the field stays; the scale goes on to follow the world's.
         inlier_share: share of the tracked points that agree, 0 to 1.
         revision: grows with every correction of the stream.
+        closes: number of an old frame that this one was recognised in: a loop was closed.
     """
 
     frame: int
@@ -57,6 +58,7 @@ class Correction:
     settled: bool
     inlier_share: float
     revision: int
+    closes: int | None = None
 
     def correct(self, depth: Array) -> NDArray[np.float32]:
         """A depth map (H, W) in the world's scale, bent to what was tracked."""

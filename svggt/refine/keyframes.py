@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.geometry import rotation_angle
+from svggt.geometry import Similarity, rotation_angle
 from svggt.refine.camera import Camera
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.options import RefineOptions
@@ -31,6 +31,9 @@ class Keyframe:
         pose: (3, 4) world_from_cam.
         ids: (N,) landmarks seen in it.
         pixels: (N, 2) and where.
+        depth: median z-depth that it sees, in the world's scale.
+        tied: whether what was tracked ties it to the keyframe before.
+        closed: where its surroundings are moved by loops that were closed.
     """
 
     frame: int
@@ -38,6 +41,9 @@ class Keyframe:
     pose: Array
     ids: Array
     pixels: Array
+    depth: float = 1.0
+    tied: bool = True
+    closed: Similarity = field(default_factory=Similarity.none)
 
 
 def keyframe_is_due(

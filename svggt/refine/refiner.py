@@ -2,19 +2,19 @@
 
 Corners are tracked from frame to frame, a frame's pose is solved from the tracked points, and at
 keyframes a sliding window is adjusted with the model's depth as a prior. Later frames hang on
-their keyframe and move with it. Where tracking is lost a new segment of the trajectory begins; it
-is joined to the older one that it is recognised in.
+their keyframe and move with it. Where tracking is lost a new segment of the trajectory begins. A
+keyframe that is recognised in an old one joins its segment to the old one's, or closes a loop.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.geometry import Similarity, compose, invert
+from svggt.geometry import compose, invert
 from svggt.prediction import FramePrediction
 from svggt.refine.apply_window import apply_window, forget
 from svggt.refine.camera import Camera
@@ -24,15 +24,15 @@ from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.field import correct, sample, still
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
+from svggt.refine.loop_closer import LoopCloser
 from svggt.refine.options import RefineOptions
 from svggt.refine.refine_pose import Expected
-from svggt.refine.relocalization import NEWEST, Features, Remembered, remember
+from svggt.refine.relocalization import NEWEST, Features, Remembered
 from svggt.refine.scale_drift import LAG
-from svggt.refine.segments import merge
 from svggt.refine.shown_world import correction_of, take_out_drift
+from svggt.refine.solver import Solver
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Grey, Tracks, find_corners
-from svggt.refine.window import WindowProblem, WindowSolution
 
 Array = NDArray[Any]
 
@@ -44,30 +44,13 @@ _UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the mo
 _UNSEEN_RANGE = (0.01, 0.3)
 _DISTANCE_SIGMA = (0.02, 2.0)
 _FOCAL_SIGMA = (0.005, 0.08)
-_RECOGNISED = 30  # inliers that an older place is recognised by
-_SEARCH_EVERY = 3  # keyframes of a segment that is not merged
-
-
-class Solver(Protocol):
-    """Adjusts windows, at once or later."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a window is on its way."""
-        ...
-
-    def submit(self, problem: WindowProblem) -> None:
-        """Takes a problem; none may be on its way."""
-
-    def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
-        """A finished window, once; None while there is none."""
 
 
 class Refiner:
     """Refines the cameras of one stream.
 
     Args:
-        solver: adjusts windows.
+        solver: adjusts windows, and has another beside it that looks for loops.
         options: tuning.
         state: to resume from; a new stream's if left out.
     """
@@ -81,6 +64,7 @@ class Refiner:
         self.options = options or RefineOptions()
         self.state = state or RefinerState()
         self._solver = solver
+        self._loops = LoopCloser(solver.another(), self.options)
 
     def follow(self, grey: Grey) -> TrackedFrame | None:
         """Looks for what is known in the next picture, while the model has yet to say of it.
@@ -89,6 +73,7 @@ class Refiner:
         """
         s = self.state
         self._take_solution()
+        self._loops.take(s, self.camera)
         if not s.frames:
             return None
         unseen = float(np.clip(_UNSEEN * s.depth_error, *_UNSEEN_RANGE))
@@ -125,13 +110,18 @@ class Refiner:
 
     def settle(self) -> list[Correction]:
         """What a window changes that finishes after the last frame; waits for it."""
+        s = self.state
         self.settle_window()
-        self._settle_depth(len(self.state.frames))
-        return self._corrections(len(self.state.frames), lag=len(self.state.keyframes))
+        self._settle_depth(len(s.frames))
+        take_out_drift(s, lag=len(s.keyframes))
+        self._loops.close(s)
+        self._loops.take(s, self.camera, _SETTLE_SECONDS)
+        return self._corrections(len(s.frames), lag=len(s.keyframes))
 
     def settle_window(self) -> None:
-        """Waits for a window that is on its way; what it moves is told with the next frame."""
+        """Waits for what is on its way; what it moves is told with the next frame."""
         self._take_solution(wait_s=_SETTLE_SECONDS)
+        self._loops.take(self.state, self.camera, _SETTLE_SECONDS)
 
     @property
     def camera(self) -> Camera:
@@ -165,7 +155,6 @@ class Refiner:
         if estimate is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
             s.log_scale *= 1 - self.options.pull
             self._make_keyframe(localizer.grey, prediction)
-            self._join_older(localizer)
             self._submit_window()
 
     def _search(self, followed: TrackedFrame, time_s: float) -> PoseEstimate | None:
@@ -184,7 +173,7 @@ class Refiner:
     def _relocalize(self, localizer: Localizer, expected: Expected) -> PoseEstimate | None:
         """The newest keyframes by their looks, where tracking fails."""
         s, features = self.state, Features.of(localizer.grey)
-        for place in s.places[: -NEWEST - 1 : -1]:
+        for place in reversed(s.places):
             if place.keyframe < s.tied:
                 break
             estimate = relocalize(localizer, features, place, s.keyframes[place.keyframe], expected)
@@ -208,30 +197,6 @@ class Refiner:
         s.pose, s.tracks, s.bend = compose(s.pose, motion), Tracks.none(), None
         s.suspects = DynamicPoints.none()
         s.tied, s.segment, s.num_segments = len(s.keyframes), s.num_segments, s.num_segments + 1
-
-    def _join_older(self, localizer: Localizer) -> None:
-        """Looks for an older segment in the newest keyframe, and merges this one into it."""
-        s = self.state
-        others = [p for p in s.places if s.keyframes[p.keyframe].segment != s.segment]
-        since = len(s.keyframes) - 1 - s.tied
-        if not others or since % _SEARCH_EVERY:
-            return
-        features, own = Features.of(localizer.grey), s.places[-1]
-        depth = float(np.median(own.depth))
-        for place in reversed(others):
-            keyframe = s.keyframes[place.keyframe]
-            expected = Expected(keyframe.pose, depth)
-            estimate = relocalize(localizer, features, place, keyframe, expected)
-            if estimate is None or estimate.num_inliers < _RECOGNISED:
-                continue
-            seen = estimate.tracks.only(estimate.inliers)
-            points = s.landmarks.positions[s.landmarks.rows(seen.ids)]
-            _, there = localizer.camera.project(points, estimate.world_from_cam)
-            ratios = np.log(there / sample(own.depth, seen.pixels, s.size))
-            scale = float(np.exp(np.median(ratios)))
-            merge(s, keyframe.segment, Similarity.of_camera(estimate.world_from_cam, s.pose, scale))
-            s.frames[-1].status = "recovered"
-            return
 
     def _place(self, status: Status, share: float, prediction: FramePrediction) -> None:
         """Hangs the newest frame on the newest keyframe, with its depth's correction."""
@@ -264,8 +229,20 @@ class Refiner:
         ids = s.landmarks.add(points, s.pose[:, 3], index)
         s.tracks = s.tracks.and_new(Tracks(ids, corners))
         frame = len(s.frames) - 1
-        s.keyframes.append(Keyframe(frame, s.segment, s.pose, s.tracks.ids, s.tracks.pixels))
-        s.places = remember(s.places, Remembered(index, grey, depth.astype(np.float16)))
+        keyframe = Keyframe(
+            frame,
+            s.segment,
+            s.pose,
+            s.tracks.ids,
+            s.tracks.pixels,
+            depth=float(np.median(depth)),
+            tied=index != s.tied,
+        )
+        if s.keyframes:
+            keyframe.closed = s.keyframes[-1].closed
+        s.keyframes.append(keyframe)
+        s.places = [*s.places, Remembered(index, grey, depth.astype(np.float16))][-NEWEST:]
+        self._loops.look(s, grey, depth / np.exp(s.log_scale))
         placed = s.frames[-1]
         placed.keyframe, placed.keyframe_from_cam = index, np.eye(3, 4)
         placed.seen, placed.log_depth = s.tracks, self._log_depth(prediction)

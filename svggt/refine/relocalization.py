@@ -1,7 +1,7 @@
-"""Places recognised by what they look like (SIFT), where tracking had to leap or was lost.
+"""The newest keyframes recognised by what they look like (SIFT), where tracking has to leap.
 
-A bounded set of keyframes is remembered, each with its picture and its corrected depth, so that
-any point of it can be lifted: what is matched need not have been tracked.
+Each is remembered with its picture and its corrected depth, so that any point of it can be lifted:
+what is matched need not have been tracked.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from svggt.refine.tracking import Grey
 Array = NDArray[Any]
 
 NEWEST = 3
-"""Keyframes that a leap is compared with before older ones are."""
+"""Keyframes that a leap is compared with."""
 
-_REMEMBERED = 12
 _FEATURES = 800
 _CONTRAST = 0.02
 _RATIO = 0.8  # of the best match to the second best (Lowe 2004, section 7.1)
@@ -77,14 +76,3 @@ class Remembered:
         _, first = np.unique(there, axis=0, return_index=True)  # one of each
         here, there = here[first], there[first]
         return here, there, sample(self.depth, here, self.grey.shape)
-
-
-def remember(places: list[Remembered], new: Remembered) -> list[Remembered]:
-    """The set with one more; the one whose neighbours in time stand nearest makes room."""
-    places = [*places, new]
-    if len(places) <= _REMEMBERED:
-        return places
-    # Spread over time: of all but the newest, the one between the nearest neighbours goes.
-    numbers = np.array([place.keyframe for place in places[:-NEWEST]])
-    crowded = int(np.argmin(numbers[2:] - numbers[:-2])) + 1
-    return places[:crowded] + places[crowded + 1 :]

@@ -1,4 +1,4 @@
-"""What is shown of tracking's world: each frame on its keyframe, without the drift of scale."""
+"""What is shown of tracking's world: each frame on its keyframe, without drift, loops closed."""
 
 from __future__ import annotations
 
@@ -36,19 +36,21 @@ def correction_of(state: RefinerState, number: int) -> Correction:
     pose = compose(keyframe.pose, placed.keyframe_from_cam)
     away = pose[:, 3] - keyframe.pose[:, 3]
     pose[:, 3] = state.drift.centres[placed.keyframe] + np.exp(-drift) * away
+    closed = keyframe.closed
     return Correction(
         frame=number,
         keyframe=keyframe.frame,
         segment=keyframe.segment,
-        world_from_cam=pose,
+        world_from_cam=closed.pose(pose),
         focal=state.focal,
         radial=state.radial,
         aspect=state.size[0] / state.size[1],
-        log_scale=placed.log_scale - float(drift),
+        log_scale=placed.log_scale - float(drift) + float(np.log(closed.scale)),
         field=placed.field,
         moving=placed.moving,
         status=placed.status,
         settled=number < state.settled,
         inlier_share=placed.share,
         revision=state.revision,
+        closes=placed.closes,
     )

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.geometry import Similarity
 from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
+from svggt.refine.loops import Loop
+from svggt.refine.recognition import KeyframeFeatures
 from svggt.refine.relocalization import Remembered
 from svggt.refine.scale_drift import ScaleDrift
 from svggt.refine.state import Placed, RefinerState
@@ -25,6 +28,9 @@ _KINDS = {
     for kind in (
         RefinerState,
         Keyframe,
+        KeyframeFeatures,
+        Loop,
+        Similarity,
         Landmarks,
         DynamicPoints,
         Remembered,

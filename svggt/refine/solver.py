@@ -1,7 +1,7 @@
-"""Where windows are adjusted: at once, or in a process of their own.
+"""Where windows are adjusted and loops looked for: at once, or in a process of their own.
 
-GTSAM's Python holds the interpreter lock, so a live page adjusts in a process that has neither
-torch nor the page in it: `python -m svggt.refine.solver`, fed by a pipe.
+GTSAM's Python holds the interpreter lock, so a live page asks a process that has neither torch
+nor the page in it: `python -m svggt.refine.solver`, fed by a pipe.
 """
 
 from __future__ import annotations
@@ -12,31 +12,64 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-from svggt.refine.window import WindowProblem, WindowSolution, solve
+
+class Task(Protocol):
+    """A question that another process can answer."""
+
+    def run(self) -> Any:
+        """The answer.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        ...
+
+
+class Solver(Protocol):
+    """Answers one task at a time, at once or later."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is on its way."""
+        ...
+
+    def submit(self, task: Task) -> None:
+        """Takes a task; none may be on its way."""
+
+    def collect(self, wait_s: float = 0.0) -> Any:
+        """An answer, once; None while there is none."""
+
+    def another(self) -> Solver:
+        """One of the same kind, for tasks that wait for others of their own alone."""
+        ...
 
 
 class InlineSolver:
-    """Adjusts when asked, in this process; the oracle of the other solvers."""
+    """Answers when asked, in this process; the oracle of the other solvers."""
 
     def __init__(self) -> None:
-        self._solution: WindowSolution | None = None
+        self._answer: Any = None
 
     @property
     def busy(self) -> bool:
         """Never: it is done when `submit` returns."""
         return False
 
-    def submit(self, problem: WindowProblem) -> None:
-        """Adjusts now; a window without a solution is left as it was."""
+    def submit(self, task: Task) -> None:
+        """Runs it now; one without an answer is left alone."""
         with contextlib.suppress(RuntimeError):
-            self._solution = solve(problem)
+            self._answer = task.run()
 
-    def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
+    def collect(self, wait_s: float = 0.0) -> Any:
         """What the last `submit` found, once."""
-        solution, self._solution = self._solution, None
-        return solution
+        answer, self._answer = self._answer, None
+        return answer
+
+    def another(self) -> Solver:
+        """A new one."""
+        return InlineSolver()
 
 
 _PATIENCE_SECONDS = 60.0
@@ -44,26 +77,30 @@ _NICE = 10  # of the child: the model goes first
 
 
 class ProcessSolver:
-    """Windows of one stream, adjusted in the process of a `SolverProcess`.
+    """Tasks of one stream, answered in the process of a `SolverProcess`.
 
-    A crash is a failed window.
+    A crash is a failed task.
     """
 
     def __init__(self, process: SolverProcess) -> None:
         self._process = process
-        self._asked: Future[WindowSolution | None] | None = None
+        self._asked: Future[Any] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a window is on its way, or waits to be collected."""
+        """Whether a task is on its way, or waits to be collected."""
         return self._asked is not None
 
-    def submit(self, problem: WindowProblem) -> None:
-        """Hands a window over and returns at once."""
-        self._asked = self._process.submit(problem)
+    def submit(self, task: Task) -> None:
+        """Hands a task over and returns at once."""
+        self._asked = self._process.submit(task)
 
-    def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
-        """A finished window not yet taken; waits only while one is on its way."""
+    def another(self) -> Solver:
+        """One beside it, in the same process."""
+        return type(self)(self._process)
+
+    def collect(self, wait_s: float = 0.0) -> Any:
+        """An answer not yet taken; waits only while one is on its way."""
         asked = self._asked
         if asked is None or not wait([asked], wait_s).done:
             return None
@@ -72,28 +109,28 @@ class ProcessSolver:
 
 
 class WaitingSolver(ProcessSolver):
-    """Waits for every window, so that a result does not depend on time; for evaluation."""
+    """Waits for every answer, so that a result does not depend on time; for evaluation."""
 
-    def collect(self, wait_s: float = 0.0) -> WindowSolution | None:
+    def collect(self, wait_s: float = 0.0) -> Any:
         """What the last `submit` found, once, however long that takes."""
-        solution = super().collect(_PATIENCE_SECONDS)
-        self._asked = None  # out of patience: a failed window
-        return solution
+        answer = super().collect(_PATIENCE_SECONDS)
+        self._asked = None  # out of patience: a failed task
+        return answer
 
 
 class SolverProcess:
-    """One child process that adjusts windows for all streams of a worker, one at a time."""
+    """One child process that runs the tasks of all streams of a worker, one at a time."""
 
     def __init__(self) -> None:
-        self._windows = ThreadPoolExecutor(1, thread_name_prefix="windows")
+        self._tasks = ThreadPoolExecutor(1, thread_name_prefix="tasks")
         self._child: subprocess.Popen[bytes] | None = None
 
-    def submit(self, problem: WindowProblem) -> Future[WindowSolution | None]:
-        """Queues a window; None is the answer if it has no solution or the child died."""
+    def submit(self, task: Task) -> Future[Any]:
+        """Queues a task; None is the answer if it has none or the child died."""
         try:
-            return self._windows.submit(self._ask, problem)
+            return self._tasks.submit(self._ask, task)
         except RuntimeError:  # closed under a stream that still runs
-            answer: Future[WindowSolution | None] = Future()
+            answer: Future[Any] = Future()
             answer.cancel()
             return answer
 
@@ -104,25 +141,25 @@ class SolverProcess:
         self.close()
 
     def close(self) -> None:
-        """Ends the child and the thread; windows that wait are cancelled."""
-        self._windows.shutdown(wait=False, cancel_futures=True)
+        """Ends the child and the thread; tasks that wait are cancelled."""
+        self._tasks.shutdown(wait=False, cancel_futures=True)
         child = self._child
         if child is not None:
             child.kill()
-        self._windows.shutdown()
+        self._tasks.shutdown()
         self._bury()
 
     @property
     def pid(self) -> int | None:
-        """The child's process id; None before the first window."""
+        """The child's process id; None before the first task."""
         return self._child.pid if self._child else None
 
-    def _ask(self, problem: WindowProblem) -> WindowSolution | None:
-        """One window through the child."""
+    def _ask(self, task: Task) -> Any:
+        """One task through the child."""
         try:
             self._child = self._child or _spawn()
             assert self._child.stdin is not None and self._child.stdout is not None
-            pickle.dump(problem, self._child.stdin)
+            pickle.dump(task, self._child.stdin)
             self._child.stdin.flush()
             return pickle.load(self._child.stdout)  # noqa: S301  # our own child's words
         except Exception:  # noqa: BLE001  # the pipe may be out of step: the next one is new
@@ -149,17 +186,17 @@ def _spawn() -> subprocess.Popen[bytes]:
 
 
 def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
-    """The child's life: a window in, a solution or None out, until the pipe closes."""
+    """The child's life: a task in, its answer or None out, until the pipe closes."""
     while True:
         try:
-            problem = pickle.load(questions)  # noqa: S301  # our own parent's words
+            task = pickle.load(questions)  # noqa: S301  # our own parent's words
         except EOFError:
             return
         try:
-            solution = solve(problem)
+            answer = task.run()
         except RuntimeError:
-            solution = None
-        pickle.dump(solution, answers)
+            answer = None
+        pickle.dump(answer, answers)
         answers.flush()
 
 

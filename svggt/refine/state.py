@@ -12,6 +12,8 @@ from svggt.refine.correction import Status
 from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
+from svggt.refine.loops import Loop
+from svggt.refine.recognition import KeyframeFeatures
 from svggt.refine.relocalization import Remembered
 from svggt.refine.scale_drift import ScaleDrift
 from svggt.refine.tracking import Tracks
@@ -31,6 +33,7 @@ class Placed:
         log_scale: see `Correction`; likewise field, moving, status and share.
         seen: landmarks in it, until its depth is settled.
         log_depth: (N,) natural logarithm of the model's depth at them.
+        closes: see `Correction`.
     """
 
     keyframe: int
@@ -42,6 +45,7 @@ class Placed:
     share: float
     seen: Tracks
     log_depth: Array
+    closes: int | None = None
 
 
 @dataclass
@@ -61,7 +65,9 @@ class RefinerState:
         keyframes: all; those that left the window keep no observations.
         frames: all.
         settled: frames whose depth is not corrected any more.
-        places: keyframes that can be recognised.
+        places: the newest keyframes, where a leap may have come from.
+        features: what keyframes are recognised by, also old ones.
+        loops: that were found.
         tied: index of the oldest keyframe that is tied to the newest by tracks.
         tracks: what is followed.
         suspects: points that seem to move by themselves.
@@ -92,6 +98,8 @@ class RefinerState:
     frames: list[Placed] = field(default_factory=list)
     settled: int = 0
     places: list[Remembered] = field(default_factory=list)
+    features: list[KeyframeFeatures] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
     tied: int = 0
     tracks: Tracks = field(default_factory=Tracks.none)
     suspects: DynamicPoints = field(default_factory=DynamicPoints.none)

@@ -73,6 +73,10 @@ class WindowProblem:
     distance: Array
     distance_sigma: Array
 
+    def run(self) -> WindowSolution:
+        """See `solve`."""
+        return solve(self)
+
 
 @dataclass(frozen=True)
 class WindowSolution:

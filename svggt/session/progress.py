@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
@@ -22,6 +23,7 @@ class Progress:
         total: frames expected; None if nobody knows.
         latest: the newest prediction.
         tracking: the newest frame's refined camera; None where nothing is refined.
+        loops: frames that were recognised in old ones, with those: loops that were closed.
         step_seconds: model time of every frame so far.
         elapsed_s: since the run began, until now or until it ended.
     """
@@ -33,6 +35,7 @@ class Progress:
     total: int | None = None
     latest: FramePrediction | None = None
     tracking: Correction | None = None
+    loops: Mapping[int, int] = field(default_factory=dict)
     step_seconds: tuple[float, ...] = ()
     elapsed_s: float = 0.0
 
@@ -57,3 +60,8 @@ class Progress:
     def count(self) -> str:
         """Frames in the scene, for people."""
         return f"{self.frames_done} frame" + ("" if self.frames_done == 1 else "s")
+
+
+def closed_loops(corrections: Iterable[Correction]) -> dict[int, int]:
+    """Frames that were recognised in old ones, with those."""
+    return {c.frame: c.closes for c in corrections if c.closes is not None}

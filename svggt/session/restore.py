@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from svggt.errors import BadInput, DamagedFrame
 from svggt.prediction import FramePrediction
 from svggt.scene.scene import Scene
-from svggt.session.progress import Progress
+from svggt.session.progress import Progress, closed_loops
 from svggt.store.frame_archive import FrameArchive
 from svggt.store.recording import About, Recording
 
@@ -48,6 +48,7 @@ def restore(recording: Recording, scene: Scene) -> Progress:
         total=about.clip.total if about.clip else None,
         latest=latest,
         tracking=None if latest is None else corrections.get(latest.number),
+        loops=closed_loops(corrections.values()),
         step_seconds=tuple(seconds),
         elapsed_s=about.elapsed_s,
     )

@@ -25,7 +25,7 @@ from svggt.media.clips import Clip
 from svggt.media.frames import Frame
 from svggt.prediction import PointTrack
 from svggt.scene.scene import Scene
-from svggt.session.progress import Progress
+from svggt.session.progress import Progress, closed_loops
 from svggt.session.restore import restore
 from svggt.settings import StreamSettings
 from svggt.store.recording import About, Recording, RunState
@@ -306,7 +306,9 @@ class Session:
         stopped = self._stop.is_set()  # before its last frame
         if stopped:
             stream.suspend()
-        self.scene.correct(stream.finalize())
+        last = stream.finalize()
+        self.scene.correct(last)
+        self._publish(loops={**self._progress.loops, **closed_loops(last)})
         if stopped and self._closed:  # by its server, not by its owner
             return "interrupted", self._progress.interrupted
         if stopped:
@@ -321,6 +323,7 @@ class Session:
             note=self._note(),
             latest=step.prediction,
             tracking=tracking,
+            loops={**self._progress.loops, **closed_loops(step.corrections)},
             step_seconds=(*self._progress.step_seconds, step.prediction.seconds),
             elapsed_s=time.perf_counter() - started,
         )

@@ -262,4 +262,5 @@ def _plain(progress: Progress) -> dict[str, Any]:
         "milliseconds": [round(1000 * seconds, 1) for seconds in progress.step_seconds],
         "elapsed_s": progress.elapsed_s,
         "tracking": None if progress.tracking is None else progress.tracking.status,
+        "loops": sorted(progress.loops.items()),
     }

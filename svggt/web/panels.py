@@ -126,7 +126,8 @@ def live(progress: Progress) -> str:
         shown |= pictures.of_frame(progress.latest)
     plot = _Plot.of(progress.step_seconds)
     rows = _figures(progress, progress.latest)
-    return str(_PANELS.live(_addresses(shown), rows, plot, progress.tracking))
+    loops = sorted(progress.loops.items())
+    return str(_PANELS.live(_addresses(shown), rows, plot, progress.tracking, loops))
 
 
 def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:

@@ -78,8 +78,9 @@ def test_what_is_told_is_no_silent_failure() -> None:
 
 def test_the_gap_of_a_loop_is_a_share_of_its_path() -> None:
     loop = walk(181)
-    assert metrics.gap(loop) < 0.01 and metrics.gap(loop, loop) < 1e-9
-    assert metrics.gap(walk(181, drift=0.01), loop) > 0.1
+    whole = (0, len(loop) - 1)
+    assert metrics.gap(loop, whole) < 0.01 and metrics.gap(loop, whole, loop) < 1e-9
+    assert metrics.gap(walk(181, drift=0.01), whole, loop) > 0.1
 
 
 def test_a_clip_that_stands_still_has_no_quotient() -> None:

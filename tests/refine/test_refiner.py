@@ -164,7 +164,7 @@ def test_windows_that_come_late_are_taken_one_at_a_time() -> None:
 
         @property
         def busy(self) -> bool:
-            return self._solution is not None
+            return self._answer is not None
 
         def submit(self, problem) -> None:
             assert not self.busy
