@@ -51,12 +51,12 @@ class LoopCloser:
         Args:
             state: the stream's.
             grey: the keyframe's tracking picture.
-            depth: (H, W) its z-depth, as the model says it.
+            depth: (H, W) its z-depth in the world's scale.
         """
         newest = len(state.keyframes) - 1
         last = state.features[-1].keyframe if state.features else -_EVERY
         if not self._solver.busy and newest - last >= _EVERY:
-            self._ask(state, Describe(newest, grey, depth))
+            self._ask(state, Describe(newest, grey, depth / np.exp(state.log_scale)))
 
     def take(self, state: RefinerState, camera: Camera, wait_s: float = 0.0) -> None:
         """Takes answers in as far as they have come.

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt.refine.field import sample
+from svggt.refine.relocalization import Features, clear_matches
 from svggt.refine.tracking import Grey
 
 Array = NDArray[Any]
 
 _MOST_KEYFRAMES = 500
 _FEATURES = 400
-_CONTRAST = 0.02
-_RATIO = 0.8  # of the best match to the second best (Lowe 2004, section 7.1)
 _TABLES, _BITS = 6, 16  # words of a descriptor, and planes of a word
 _SEED = 0  # of the planes
 
@@ -51,15 +50,9 @@ class KeyframeFeatures:
         if min(len(self.pixels), len(other.pixels)) < 2:
             return np.zeros(0, int), np.zeros(0, int)
         ours, theirs = (each.descriptors.astype(np.float32) for each in (self, other))
-        matcher = cv2.BFMatcher(cv2.NORM_L2)
-        pairs = matcher.knnMatch(ours, theirs, k=2)
-        back = np.array([best.trainIdx for (best,) in matcher.knnMatch(theirs, ours, k=1)])
-        good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
-        here, there = (
-            np.array([getattr(match, name) for match in good], int)
-            for name in ("queryIdx", "trainIdx")
-        )
-        mutual = back[there] == here
+        back = cv2.BFMatcher(cv2.NORM_L2).knnMatch(theirs, ours, k=1)
+        here, there = clear_matches(ours, theirs)
+        mutual = np.array([best.trainIdx for (best,) in back])[there] == here
         return here[mutual], there[mutual]
 
 
@@ -79,15 +72,11 @@ class Describe:
 
     def run(self) -> KeyframeFeatures:
         """Finds and describes points."""
-        sift = cv2.SIFT.create(_FEATURES, contrastThreshold=_CONTRAST)
-        points, descriptors = sift.detectAndCompute(self.grey, None)
-        pixels = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
-        if descriptors is None:
-            descriptors = np.zeros((0, 128), np.float32)
+        found = Features.of(self.grey, _FEATURES)
+        pixels = found.pixels.astype(np.float32)
         depths = sample(self.depth, pixels, self.grey.shape).astype(np.float32)
-        return KeyframeFeatures(
-            self.keyframe, pixels, descriptors.astype(np.uint8), depths, _words(descriptors)
-        )
+        words, descriptors = _words(found.descriptors), found.descriptors.astype(np.uint8)
+        return KeyframeFeatures(self.keyframe, pixels, descriptors, depths, words)
 
 
 def most_alike(known: list[KeyframeFeatures], new: KeyframeFeatures, count: int) -> list[int]:

@@ -242,7 +242,7 @@ class Refiner:
             keyframe.closed = s.keyframes[-1].closed
         s.keyframes.append(keyframe)
         s.places = [*s.places, Remembered(index, grey, depth.astype(np.float16))][-NEWEST:]
-        self._loops.look(s, grey, depth / np.exp(s.log_scale))
+        self._loops.look(s, grey, depth)
         placed = s.frames[-1]
         placed.keyframe, placed.keyframe_from_cam = index, np.eye(3, 4)
         placed.seen, placed.log_depth = s.tracks, self._log_depth(prediction)

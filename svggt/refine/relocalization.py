@@ -34,9 +34,9 @@ class Features:
     descriptors: Array
 
     @classmethod
-    def of(cls, grey: Grey) -> Features:
-        """Finds and describes them."""
-        sift = cv2.SIFT.create(_FEATURES, contrastThreshold=_CONTRAST)
+    def of(cls, grey: Grey, count: int = _FEATURES) -> Features:
+        """Finds and describes so many at most."""
+        sift = cv2.SIFT.create(count, contrastThreshold=_CONTRAST)
         points, descriptors = sift.detectAndCompute(grey, None)
         if descriptors is None:
             return cls(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
@@ -68,11 +68,22 @@ class Remembered:
         ours = self._features
         if len(features.pixels) < 2 or not len(ours.pixels):
             return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0)
-        # Lowe's ratio: a match must be clearly better than the second best.
-        pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(ours.descriptors, features.descriptors, k=2)
-        good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
-        here = ours.pixels[[m.queryIdx for m in good]].reshape(-1, 2)
-        there = features.pixels[[m.trainIdx for m in good]].reshape(-1, 2)
+        mine, its = clear_matches(ours.descriptors, features.descriptors)
+        here, there = ours.pixels[mine], features.pixels[its]
         _, first = np.unique(there, axis=0, return_index=True)  # one of each
         here, there = here[first], there[first]
         return here, there, sample(self.depth, here, self.grey.shape)
+
+
+def clear_matches(ours: Array, theirs: Array) -> tuple[Array, Array]:
+    """Indices (M,) of each of our descriptors (N, 128) that has a clear match, and of that.
+
+    Args:
+        ours: float32.
+        theirs: float32, at least two.
+    """
+    # Lowe's ratio: a match must be clearly better than the second best.
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(ours, theirs, k=2)
+    good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
+    mine, its = ([getattr(m, name) for m in good] for name in ("queryIdx", "trainIdx"))
+    return np.array(mine, int), np.array(its, int)
