@@ -122,7 +122,10 @@ def main(
             server.wait_ready()
             report = _soak(server, minutes, visitors, browsers, frames, settle)
             # Before it ends: uvicorn says then which streams it cuts off.
-            report["tracebacks in the log"] = log.read_text().count("Traceback")
+            said = log.read_text()
+            report["tracebacks in the log"] = said.count("Traceback")
+            if "Traceback" in said:
+                sys.stderr.write(said)
     text = json.dumps(report, indent=2)
     sys.stdout.write(text + "\n")
     if json_path is not None:

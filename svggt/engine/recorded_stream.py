@@ -46,6 +46,7 @@ class RecordedStream:
         self.num_kept = len(recording.frames)
         self._worker, self._recording = worker, recording
         self._num_done = 0
+        self._memory_bytes = 0  # of the stream, after its last step
         self._anew: list[Correction] = []  # corrections of frames that were kept
         self._stream_id = self._resumed(settings, beside) or worker.open(settings, beside)
 
@@ -79,7 +80,7 @@ class RecordedStream:
         """
         for frame in frames:
             step = self._worker.step(self._stream_id, frame)
-            self._num_done = frame.number + 1
+            self._num_done, self._memory_bytes = frame.number + 1, step.prediction.memory_bytes
             if frame.number >= self.num_kept:
                 self._recording.add(frame, step.prediction, step.corrections)
                 yield step
@@ -101,12 +102,13 @@ class RecordedStream:
     def suspend(self) -> None:
         """Keeps the stream on disk, so that it need not be rebuilt; before `finalize`.
 
-        What cannot be kept is rebuilt: nothing is lost.
+        What cannot be kept, or is too large for what the disk or the quota leaves, is rebuilt:
+        nothing is lost.
         """
         if self._num_done < self.num_kept:
             return
         try:
-            self._recording.check_room()
+            self._recording.check_room(self._memory_bytes)  # the file is about as large
             self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
         except (OSError, BadInput):
             log.exception("a stream is not kept: it will be rebuilt from its frames")

@@ -13,12 +13,14 @@ import tyro
 from svggt.data.layouts import open_sequence
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.cameras import head_figures, refined_figures
+from svggt.eval.cameras import head_figures, predict, refined_figures
 from svggt.eval.clip_figures import medians
 from svggt.eval.posed_clip import PosedClip
+from svggt.eval.refined_run import refine_run
 from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
 from svggt.eval.suite import suite as suite_clips
 from svggt.eval.suite_report import markdown, run_suite
+from svggt.model.policies import window
 
 
 def smoke(model: str = "embedded") -> int:
@@ -95,8 +97,39 @@ def cameras(
     return 0
 
 
+def geometry(
+    folder: Annotated[Path, tyro.conf.Positional],
+    model: str = "embedded",
+    cameras: Literal["head", "refined"] = "refined",
+    every: int = 1,
+    json: bool = False,
+) -> int:
+    """The exported points of a stream against the truth of a folder, after one Sim(3).
+
+    Args:
+        folder: a sequence with depth and intrinsics; see `cameras`.
+        model: a preset or a path to weights.
+        cameras: by which the points are exported.
+        every: take every n-th frame.
+        json: print machine-readable figures.
+    """
+    from svggt.eval.cloud_figures import run_cloud_figures  # exports bring viser
+
+    loaded = load_model(model, choose_device())
+    clip = PosedClip.of(open_sequence(folder).thinned(every))
+    frames = clip.frames(loaded.input_width)
+    assert clip.truth is not None  # a sequence has one
+    run = refine_run(frames, predict(loaded, frames, window(8)))
+    figures = dataclasses.asdict(run_cloud_figures(frames, run, cameras, clip.truth))
+    lines = (f"{name:14} {value:.3f}" for name, value in figures.items())
+    sys.stdout.write(dumps(figures) + "\n" if json else "\n".join(lines) + "\n")
+    return 0
+
+
+_COMMANDS = {"smoke": smoke, "cameras": cameras, "geometry": geometry}
+
 if __name__ == "__main__":
     try:
-        sys.exit(tyro.extras.subcommand_cli_from_dict({"smoke": smoke, "cameras": cameras}))
+        sys.exit(tyro.extras.subcommand_cli_from_dict(_COMMANDS))
     except ValueError as error:  # bad input; its message says what to do
         sys.exit(f"svggt: {error}")

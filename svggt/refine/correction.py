@@ -36,11 +36,13 @@ class Correction:
         field: and what besides, smooth over the picture: (rows, columns) float32 at cell
             centres; None where too few points say anything.
         moving: (rows, columns) bool, cells where something moves by itself; None if none does.
-        status: "weak" has few inliers; "lost" stands where the camera head's relative motion
-            puts it and begins a segment; "recovered" merges it to an older one.
+        status: "weak" has few inliers, or much of the picture moves otherwise; "lost" stands
+            where the camera head's relative motion puts it and begins a segment; "recovered"
+            merges it to an older one.
         settled: whether the field stays; the scale goes on to follow the world's.
         inlier_share: share of the tracked points that agree, 0 to 1.
         revision: grows with every correction of the stream.
+        agreement: share of the picture that moves as the cameras say, over some frames, 0 to 1.
         closes: number of an old frame that this one was recognised in: a loop was closed.
     """
 
@@ -58,6 +60,7 @@ class Correction:
     settled: bool
     inlier_share: float
     revision: int
+    agreement: float = 1.0
     closes: int | None = None
 
     def correct(self, depth: Array) -> NDArray[np.float32]:

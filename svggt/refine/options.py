@@ -31,6 +31,7 @@ class RefineOptions:
             turns it is not.
         followed: share of the visible landmarks below which they are also looked for by looks.
         weak: share of inliers below which a pose is called weak.
+        agreement: share of the picture below which it is called weak too.
         lost: share of inliers below which a pose is refused.
         drop_pixels: landmarks with a larger error in the window are dropped.
         seed: RANSAC's.
@@ -50,6 +51,7 @@ class RefineOptions:
     alive: float = 0.8
     parallax: float = 0.03
     weak: float = 0.5
+    agreement: float = 0.75
     lost: float = 0.25
     reach: float = 0.05
     fastest: float = 20.0

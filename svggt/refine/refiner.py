@@ -22,6 +22,7 @@ from svggt.refine.correction import Correction, Status
 from svggt.refine.depth_alignment import align_depth
 from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.field import correct, sample, still
+from svggt.refine.flow_check import FlowCheck
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
 from svggt.refine.loop_closer import LoopCloser
@@ -106,6 +107,7 @@ class Refiner:
             self._advance(followed, prediction)
         s.grey, s.time_s, s.head = grey, prediction.time_s, prediction.world_from_cam
         s.depth = float(np.median(prediction.depth))
+        s.flow = s.flow.look(grey, correct(prediction.depth, 0.0, s.frames[-1].field))
         return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
@@ -145,13 +147,12 @@ class Refiner:
         estimate = self._search(followed, prediction.time_s)
         if estimate is None:
             self._lose(prediction)
-            self._place("lost", 0.0, prediction)
         else:
             self._see(localizer, estimate)
-            share = float(estimate.inliers.mean())
-            status: Status = "tracked" if share >= self.options.weak else "weak"
-            self._place(status, share, prediction)
         s.motion = compose(invert(last), s.pose)
+        scale = float(np.exp(s.log_scale))
+        s.flow = s.flow.advance(s.grey, localizer.grey, scale, self.camera, s.motion)
+        self._place(*self._judge(estimate), prediction)
         if estimate is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
             s.log_scale *= 1 - self.options.pull
             self._make_keyframe(localizer.grey, prediction)
@@ -181,6 +182,14 @@ class Refiner:
                 return widen(localizer, estimate, s.grey, s.tracks, expected)
         return None
 
+    def _judge(self, estimate: PoseEstimate | None) -> tuple[Status, float]:
+        """What is told of the newest camera, and its share of inliers."""
+        if estimate is None:
+            return "lost", 0.0
+        share, options = float(estimate.inliers.mean()), self.options
+        holds = share >= options.weak and self.state.flow.agreement >= options.agreement
+        return "tracked" if holds else "weak", share
+
     def _see(self, localizer: Localizer, estimate: PoseEstimate) -> None:
         """The newest camera stands where the landmarks say."""
         s = self.state
@@ -195,7 +204,7 @@ class Refiner:
         motion = compose(invert(s.head), prediction.world_from_cam)
         motion[:, 3] *= np.exp(s.log_scale)
         s.pose, s.tracks, s.bend = compose(s.pose, motion), Tracks.none(), None
-        s.suspects = DynamicPoints.none()
+        s.suspects, s.flow = DynamicPoints.none(), FlowCheck()
         s.tied, s.segment, s.num_segments = len(s.keyframes), s.num_segments, s.num_segments + 1
 
     def _place(self, status: Status, share: float, prediction: FramePrediction) -> None:
@@ -207,7 +216,16 @@ class Refiner:
         index = len(s.keyframes) - 1
         log_depth = self._log_depth(prediction)
         placed = Placed(
-            index, relative, s.log_scale, None, moving, status, share, s.tracks, log_depth
+            keyframe=index,
+            keyframe_from_cam=relative,
+            log_scale=s.log_scale,
+            field=None,
+            moving=moving,
+            status=status,
+            share=share,
+            seen=s.tracks,
+            log_depth=log_depth,
+            agreement=s.flow.agreement,
         )
         if align_depth(s, placed, s.pose, self.camera):
             s.log_scale, s.bend = placed.log_scale, placed.field

@@ -52,5 +52,6 @@ def correction_of(state: RefinerState, number: int) -> Correction:
         settled=number < state.settled,
         inlier_share=placed.share,
         revision=state.revision,
+        agreement=placed.agreement,
         closes=placed.closes,
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.refine.correction import Status
 from svggt.refine.dynamic_points import DynamicPoints
+from svggt.refine.flow_check import FlowCheck
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.loops import Loop
@@ -33,7 +34,7 @@ class Placed:
         log_scale: see `Correction`; likewise field, moving, status and share.
         seen: landmarks in it, until its depth is settled.
         log_depth: (N,) natural logarithm of the model's depth at them.
-        closes: see `Correction`.
+        agreement: see `Correction`; likewise closes.
     """
 
     keyframe: int
@@ -45,6 +46,7 @@ class Placed:
     share: float
     seen: Tracks
     log_depth: Array
+    agreement: float = 1.0
     closes: int | None = None
 
 
@@ -71,6 +73,7 @@ class RefinerState:
         tied: index of the oldest keyframe that is tied to the newest by tracks.
         tracks: what is followed.
         suspects: points that seem to move by themselves.
+        flow: whether the picture moves as the cameras say.
         grey: the newest tracking picture.
         time_s: when it was taken.
         head: the camera head's newest world_from_cam.
@@ -103,6 +106,7 @@ class RefinerState:
     tied: int = 0
     tracks: Tracks = field(default_factory=Tracks.none)
     suspects: DynamicPoints = field(default_factory=DynamicPoints.none)
+    flow: FlowCheck = field(default_factory=FlowCheck)
     grey: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     time_s: float = 0.0
     head: Array = field(default_factory=lambda: np.eye(3, 4))

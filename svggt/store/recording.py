@@ -96,13 +96,15 @@ class Recording:
 
     Args:
         folder: made if it is not there.
-        has_room: whether the disk takes more; without it, always.
+        has_room: whether the disk takes so many more bytes; without it, always.
 
     Attributes:
         running: whether a run writes to it now, through this object.
     """
 
-    def __init__(self, folder: Path, has_room: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, folder: Path, has_room: Callable[[int], bool] = lambda num_bytes: True
+    ) -> None:
         self.folder, self._has_room = folder, has_room
         self.running = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,9 +189,13 @@ class Recording:
             if claim.is_ours(self.folder, path):
                 path.unlink(missing_ok=True)
 
-    def check_room(self) -> None:
-        """Raises BadInput where the disk, or the quota of all recordings, takes no more."""
-        if not self._has_room():
+    def check_room(self, num_bytes: int = 0) -> None:
+        """Raises BadInput where the disk, or the quota of all recordings, takes no more.
+
+        Args:
+            num_bytes: that are to be written at once.
+        """
+        if not self._has_room(num_bytes):
             raise BadInput(DISK_FULL)
 
     @property

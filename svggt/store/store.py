@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,14 +166,19 @@ class Store:
                 self.remove(folder.name)
                 del sizes[folder]
 
-    def has_room(self) -> bool:
+    def has_room(self, num_bytes: int = 0) -> bool:
         """Whether the quota holds, if need be after what is oldest has gone.
 
         Runs ask, while whoever waits for them may hold locks: it takes none.
+
+        Args:
+            num_bytes: that are to be written at once; the disk has to have them free. Nothing goes
+                to make room for them.
         """
         if not self._quota_holds():
             self.expire()
-        return self._quota_holds()
+        is_free = shutil.disk_usage(self._folder).free > num_bytes
+        return is_free and self._quota_holds(num_bytes)
 
     def close(self) -> None:
         """Lets another server have the folder."""
@@ -181,8 +187,8 @@ class Store:
     def _recording(self, name: str) -> Recording:
         return Recording(self._folder / name, self.has_room)
 
-    def _quota_holds(self) -> bool:
-        return sum(map(self._size, self._folders())) <= self._quota
+    def _quota_holds(self, num_bytes: int = 0) -> bool:
+        return sum(map(self._size, self._folders())) + num_bytes <= self._quota
 
     def _folders(self) -> list[Path]:
         return [self._folder / name for name in tuple(self._known)]

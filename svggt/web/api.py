@@ -147,6 +147,7 @@ class Api:
                 "log_scale": correction.log_scale,
                 "status": correction.status,
                 "inlier_share": correction.inlier_share,
+                "agreement": correction.agreement,
             }
         return {
             "time_s": prediction.time_s,

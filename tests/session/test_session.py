@@ -19,10 +19,11 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import track_point
-from svggt.engine.stream import to_images
+from svggt.engine.stream import Stream, to_images
 from svggt.errors import BadInput
 from svggt.media.clips import open_clip
-from svggt.media.frames import InputLimits
+from svggt.media.frames import Frame, InputLimits
+from svggt.prediction import FramePrediction
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from svggt.settings import SessionLimits, StreamSettings
@@ -412,9 +413,9 @@ def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
     assert sorted(session.recording.cameras.read()) == list(range(40))
 
 
-@pytest.mark.parametrize("snapshot", ["whole", "damaged", "gone"])
+@pytest.mark.parametrize("snapshot", ["whole", "damaged", "gone", "too large"])
 def test_a_run_that_was_stopped_ends_as_if_it_never_was(
-    sessions: Sessions, tmp_path: Path, snapshot: str
+    sessions: Sessions, tmp_path: Path, snapshot: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its stream goes on from the file, or is rebuilt where there is none that can be read."""
     clip = open_clip(write_pictures(tmp_path / "clip", 12), 84, None, InputLimits())
@@ -423,12 +424,15 @@ def test_a_run_that_was_stopped_ends_as_if_it_never_was(
     wait(whole, ended)
     run(stopped, clip)
     wait(stopped, lambda p: p.frames_done >= 3)
+    if snapshot == "too large":
+        monkeypatch.setattr(stopped.recording, "_has_room", lambda num_bytes: num_bytes == 0)
     stopped.stop()
-    (kept,) = stopped.recording.folder.glob("stream_*.safetensors")
+    files = list(stopped.recording.folder.glob("stream_*.safetensors"))
+    assert bool(files) == (snapshot != "too large")
     if snapshot == "damaged":
-        kept.write_bytes(b"not a stream")
+        files[0].write_bytes(b"not a stream")
     elif snapshot == "gone":
-        kept.unlink()
+        files[0].unlink()
     sessions.close(stopped.token)
     found, said = sessions.find(stopped.token), set()
     assert found is not None
@@ -442,6 +446,49 @@ def test_a_run_that_was_stopped_ends_as_if_it_never_was(
     if snapshot == "whole":
         assert not any("Rebuilding" in message for message in said)
     assert not list(found.recording.folder.glob("stream_*"))
+
+
+def test_a_full_device_loses_nothing(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step fails as a full device does: its owner is told the remedy, and the run goes on."""
+    clip = open_clip(write_pictures(tmp_path / "clip", 6), 84, None, InputLimits())
+    whole, broken = sessions.open("a"), sessions.open("a")
+    run(whole, clip)
+    wait(whole, ended)
+
+    def full_at_three(stream: Stream, frame: Frame) -> FramePrediction:
+        if stream.num_frames == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(stream, frame)
+
+    step = Stream.step
+    with monkeypatch.context() as injected:
+        injected.setattr(Stream, "step", full_at_three)
+        run(broken, clip)
+        wait(broken, ended)
+    assert broken.progress.state == "failed" and "out of memory" in broken.progress.message
+    assert "smaller window" in broken.progress.message
+    assert broken.scene.num_frames == len(broken.recording.frames) == 3
+    broken.resume()
+    wait(broken, ended)
+    assert broken.progress.state == "finished" and broken.scene.num_frames == 6
+    for number in range(6):
+        one, other = (s.recording.frames.load(number) for s in (broken, whole))
+        assert np.array_equal(one.depth, other.depth)
+
+
+def test_a_dead_viewer_ends_no_run(sessions: Sessions) -> None:
+    """The server of the 3D view dies: its run is computed, kept, and seen when it is opened."""
+    session = sessions.open("a")
+    run(session, Made(8))
+    wait(session, lambda p: p.frames_done >= 2)
+    session.scene._server.stop()
+    wait(session, ended)
+    assert session.progress.state == "finished" and len(session.recording.frames) == 8
+    sessions.close(session.token)
+    again = sessions.find(session.token)
+    assert again is not None and again.scene.num_frames == 8
 
 
 def test_what_has_ended_well_cannot_be_resumed(sessions: Sessions) -> None:

@@ -66,6 +66,14 @@ def test_what_was_kept_long_enough_goes_unless_it_is_open(store: Store) -> None:
     assert abs(store.kept_until(new) - time.time() - 100) < 5
 
 
+def test_what_is_too_large_to_be_kept_takes_nobodys_place(store: Store) -> None:
+    """A stopped stream's file: it can be rebuilt, and a scene cannot."""
+    names = {made(store, age=50), made(store)}
+    assert store.has_room(1_000_000)
+    assert not store.has_room(2_500_000)
+    assert store.names == names
+
+
 def test_the_oldest_make_room(store: Store) -> None:
     names = [made(store, frames=8, age=50 - n) for n in range(6)]
     size = _bytes(store._folder / names[0])
