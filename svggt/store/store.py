@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -248,10 +249,10 @@ def _changed(folder: Path) -> float:
 
 
 def _bytes(folder: Path) -> int:
+    """Of all files in a folder; what goes meanwhile, folders too, counts or does not."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:  # just replaced or removed
-            continue
+    for parent, _, names in os.walk(folder):  # which skips folders that have gone
+        for name in names:
+            with suppress(FileNotFoundError):  # just replaced or removed
+                total += (Path(parent) / name).lstat().st_size
     return total

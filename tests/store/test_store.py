@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +66,27 @@ def test_what_was_kept_long_enough_goes_unless_it_is_open(store: Store) -> None:
     assert store.names == {new, looked_at}
     assert sorted(store.tokens()) == sorted([new, looked_at])
     assert abs(store.kept_until(new) - time.time() - 100) < 5
+
+
+def test_a_folder_that_goes_while_it_is_measured_is_no_error(store: Store) -> None:
+    """A visitor deletes a scene while another one's run asks whether there is room."""
+    folder, ends = store._folder / made(store), threading.Event()
+
+    def come_and_go() -> None:
+        while not ends.is_set():
+            for name in ("frames", "exports", "source", "beside"):
+                for deep in (folder / name, folder / name / "more"):
+                    deep.mkdir(exist_ok=True)
+                shutil.rmtree(folder / name)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(2000):
+            assert _bytes(folder) >= 0
+    finally:
+        ends.set()
+        thread.join()
 
 
 def test_what_is_too_large_to_be_kept_takes_nobodys_place(store: Store) -> None:
