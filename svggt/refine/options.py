@@ -51,7 +51,7 @@ class RefineOptions:
     alive: float = 0.8
     parallax: float = 0.03
     weak: float = 0.5
-    agreement: float = 0.75
+    agreement: float = 0.63
     lost: float = 0.25
     reach: float = 0.05
     fastest: float = 20.0
