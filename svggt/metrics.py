@@ -49,9 +49,20 @@ def nearest_distances(one: Array, other: Array) -> tuple[float, float]:
         one: (N, 3).
         other: (M, 3), in the same coordinates.
     """
+    there, back = distances_between(one, other)
+    return float(there.mean()), float(back.mean())
+
+
+def distances_between(one: Array, other: Array) -> tuple[Array, Array]:
+    """Distances (N,) and (M,) of the points of either cloud to the other's nearest.
+
+    Args:
+        one: (N, 3).
+        other: (M, 3), in the same coordinates.
+    """
     there, _ = KDTree(other).query(one, workers=-1)
     back, _ = KDTree(one).query(other, workers=-1)
-    return float(there.mean()), float(back.mean())
+    return there, back
 
 
 def rotation_errors(predicted: Array, true: Array) -> Array:
@@ -63,8 +74,7 @@ def rotation_errors(predicted: Array, true: Array) -> Array:
 
 def trajectory_error(predicted: Array, true: Array) -> float:
     """ATE: RMS distance of camera positions (N, 3) after the best Sim(3), in true units."""
-    scale, rigid = geometry.align_sim3(predicted, true)
-    aligned = scale * predicted @ rigid[:, :3].T + rigid[:, 3]
+    aligned = geometry.Similarity(*geometry.align_sim3(predicted, true)).points(predicted)
     return float(np.sqrt(np.mean(np.sum((aligned - true) ** 2, axis=1))))
 
 

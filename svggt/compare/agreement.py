@@ -85,9 +85,9 @@ class Seen:
             return None
         pose, depth = truth.world_from_cam[number], truth.depth(number)
         depth = np.zeros(size) if depth is None else metrics.resample(depth, size)
-        if truth.intrinsics is None:
+        intrinsics = truth.pixel_intrinsics(size)
+        if intrinsics is None:
             return cls(pose, depth[::_STRIDE, ::_STRIDE], None)
-        intrinsics = truth.intrinsics * np.array([[size[1]], [size[0]], [1]])
         points = _in_world(geometry.unproject(depth, intrinsics), pose)
         return cls(pose, depth[::_STRIDE, ::_STRIDE], points[::_STRIDE, ::_STRIDE])
 

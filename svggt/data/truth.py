@@ -63,6 +63,12 @@ class Truth:
         """Fx divided by the picture's width; None if unknown."""
         return None if self.intrinsics is None else float(self.intrinsics[0, 0])
 
+    def pixel_intrinsics(self, size: tuple[int, ...]) -> Array | None:
+        """(3, 3) of a picture or depth map (height, width); None if unknown."""
+        if self.intrinsics is None:
+            return None
+        return self.intrinsics * np.array([[size[1]], [size[0]], [1]])
+
     def number_at(self, time_s: float) -> int | None:
         """The frame of a time in the clip; None where it has ended."""
         number = round(time_s * self.rate)

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import tyro
 
 from svggt.data.layouts import open_sequence
-from svggt.engine.checkpoints import load_model
+from svggt.data.truth import Truth
+from svggt.engine.checkpoints import LoadedModel, load_model
 from svggt.engine.devices import choose_device
 from svggt.eval.cameras import head_figures, predict, refined_figures
 from svggt.eval.clip_figures import medians
@@ -20,6 +21,7 @@ from svggt.eval.refined_run import refine_run
 from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
 from svggt.eval.suite import suite as suite_clips
 from svggt.eval.suite_report import markdown, run_suite
+from svggt.media.frames import Frame
 from svggt.model.policies import window
 
 
@@ -79,21 +81,18 @@ def cameras(
         return 0
     if folder is None:
         raise ValueError("which clip? Name a folder, or say --suite")
-    clip = PosedClip.of(open_sequence(folder).thinned(every))
-    frames = clip.frames(loaded.input_width)
-    assert clip.truth is not None  # a sequence has one
+    frames, truth = _read(folder, every, loaded)
     if cameras == "head":
-        figures = [head_figures(loaded, frames, clip.truth)]
+        figures = [head_figures(loaded, frames, truth)]
     else:
-        figures = [refined_figures(loaded, frames, clip.truth, n) for n in range(seeds or 5)]
+        figures = [refined_figures(loaded, frames, truth, n) for n in range(seeds or 5)]
     report = medians(figures)
     if json:
         sys.stdout.write(dumps(report) + "\n")
         return 0
     for size, quotient in report.pop("windows").items():
         sys.stdout.write(f"{size:>4}  {quotient['rotation']:.3f} / {quotient['ate']:.3f}\n")
-    for name, value in report.items():
-        sys.stdout.write(f"{name:14} {value:.3f}\n")
+    sys.stdout.write(_lines(report))
     return 0
 
 
@@ -113,17 +112,26 @@ def geometry(
         every: take every n-th frame.
         json: print machine-readable figures.
     """
-    from svggt.eval.cloud_figures import run_cloud_figures  # exports bring viser
+    from svggt.eval.cloud_figures import export_figures  # exports bring viser
 
     loaded = load_model(model, choose_device())
-    clip = PosedClip.of(open_sequence(folder).thinned(every))
-    frames = clip.frames(loaded.input_width)
-    assert clip.truth is not None  # a sequence has one
-    run = refine_run(frames, predict(loaded, frames, window(8)))
-    figures = dataclasses.asdict(run_cloud_figures(frames, run, cameras, clip.truth))
-    lines = (f"{name:14} {value:.3f}" for name, value in figures.items())
-    sys.stdout.write(dumps(figures) + "\n" if json else "\n".join(lines) + "\n")
+    frames, truth = _read(folder, every, loaded)
+    predictions = predict(loaded, frames, window(8))
+    corrections = refine_run(frames, predictions).final if cameras == "refined" else []
+    report = dataclasses.asdict(export_figures(frames, predictions, corrections, truth))
+    sys.stdout.write(dumps(report) + "\n" if json else _lines(report))
     return 0
+
+
+def _read(folder: Path, every: int, model: LoadedModel) -> tuple[list[Frame], Truth]:
+    """A sequence as a model takes it, every n-th frame."""
+    clip = PosedClip.of(open_sequence(folder).thinned(every))
+    assert clip.truth is not None  # a sequence has one
+    return clip.frames(model.input_width), clip.truth
+
+
+def _lines(report: dict[str, float]) -> str:
+    return "".join(f"{name:14} {value:.3f}\n" for name, value in report.items())
 
 
 _COMMANDS = {"smoke": smoke, "cameras": cameras, "geometry": geometry}

@@ -7,21 +7,22 @@ truth; both are averaged in voxels of 2 cm, so that what was looked at long coun
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import KDTree
 
-from svggt import geometry
+from svggt import geometry, metrics
 from svggt.data.truth import Array, Truth
-from svggt.eval.refined_run import RefinedRun
 from svggt.exports.clouds import cloud_of
+from svggt.geometry import Similarity
 from svggt.media.frames import Frame
+from svggt.prediction import FramePrediction
+from svggt.refine.correction import Correction
 from svggt.scene.clouds import Cloud, merge
 from svggt.store.posed_frames import PosedFrames, poses
 from svggt.store.recording import Recording
-from svggt.view_options import Cameras
 
 _VOXEL = 0.02  # metres
 _STRIDE = 2  # of the true depth's pixels
@@ -48,22 +49,26 @@ class CloudFigures:
     points: int
 
 
-def run_cloud_figures(
-    frames: list[Frame], run: RefinedRun, cameras: Cameras, truth: Truth
+def export_figures(
+    frames: Sequence[Frame],
+    predictions: Sequence[FramePrediction],
+    corrections: list[Correction],
+    truth: Truth,
 ) -> CloudFigures:
     """Of what is exported of a run.
 
     Args:
         frames: of the clip.
-        run: what was said of them.
-        cameras: by which the export is made.
+        predictions: of the same.
+        corrections: of the same; where there are none the head's cameras stand.
         truth: see `cloud_figures`, likewise errors.
     """
     with tempfile.TemporaryDirectory() as folder:
         recording = Recording(Path(folder))
-        for frame, prediction, correction in zip(frames, run.predictions, run.final, strict=True):
-            recording.add(frame, prediction, [correction])
-        shots = PosedFrames.of(recording, cameras)
+        for frame, prediction in zip(frames, predictions, strict=True):
+            recording.add(frame, prediction, [])
+        recording.cameras.append(corrections)
+        shots = PosedFrames.of(recording, "refined")
         return cloud_figures(cloud_of(shots).points, poses(shots)[:, :, 3], truth)
 
 
@@ -81,10 +86,9 @@ def cloud_figures(points: Array, positions: Array, truth: Truth) -> CloudFigures
     true = true_points(truth, len(positions))
     if not len(points):
         raise ValueError("the run has no points that can be compared")
-    scale, rigid = geometry.align_sim3(positions, truth.world_from_cam[: len(positions), :, 3])
-    found = _in_voxels(scale * points @ rigid[:, :3].T + rigid[:, 3])
-    off, _ = KDTree(true).query(found, workers=-1)
-    missing, _ = KDTree(found).query(true, workers=-1)
+    way = truth.world_from_cam[: len(positions), :, 3]
+    found = _in_voxels(Similarity(*geometry.align_sim3(positions, way)).points(points))
+    off, missing = metrics.distances_between(found, true)
     f_5cm, f_10cm = (_f_score(float((off < r).mean()), float((missing < r).mean())) for r in _NEAR)
     return CloudFigures(float(np.median(off)), float(np.median(missing)), f_5cm, f_10cm, len(found))
 
@@ -95,18 +99,17 @@ def true_points(truth: Truth, count: int) -> Array:
     Raises:
         ValueError: it has no depth or no intrinsics.
     """
-    if truth.intrinsics is None:
-        raise ValueError("the clip has no intrinsics: its points are not known")
     clouds = []
     for number in range(count):
         depth, pose = truth.depth(number), truth.world_from_cam[number]
         if depth is None:
             continue
-        height, width = depth.shape
-        pixels = truth.intrinsics * np.array([[width], [height], [1]])
-        points = geometry.unproject(depth.astype(np.float64), pixels)[::_STRIDE, ::_STRIDE]
+        intrinsics = truth.pixel_intrinsics(depth.shape)
+        if intrinsics is None:
+            raise ValueError("the clip has no intrinsics: its points are not known")
+        points = geometry.unproject(depth.astype(np.float64), intrinsics)[::_STRIDE, ::_STRIDE]
         known = points[points[..., 2] > 0]
-        clouds.append(_in_voxels(known @ pose[:, :3].T + pose[:, 3]))
+        clouds.append(_in_voxels(Similarity(1.0, pose).points(known)))
     if not sum(map(len, clouds)):
         raise ValueError("the clip has no depth: its points are not known")
     return _in_voxels(np.concatenate(clouds))

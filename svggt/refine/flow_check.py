@@ -31,6 +31,23 @@ _NEWEST = 10  # frames that count
 
 
 @dataclass(frozen=True)
+class Flow:
+    """What two pictures say, before the model speaks of the newer one.
+
+    Attributes:
+        start: (N, 2) pixels of the points that were found again.
+        depth: (N,) theirs, but for the frame's scale.
+        there: (N, 2) where they went.
+        points: (M, 2) the newer picture's own; see `textured`.
+    """
+
+    start: Array
+    depth: Array
+    there: Array
+    points: Array
+
+
+@dataclass(frozen=True)
 class FlowCheck:
     """Points of the newest picture, and how those of pictures before agreed.
 
@@ -49,42 +66,42 @@ class FlowCheck:
         """Share of the picture that moves as its cameras say, 0 to 1; 1 where nothing tells."""
         return float(np.mean(self.shares)) if self.shares else 1.0
 
-    def advance(
-        self, before: Grey, after: Grey, scale: float, camera: Camera, motion: Array
-    ) -> FlowCheck:
+    def follow(self, before: Grey, after: Grey) -> Flow:
+        """Where the points went from their picture to the next one."""
+        there, found = follow(before, after, self.pixels, self.pixels)
+        return Flow(self.pixels[found], self.depth[found], there[found], textured(after))
+
+    def advance(self, flow: Flow, scale: float, camera: Camera, motion: Array) -> FlowCheck:
         """Judges a motion by where the points went.
 
         Args:
-            before: the picture that they lie in.
-            after: the next one.
+            flow: of theirs; see `follow`.
             scale: that brings their depth into the motion's scale.
             camera: of both pictures.
             motion: before_from_after (3, 4).
         """
-        there, found = follow(before, after, self.pixels, self.pixels)
-        if found.sum() < _FEWEST:
+        if len(flow.start) < _FEWEST:
             return self
-        pixels, depth, there = self.pixels[found], scale * self.depth[found], there[found]
         near, far = (
-            camera.project(camera.lift(pixels, factor * depth, np.eye(3, 4)), motion)[0]
-            for factor in (1 / _DEPTH, _DEPTH)
+            camera.project(camera.lift(flow.start, depth, np.eye(3, 4)), motion)[0]
+            for depth in (scale * flow.depth / _DEPTH, scale * flow.depth * _DEPTH)
         )
-        share = float((_beside(there, near, far) < _AGREES).mean())
+        share = float((_beside(flow.there, near, far) < _AGREES).mean())
         return FlowCheck(self.pixels, self.depth, [*self.shares, share][-_NEWEST:])
 
-    def look(self, grey: Grey, depth: Array) -> FlowCheck:
+    def look(self, points: Array, depth: Array, size: tuple[int, int]) -> FlowCheck:
         """Takes the points of the newest picture.
 
         Args:
-            grey: (H, W).
+            points: (N, 2) pixels; see `textured`.
             depth: (H', W') of the same view, but for its scale.
+            size: (height, width) of the picture.
         """
-        pixels = _textured(grey)
-        return FlowCheck(pixels, sample(depth, pixels, grey.shape), self.shares)
+        return FlowCheck(points, sample(depth, points, size), self.shares)
 
 
-def _textured(grey: Grey) -> Array:
-    """(N, 2) float32: the best corner of each cell that has texture."""
+def textured(grey: Grey) -> Array:
+    """(N, 2) float32 pixels: the best corner of each cell of a picture (H, W) with texture."""
     quality = cv2.cornerMinEigenVal(grey, _BLOCK)
     quality[:_RIM] = quality[-_RIM:] = quality[:, :_RIM] = quality[:, -_RIM:] = 0
     rows, columns = _GRID

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt.refine.camera import Camera
+from svggt.refine.flow_check import Flow
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.options import RefineOptions
@@ -115,11 +116,13 @@ class TrackedFrame:
         localizer: that looked at it.
         expected: where it was taken, if motion went on as it was.
         estimate: from where it was taken; None where too few landmarks were found.
+        flow: how the whole picture moved.
     """
 
     localizer: Localizer
     expected: Expected
     estimate: PoseEstimate | None
+    flow: Flow
 
 
 def track(

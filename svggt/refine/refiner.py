@@ -22,7 +22,7 @@ from svggt.refine.correction import Correction, Status
 from svggt.refine.depth_alignment import align_depth
 from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.field import correct, sample, still
-from svggt.refine.flow_check import FlowCheck
+from svggt.refine.flow_check import FlowCheck, textured
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
 from svggt.refine.loop_closer import LoopCloser
@@ -81,7 +81,8 @@ class Refiner:
         localizer = Localizer(grey, self.camera, s.landmarks, unseen, self.options)
         reach = max(float(np.linalg.norm(s.motion[:, 3])), self.options.reach * s.distance)
         expected = Expected(compose(s.pose, s.motion), reach)
-        return TrackedFrame(localizer, expected, track(localizer, s.grey, s.tracks, expected))
+        estimate = track(localizer, s.grey, s.tracks, expected)
+        return TrackedFrame(localizer, expected, estimate, s.flow.follow(s.grey, grey))
 
     def add(
         self, grey: Grey, prediction: FramePrediction, followed: TrackedFrame | None = None
@@ -107,7 +108,8 @@ class Refiner:
             self._advance(followed, prediction)
         s.grey, s.time_s, s.head = grey, prediction.time_s, prediction.world_from_cam
         s.depth = float(np.median(prediction.depth))
-        s.flow = s.flow.look(grey, correct(prediction.depth, 0.0, s.frames[-1].field))
+        points = textured(grey) if followed is None else followed.flow.points
+        s.flow = s.flow.look(points, correct(prediction.depth, 0.0, s.frames[-1].field), s.size)
         return self._corrections(len(s.frames) - 1)
 
     def settle(self) -> list[Correction]:
@@ -150,8 +152,9 @@ class Refiner:
         else:
             self._see(localizer, estimate)
         s.motion = compose(invert(last), s.pose)
-        scale = float(np.exp(s.log_scale))
-        s.flow = s.flow.advance(s.grey, localizer.grey, scale, self.camera, s.motion)
+        if estimate is not None:  # else the segment is new, and nothing speaks of it yet
+            scale = float(np.exp(s.log_scale))
+            s.flow = s.flow.advance(followed.flow, scale, self.camera, s.motion)
         self._place(*self._judge(estimate), prediction)
         if estimate is None or keyframe_is_due(s.keyframes[-1], s.tracks, s.size, self.options):
             s.log_scale *= 1 - self.options.pull

@@ -10,20 +10,22 @@ import pytest
 
 from svggt.geometry import compose, invert
 from svggt.refine.camera import Camera
-from svggt.refine.flow_check import FlowCheck
+from svggt.refine.flow_check import FlowCheck, textured
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import SolverProcess, WaitingSolver
 from tests.refine.scenes import FOCAL, HEIGHT, WIDTH, look, render
 
+SIZE = (HEIGHT, WIDTH)
 CAMERA = Camera(FOCAL, np.array([WIDTH / 2, HEIGHT / 2]))
 PATH = [look(1.0 * n, (0.06 * n, 0.01 * n, 0.02 * n)) for n in range(8)]
 
 
 def judged(clip, motions) -> float:
-    check = FlowCheck().look(clip.greys[0], clip.predictions[0].depth)
+    check = FlowCheck().look(textured(clip.greys[0]), clip.predictions[0].depth, SIZE)
     for number, motion in enumerate(motions, 1):
-        check = check.advance(*clip.greys[number - 1 : number + 1], 1.0, CAMERA, motion)
-        check = check.look(clip.greys[number], clip.predictions[number].depth)
+        flow = check.follow(*clip.greys[number - 1 : number + 1])
+        check = check.advance(flow, 1.0, CAMERA, motion)
+        check = check.look(flow.points, clip.predictions[number].depth, SIZE)
     return check.agreement
 
 
@@ -52,9 +54,10 @@ def test_depth_may_be_wrong_by_half() -> None:
 
 def test_nothing_is_said_of_a_picture_without_texture() -> None:
     grey = np.full((HEIGHT, WIDTH), 127, np.uint8)
-    check = FlowCheck().look(grey, np.ones((HEIGHT, WIDTH)))
+    check = FlowCheck().look(textured(grey), np.ones(SIZE), SIZE)
     assert not len(check.pixels)
-    assert check.advance(grey, grey, 1.0, CAMERA, np.eye(3, 4)).agreement == 1.0
+    flow = check.follow(grey, grey)
+    assert check.advance(flow, 1.0, CAMERA, np.eye(3, 4)).agreement == 1.0
 
 
 def test_a_camera_that_half_of_the_picture_contradicts_is_told() -> None:
