@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,22 +81,27 @@ class Footprint:
     """What the server and its children hold.
 
     Attributes:
-        rss_mb: resident memory, all processes.
+        uss_mb: memory that is theirs alone (USS), all processes.
         descriptors: of the server.
         threads: of the server.
-        processes: the server and its children.
+        processes: of the server and its children, megabytes each, by what they run.
     """
 
-    rss_mb: float
+    uss_mb: float
     descriptors: int
     threads: int
-    processes: int
+    processes: dict[str, list[float]]
 
     @classmethod
     def of(cls, server: psutil.Process) -> Footprint:
         family = [server, *server.children(recursive=True)]
-        rss = sum(each.memory_full_info().uss for each in family if each.is_running())
-        return cls(rss / 1e6, server.num_fds(), server.num_threads(), len(family))
+        held: dict[str, list[float]] = {}
+        for each in family:
+            with suppress(psutil.NoSuchProcess):  # it ended while we looked
+                name = next((word for word in each.cmdline() if "svggt" in word), each.name())
+                held.setdefault(name, []).append(each.memory_full_info().uss / 1e6)
+        uss_mb = sum(map(sum, held.values()))
+        return cls(uss_mb, server.num_fds(), server.num_threads(), held)
 
 
 def main(
@@ -154,7 +160,7 @@ def _soak(
     peak = before
     while any(thread.is_alive() for thread in threads):
         time.sleep(2)
-        peak = max(peak, Footprint.of(process), key=lambda each: each.rss_mb)
+        peak = max(peak, Footprint.of(process), key=lambda each: each.uss_mb)
     time.sleep(settle)
     after = Footprint.of(process)
     rates = [each.frames / each.seconds for each in seen if each.seconds]
@@ -179,7 +185,7 @@ def _soak(
         "before": asdict(before),
         "peak": asdict(peak),
         "after": asdict(after),
-        "memory after by before": round(after.rss_mb / before.rss_mb, 2),
+        "memory after by before": round(after.uss_mb / before.uss_mb, 2),
     }
 
 

@@ -31,26 +31,34 @@ _CALL = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/(?P<name>[^/]+)(?:/[^/
 _NO_SENSE = "This could not be done with these values. Reload the page, and try again."
 _MOST_PLACES = 100  # that a traceback is logged of
 _MOST_SHOWN = 60  # characters of a name that is repeated in an answer
+_MOST_VISITORS = 500  # whose components Gradio remembers, a quarter of a megabyte each
 
 
 class StrictBlocks(gr.Blocks):
     """Gradio's page; what goes wrong in an event is a sentence, and a traceback once a place.
 
-    Left to itself Gradio prints one each time, and strangers can send what makes no sense.
+    Left to itself Gradio prints one each time, and strangers can send what makes no sense. It also
+    remembers every visitor's components, of the last ten thousand; scripts have none.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.state_session_capacity = _MOST_VISITORS
         self._logged: set[tuple[str, int]] = set()  # places in the code
 
-    async def process_api(self, *args: Any, **named: Any) -> dict[str, Any]:
+    async def process_api(
+        self, block_fn: BlockFunction | int, *args: Any, **named: Any
+    ) -> dict[str, Any]:
         """Runs an event; see `gr.Blocks`.
 
         Raises:
             gr.Error: it failed.
         """
+        goes_on = False
         try:
-            return await super().process_api(*args, **named)
+            answer = await super().process_api(block_fn, *args, **named)
+            goes_on = answer["is_generating"]
+            return answer
         except gr.Error as error:
             error.print_exception = False  # it is a sentence for whoever sent the values
             raise
@@ -61,6 +69,17 @@ class StrictBlocks(gr.Blocks):
             self._logged.add(place)
             log.warning("an event failed: %s", str(error)[:200] or repr(error), exc_info=is_new)
             raise gr.Error(_NO_SENSE, print_exception=False) from None
+        finally:
+            fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+            if fn.api_visibility == "public" and not goes_on:
+                self._forget(named.get("session_hash"))
+
+    def _forget(self, session_hash: str | None) -> None:
+        """Drops what Gradio remembers of a script; of a page nothing that it holds is dropped."""
+        remembered = self.state_holder.session_data.get(session_hash or "")
+        if session_hash is not None and remembered is not None and not remembered.state_data:
+            del self.state_holder.session_data[session_hash]
+            self.state_holder.time_last_used.pop(session_hash, None)
 
 
 class GradioGate:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 
 import httpx
 import pytest
 import websockets.sync.client as sockets
+from gradio.state_holder import StateHolder
 from websockets.exceptions import WebSocketException
 
 CLOSED = (
@@ -173,3 +175,15 @@ def test_pages_of_strangers_send_nothing(site) -> None:
 def test_the_page_itself_is_open(site) -> None:
     for path in ("/", "/config", "/gradio_api/info", "/theme.css"):
         assert httpx.get(site[0] + path).status_code == 200, path
+
+
+def test_nothing_is_remembered_of_a_script_that_was_answered(site) -> None:
+    """Gradio keeps a quarter of a megabyte of everybody who ever called."""
+    address, _ = site
+    names = {f"script {number}" for number in range(5)}
+    for name in names:
+        body = {"data": ["nobody"], "session_hash": name}
+        assert "error" in httpx.post(f"{address}/gradio_api/run/progress", json=body).json()
+    holders = [each for each in gc.get_objects() if type(each) is StateHolder]
+    assert holders
+    assert not any(names & holder.session_data.keys() for holder in holders)
