@@ -30,7 +30,7 @@ from svggt.store.recording import Recording
 _SVGGT = (sys.executable, "-m", "svggt")
 _FRAMES = 10
 _KILLS_OF_ONE = 3  # each resume rebuilds what was there: more would come no further
-_MANY_FRAMES, _LONGEST_RUN_SECONDS = 60, 2.5  # of scenes that a server is told to end in
+_MANY_FRAMES, _LONGEST_RUN_SECONDS = 120, 5.0  # of scenes that a server is told to end in
 _NONE: tuple[str, ...] = ("--export",)
 
 

@@ -133,7 +133,7 @@ class Similarity:
         return cls(scale, np.concatenate([turn, shift[:, None]], axis=1))
 
     def points(self, points: Array) -> Array:
-        """Points (N, 3)."""
+        """Points (..., 3)."""
         return self.scale * points @ self.rigid[:, :3].T + self.rigid[:, 3]
 
     def pose(self, world_from_cam: Array) -> Array:

@@ -88,7 +88,7 @@ class Seen:
         intrinsics = truth.pixel_intrinsics(size)
         if intrinsics is None:
             return cls(pose, depth[::_STRIDE, ::_STRIDE], None)
-        points = _in_world(geometry.unproject(depth, intrinsics), pose)
+        points = Similarity(1.0, pose).points(geometry.unproject(depth, intrinsics))
         return cls(pose, depth[::_STRIDE, ::_STRIDE], points[::_STRIDE, ::_STRIDE])
 
 
@@ -154,7 +154,7 @@ def pixel_points(shot: PosedFrame) -> Array:
             points = points * FramePoses.of(shot.prediction, None).corrected(correction)
     elif correction is not None:
         points, _ = correction.lift(shot.prediction)
-    return _in_world(points.astype(np.float64), shot.world_from_cam)
+    return Similarity(1.0, shot.world_from_cam).points(points.astype(np.float64))
 
 
 def _chamfer(pairs: Sequence[tuple[Seen, Seen]], known: list[Array], unit: float) -> float | None:
@@ -169,7 +169,3 @@ def _chamfer(pairs: Sequence[tuple[Seen, Seen]], known: list[Array], unit: float
     step = -(-len(points) // _MOST_POINTS)
     moved = similarity_of(points, others).points(points)
     return metrics.chamfer(moved[::step], others[::step]) / unit
-
-
-def _in_world(points: Array, world_from_cam: Array) -> Array:
-    return points @ world_from_cam[:, :3].T + world_from_cam[:, 3]

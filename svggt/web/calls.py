@@ -76,10 +76,10 @@ class StrictBlocks(gr.Blocks):
 
     def _forget(self, session_hash: str | None) -> None:
         """Drops what Gradio remembers of a script; of a page nothing that it holds is dropped."""
-        remembered = self.state_holder.session_data.get(session_hash or "")
-        if session_hash is not None and remembered is not None and not remembered.state_data:
-            del self.state_holder.session_data[session_hash]
-            self.state_holder.time_last_used.pop(session_hash, None)
+        holder = self.state_holder
+        if session_hash in holder.session_data and not holder[session_hash].state_data:
+            del holder.session_data[session_hash]
+            del holder.time_last_used[session_hash]
 
 
 class GradioGate:
