@@ -9,6 +9,12 @@ Show = Literal["all frames", "one frame"]
 Cameras = Literal["refined", "head"]
 CamerasChoice = Literal["auto", "refined", "head"]
 
+CONFIRMED = 2
+"""Views that confirm what is shown at first, and exported."""
+
+MOST_CONFIRMED = 3
+"""More of them than this count no more."""
+
 
 @dataclass(frozen=True)
 class ViewOptions:
@@ -17,7 +23,8 @@ class ViewOptions:
     Attributes:
         show: everything up to the moment shown, or that frame alone.
         cameras: by which frames stand.
-        bands: how many bands of confidence, 1 to 3: the surest quarter, half, three quarters.
+        confirmed: by how many other views points must be confirmed to be shown, 0 to 3; or by all
+            that have looked at them.
         far: also points much further than the rest of their frame.
         trajectory: the way that the camera went.
         frustums: and where it looked.
@@ -27,7 +34,7 @@ class ViewOptions:
 
     show: Show = "all frames"
     cameras: Cameras = "head"
-    bands: int = 2
+    confirmed: int = CONFIRMED
     far: bool = True
     trajectory: bool = True
     frustums: bool = True
@@ -36,8 +43,11 @@ class ViewOptions:
 
     def within_limits(self) -> ViewOptions:
         """The same with what a view can show."""
-        bands, size = min(3, max(1, self.bands)), min(3.0, max(0.5, self.point_size))
-        return replace(self, bands=bands, point_size=size)
+        confirmed, size = (
+            min(MOST_CONFIRMED, max(0, self.confirmed)),
+            min(3.0, max(0.5, self.point_size)),
+        )
+        return replace(self, confirmed=confirmed, point_size=size)
 
 
 def chosen_cameras(choice: CamerasChoice, head_holds: bool) -> Cameras:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from svggt import geometry, metrics
 from svggt.data.truth import Truth
 from svggt.geometry import Similarity
-from svggt.scene.frame_poses import FramePoses
-from svggt.store.posed_frames import PosedFrame
+from svggt.scene.posed_frame import PosedFrame
 
 Array = NDArray[Any]
 
@@ -147,14 +146,7 @@ def world_of(seen: Iterable[Seen]) -> Array:
 
 def pixel_points(shot: PosedFrame) -> Array:
     """(H, W, 3) of a frame's pixels, in the run's world."""
-    points, correction = shot.prediction.camera_points, shot.correction
-    if shot.prediction.head_points is not None:  # the point head was run, and is what is drawn
-        points = shot.prediction.head_points
-        if correction is not None:
-            points = points * FramePoses.of(shot.prediction, None).corrected(correction)
-    elif correction is not None:
-        points, _ = correction.lift(shot.prediction)
-    return Similarity(1.0, shot.world_from_cam).points(points.astype(np.float64))
+    return shot.in_world(shot.points.astype(np.float64))
 
 
 def _chamfer(pairs: Sequence[tuple[Seen, Seen]], known: list[Array], unit: float) -> float | None:

@@ -18,8 +18,9 @@ from svggt.compare.agreement import pixel_points
 from svggt.geometry import Similarity
 from svggt.prediction import FramePrediction
 from svggt.scene.clouds import Cloud, stride_of
+from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.scene import POINT_BUDGET
-from svggt.store.posed_frames import PosedFrame, PosedFrames
+from svggt.store.posed_frames import PosedFrames
 
 Picture = NDArray[np.uint8]
 
@@ -84,10 +85,18 @@ class AlignedFrames:
 
     def under(self, number: int) -> Cloud:
         """A's points of a frame in its world, for an overlay."""
-        shot = self._a.shot(number)
-        stride = stride_of(shot.prediction.depth.size, POINT_BUDGET // (2 * len(self)))
-        cloud = shot.cloud(stride)
+        cloud = self._a.cloud(number, self._stride(number, POINT_BUDGET // 2))
         return Cloud(cloud.points, tinted(cloud.colors, INKS[0]))
+
+    def clouds(self, number: int, budget: int) -> tuple[Cloud, Cloud]:
+        """Both runs' points of a frame in A's world, where all frames share so many points."""
+        stride = self._stride(number, budget)
+        cloud = self._b.cloud(number, stride)
+        moved = Cloud(self._to_a.points(cloud.points), cloud.colors)
+        return self._a.cloud(number, stride), moved
+
+    def _stride(self, number: int, budget: int) -> int:
+        return stride_of(self._a.shot(number).prediction.depth.size, budget // len(self))
 
 
 def brought(shot: PosedFrame, similarity: Similarity) -> PosedFrame:

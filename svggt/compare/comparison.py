@@ -28,8 +28,9 @@ from svggt.engine.worker import Worker
 from svggt.errors import BadInput, Cancelled, user_message
 from svggt.media.frames import Frame
 from svggt.scene.camera_sync import CameraSync
+from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.scene import Scene
-from svggt.store.posed_frames import PosedFrame, PosedFrames
+from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 from svggt.view_options import ViewOptions
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from svggt.compare.aligned_frames import AlignedFrames
 from svggt.compare.film import pulled_back, render, write_film
-from svggt.scene.clouds import Cloud, stride_of
-from svggt.store.posed_frames import PosedFrame
+from svggt.scene.clouds import Cloud
 
 Array = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -35,8 +34,7 @@ class Views:
 
     def __init__(self, shown: AlignedFrames) -> None:
         self._shown = shown
-        pairs = map(shown.pair, range(len(shown)))
-        clouds = [tuple(_cloud(shot, len(shown)) for shot in pair) for pair in pairs]
+        clouds = [shown.clouds(number, _MOST_POINTS) for number in range(len(shown))]
         self._clouds = [Cloud.joined(list(side)) for side in zip(*clouds, strict=True)]
 
     def picture(self, world_from_cam: Array, focal: float) -> Picture:
@@ -63,8 +61,3 @@ class Views:
             on_frame(number)
             pictures.append(self.behind(number))
         write_film(pictures, path, _RATE)
-
-
-def _cloud(shot: PosedFrame, count: int) -> Cloud:
-    """A frame's points, where so many frames share a cloud's."""
-    return shot.cloud(stride_of(shot.prediction.depth.size, _MOST_POINTS // count))

@@ -20,6 +20,7 @@ from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
 from svggt.exports.comparison import write_comparison
+from svggt.exports.nerfstudio import write_nerfstudio
 from svggt.exports.replay import write_html, write_viser
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
@@ -46,12 +47,17 @@ class Format:
 _MOST_WAITING, _MOST_OF_ADDRESS = 8, 2
 _CHANGED = "The run went on or was deleted meanwhile. Prepare the file once more."
 
-FormatName = Literal["glb", "ply", "colmap", "npz", "tum", "depth", "viser", "html", "comparison"]
+FormatName = Literal[
+    "glb", "ply", "colmap", "nerfstudio", "npz", "tum", "depth", "viser", "html", "comparison"
+]
 
 FORMATS: dict[FormatName, Format] = {
     "glb": Format("Points and cameras, GLB", ".glb", write_glb),
     "ply": Format("Points, PLY", ".ply", write_ply),
     "colmap": Format("COLMAP model, text and binary", "-colmap.zip", write_colmap),
+    "nerfstudio": Format(
+        "nerfstudio: pictures, depth, cameras", "-nerfstudio.zip", write_nerfstudio
+    ),
     "npz": Format("All arrays, NPZ", ".npz", write_npz),
     "tum": Format("Trajectory, TUM", ".tum", write_tum),
     "depth": Format("Depth, 16-bit PNG", "-depth.zip", write_depth),

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from viser import transforms
 
 from svggt import geometry
-from svggt.store.posed_frames import PosedFrame, PosedFrames
+from svggt.exports import png
+from svggt.scene.posed_frame import PosedFrame
+from svggt.store.posed_frames import PosedFrames
 
 _LARGEST = 65535
 
@@ -68,10 +69,8 @@ def write_depth(shots: PosedFrames, path: Path) -> None:
         facts = {"cameras": shots.cameras, "depth_scale": scale, "depth": "value / depth_scale"}
         archive.writestr("depth.json", json.dumps(facts, indent=2))
         for shot in shots:
-            buffer = io.BytesIO()
             values = np.round(scale * shot.depth).clip(1, _LARGEST).astype(np.uint16)
-            Image.fromarray(values).save(buffer, "PNG")
-            archive.writestr(f"depth/{shot.prediction.number:06}.png", buffer.getvalue())
+            archive.writestr(f"depth/{shot.prediction.number:06}.png", png.encoded(values))
 
 
 def _write_head(member: Any, row: Any, count: int) -> None:

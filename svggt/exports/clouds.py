@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from trimesh.path.entities import Line
 
 from svggt.scene.clouds import Cloud, stride_of
-from svggt.store.posed_frames import PosedFrame, PosedFrames
+from svggt.scene.posed_frame import PosedFrame
+from svggt.store.posed_frames import PosedFrames
 
 MOST_POINTS = 3_000_000
+
+SEEDS = 200_000
+"""Points that who trains splats on a model begins with."""
 
 _Y_UP = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF looks along -z and has y up
 _FRUSTUM = 0.045  # of the median depth: how long a drawn camera is
@@ -23,7 +27,7 @@ _STROKE = np.array([0, 1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4])  # a frustum in one lin
 
 def write_ply(shots: PosedFrames, path: Path) -> None:
     """Coloured points in the world; OpenCV's axes."""
-    path.write_bytes(_exported(_points(cloud_of(shots)), "ply"))
+    path.write_bytes(ply(cloud_of(shots)))
 
 
 def write_glb(shots: PosedFrames, path: Path) -> None:
@@ -41,7 +45,11 @@ def write_glb(shots: PosedFrames, path: Path) -> None:
 def cloud_of(shots: PosedFrames, most: int = MOST_POINTS) -> Cloud:
     """The world's points, at most so many."""
     stride = stride_of(shots.first().depth.size, max(1, most // shots.count))
-    return Cloud.joined([shot.cloud(stride) for shot in shots])
+    clouds = []
+    for number in range(shots.count):
+        shots.on_frame(number)
+        clouds.append(shots.cloud(number, stride))
+    return Cloud.joined(clouds)
 
 
 def frustum(shot: PosedFrame, size: float) -> NDArray[Any]:
@@ -51,6 +59,11 @@ def frustum(shot: PosedFrame, size: float) -> NDArray[Any]:
     rays = size * corners @ np.linalg.inv(shot.intrinsics).T
     pose = shot.world_from_cam
     return np.concatenate([pose[:, 3:].T, rays @ pose[:, :3].T + pose[:, 3]])
+
+
+def ply(cloud: Cloud) -> bytes:
+    """A cloud as a file."""
+    return _exported(_points(cloud), "ply")
 
 
 def _points(cloud: Cloud) -> trimesh.PointCloud:

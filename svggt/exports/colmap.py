@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pycolmap
-from PIL import Image
 
 from svggt import geometry
-from svggt.exports.clouds import cloud_of
-from svggt.store.posed_frames import PosedFrame, PosedFrames
-
-MOST_POINTS = 200_000
-"""As many as those who train on such a model begin with."""
+from svggt.exports import png
+from svggt.exports.clouds import SEEDS, cloud_of
+from svggt.scene.posed_frame import PosedFrame
+from svggt.store.posed_frames import PosedFrames
 
 _HALF = 0.5  # COLMAP puts the first pixel's centre there, this project at 0
 
@@ -27,8 +23,8 @@ def write_colmap(shots: PosedFrames, path: Path) -> None:
         model = pycolmap.Reconstruction()
         for shot in shots:
             _add(model, shot)
-            archive.writestr(f"images/{_name(shot)}", _png(shot))
-        cloud = cloud_of(shots, MOST_POINTS)
+            archive.writestr(f"images/{_name(shot)}", png.encoded(shot.prediction.image))
+        cloud = cloud_of(shots, SEEDS)
         for point, color in zip(cloud.points, cloud.colors, strict=True):
             model.add_point3D(point, pycolmap.Track(), color)
         for kind, write in (("sparse/0", model.write_binary), ("sparse_text", model.write_text)):
@@ -63,9 +59,3 @@ def _add(model: pycolmap.Reconstruction, shot: PosedFrame) -> None:
 
 def _name(shot: PosedFrame) -> str:
     return f"{shot.prediction.number:06}.png"
-
-
-def _png(shot: PosedFrame) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(shot.prediction.image)).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from svggt.geometry import Similarity
 from svggt.refine.correction import Correction
 from svggt.scene.clouds import Cloud, merge
-from svggt.scene.confidence_layers import ConfidenceLayers
 from svggt.scene.frame_poses import FramePoses
+from svggt.scene.point_layers import PointLayers
 from svggt.view_options import Cameras
 
 Array = NDArray[Any]
-Make = Callable[[str, list[Cloud]], ConfidenceLayers]
+Make = Callable[[str, list[Cloud]], PointLayers]
 Placed = dict[Cameras, list[list[Cloud]]]  # for each part one cloud a band, in the world
 
 FEW = 8
@@ -40,7 +40,7 @@ class PointBlock:
 
     frames: range
     level: int
-    bands: dict[Cameras, ConfidenceLayers]
+    bands: dict[Cameras, PointLayers]
     anchor: Correction | None
 
     @property
@@ -48,7 +48,7 @@ class PointBlock:
         """Of viser."""
         return sum(bands.num_nodes for bands in self.bands.values())
 
-    def version(self, cameras: Cameras) -> ConfidenceLayers:
+    def version(self, cameras: Cameras) -> PointLayers:
         """What is shown by the cameras wanted."""
         return self.bands.get(cameras, self.bands["head"])
 
@@ -69,7 +69,7 @@ class PointBlock:
 
 
 def merge_frames(
-    oldest: dict[int, ConfidenceLayers], placings: list[FramePoses], voxel: float, make: Make
+    oldest: dict[int, PointLayers], placings: list[FramePoses], voxel: float, make: Make
 ) -> PointBlock:
     """Consecutive frames as a block.
 
@@ -114,7 +114,7 @@ def merge_blocks(
     return PointBlock(frames, level, bands, placings[frames.start].correction)
 
 
-def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras, ConfidenceLayers]:
+def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras, PointLayers]:
     return {
         cameras: make(
             f"{name}/{cameras}",
@@ -125,7 +125,7 @@ def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras,
 
 
 def _moved(before: Correction, after: Correction) -> tuple[Array, Array]:
-    """The similarity between two corrections of a frame, as `ConfidenceLayers.place` takes it."""
+    """The similarity between two corrections of a frame, as `PointLayers.place` takes it."""
     scale = float(np.exp(after.log_scale - before.log_scale))
     moves = Similarity.of_camera(after.world_from_cam, before.world_from_cam, scale)
     return moves.rigid, np.full(3, scale)

@@ -1,25 +1,24 @@
-"""Points worth drawing, in bands of confidence; and many clouds merged into one by voxels."""
+"""Points worth drawing, in bands by confirmations; and many clouds merged into one by voxels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.prediction import FramePrediction
-from svggt.refine.correction import Correction
-from svggt.scene.frame_poses import FramePoses
+from svggt.refine.field import still
+from svggt.scene.confirmations import confirmations
+from svggt.scene.posed_frame import PosedFrame
+from svggt.view_options import CONFIRMED, MOST_CONFIRMED
 
-PERCENTILES = (75, 50, 25)
-"""Of a frame's confidence: the lower ends of the bands; what is below them is never drawn."""
-
-SHARE = 0.75
+SHARE = 1.0
 """Of a frame's pixels that are in a band, at most."""
 
-NUM_BANDS = len(PERCENTILES) + 1
-"""The last one holds what is far, of the surer half."""
+NUM_BANDS = MOST_CONFIRMED + 2
+"""The last one holds what is far, of what is shown at first."""
 
 _FAR = 4.0  # times the frame's median depth
 _EDGE = 0.04  # relative depth step between neighbouring pixels above which points would fly
@@ -50,40 +49,32 @@ class Cloud:
         return Cloud(stretch * self.points @ pose[:, :3].T + pose[:, 3], self.colors)
 
 
-def banded(
-    prediction: FramePrediction, stride: int, correction: Correction | None = None
-) -> list[Cloud]:
+def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> list[Cloud]:
     """A frame's points in its camera's coordinates, without depth edges and what moves.
 
     Args:
-        prediction: one frame's; the point head's points are taken where it was run.
+        shot: the frame.
         stride: take every n-th row and column.
-        correction: the scale of its depth, and its focal length.
+        views: frames that may confirm its points.
 
     Returns:
-        One cloud for each of `PERCENTILES`, the surest first, and one of what is far.
+        A cloud for each number of confirmations, `MOST_CONFIRMED` first and 0 last, and one of
+        what is far.
     """
     # What flies at depth edges, lies at the padded rim or moves by itself is left out.
-    depth, confidence = prediction.depth, prediction.depth_conf
+    depth = shot.prediction.depth
     keep = ~depth_edges(depth) & _inside(depth.shape)
-    points = prediction.camera_points
-    if correction is not None:
-        points, still = correction.lift(prediction)
-        keep &= still
-    if prediction.head_points is not None and prediction.world_points_conf is not None:
-        points, confidence = prediction.head_points, prediction.world_points_conf
-        if correction is not None:
-            points = points * FramePoses.of(prediction, None).corrected(correction)
-    # Layers of confidence, so that the slider hides and shows nodes; what is far is a layer of its
-    # own, of the surest alone.
-    bounds = np.percentile(confidence, PERCENTILES)
-    band = (confidence[..., None] < bounds).sum(axis=-1)
-    far = depth > _FAR * np.median(depth)
-    keep &= np.where(far, band < 2, band < len(PERCENTILES))
-    band[far] = NUM_BANDS - 1
-    keep, band = keep[::stride, ::stride], band[::stride, ::stride]
-    points, colors = points[::stride, ::stride][keep], prediction.image[::stride, ::stride][keep]
-    band = band[keep]
+    if shot.correction is not None:
+        keep &= still(shot.correction.moving, depth.shape)
+    keep, far = (mask[::stride, ::stride] for mask in (keep, depth > _FAR * np.median(depth)))
+    points = shot.points[::stride, ::stride][keep]
+    colors = shot.prediction.image[::stride, ::stride][keep]
+    # Layers by confirmations, so that the slider hides and shows nodes; what is far is a layer of
+    # its own, as far as it is shown at first.
+    confirmed = confirmations(shot.in_world(points), views)
+    band = MOST_CONFIRMED - confirmed
+    band[far[keep]] = NUM_BANDS - 1
+    band[far[keep] & (confirmed < CONFIRMED)] = NUM_BANDS
     return [Cloud(points[band == which], colors[band == which]) for which in range(NUM_BANDS)]
 
 

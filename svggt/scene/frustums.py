@@ -10,7 +10,7 @@ import viser
 from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
-from svggt.scene.confidence_layers import put
+from svggt.scene.point_layers import put
 
 Array = NDArray[Any]
 

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from svggt.prediction import FramePrediction
-from svggt.scene.clouds import Cloud, banded
-from svggt.scene.confidence_layers import ConfidenceLayers
-from svggt.scene.frame_poses import FramePoses
-from svggt.view_options import Cameras
+from svggt.scene.clouds import Cloud
+from svggt.scene.point_layers import PointLayers
 
 _MOST = 8  # frames that are read
-
-
-class Frames(Protocol):
-    """Where a scene reads frames again: an archive, or what shows one otherwise."""
-
-    def load(self, number: int) -> FramePrediction:
-        """A frame; KeyError where there is none of that number."""
-        ...
 
 
 class PartialBlock:
@@ -31,7 +19,7 @@ class PartialBlock:
         bands: the node's layers, empty.
     """
 
-    def __init__(self, bands: ConfidenceLayers) -> None:
+    def __init__(self, bands: PointLayers) -> None:
         self.bands = bands
         self.numbers: list[int] = []
 
@@ -52,15 +40,6 @@ class PartialBlock:
     def forget(self) -> None:
         """What is drawn counts no more: cameras are others now."""
         self.numbers = []
-
-
-def in_world(
-    prediction: FramePrediction, placing: FramePoses, stride: int, cameras: Cameras
-) -> list[Cloud]:
-    """A frame's bands as it stands now, in the world."""
-    clouds = banded(prediction, stride, placing.correction)
-    pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
-    return [cloud.moved(pose, stretch) for cloud in clouds]
 
 
 def spread(frames: range) -> list[int]:

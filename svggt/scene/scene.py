@@ -18,14 +18,15 @@ from viser import transforms
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.scene.blocks import FEW, PointBlock, merge_blocks, merge_frames
-from svggt.scene.clouds import NUM_BANDS, Cloud, banded, stride_of
-from svggt.scene.confidence_layers import ConfidenceLayers
+from svggt.scene.clouds import NUM_BANDS, Cloud
+from svggt.scene.confirmed_points import ConfirmedPoints, Frames
 from svggt.scene.frame_poses import FramePoses, Point
 from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon
 from svggt.scene.marks import Marks
 from svggt.scene.overlay_clouds import OverlayClouds
-from svggt.scene.partial_block import Frames, PartialBlock, in_world, spread
+from svggt.scene.partial_block import PartialBlock, spread
+from svggt.scene.point_layers import PointLayers
 from svggt.scene.trajectory import Trajectory
 from svggt.scene.viewer_cameras import ViewerCameras
 from svggt.view_options import ViewOptions
@@ -121,11 +122,10 @@ class Scene:
                 self._set_up_view(prediction)
             assert self._frustums is not None
             self._placings.append(FramePoses.of(prediction, correction))
+            self._points.add(number, prediction)
             if correction is None or not correction.settled:
-                self._unsettled[number] = prediction
-            self._recent[number] = self._bands(
-                f"frames/{number}", banded(prediction, self._stride, correction)
-            )
+                self._unsettled.add(number)
+            self._recent[number] = self._bands(f"frames/{number}", self._points.made(number))
             self._frustums.add(number, prediction)
             if self._moment is None:
                 self._frustums.show(prediction)
@@ -156,13 +156,14 @@ class Scene:
         """Moves nodes and blocks; points of depth that has settled are sent once more."""
         for correction in corrections:
             self._placings[correction.frame].correction = correction
-            prediction = self._unsettled.get(correction.frame)
-            if correction.settled and prediction is not None:
-                self._placings[correction.frame].sent = correction
-                del self._unsettled[correction.frame]
-                self._recent[correction.frame].fill(banded(prediction, self._stride, correction))
-            if correction.frame in self._recent:
-                self._place(correction.frame)
+        for correction in corrections:
+            number = correction.frame
+            if correction.settled and number in self._unsettled:
+                self._placings[number].sent = correction
+                self._unsettled.remove(number)
+                self._recent[number].fill(self._points.made(number))
+            if number in self._recent:
+                self._place(number)
         newest = {correction.frame: correction for correction in corrections}
         for block in self._blocks:
             if block.frames.start in newest:
@@ -245,10 +246,11 @@ class Scene:
         scene = self._server.scene
         with self._lock:
             self._frames, self._keep_view = frames or self._frames, keep_view
-            self._points_per_frame = POINT_BUDGET // max_frames
             self._placings: list[FramePoses] = []
-            self._recent: dict[int, ConfidenceLayers] = {}
-            self._unsettled: dict[int, FramePrediction] = {}
+            most = POINT_BUDGET // max_frames
+            self._points = ConfirmedPoints(self._frames, self._placings, most)
+            self._recent: dict[int, PointLayers] = {}
+            self._unsettled: set[int] = set()
             self._blocks: list[PointBlock] = []
             self._moment: int | None = None
             self._growing = True
@@ -277,22 +279,22 @@ class Scene:
 
     def _set_up_view(self, prediction: FramePrediction) -> None:
         height, width = prediction.depth.shape
-        self._stride = stride_of(prediction.depth.size, self._points_per_frame)
         self._distance = float(np.median(prediction.depth))
         focal = np.diag(prediction.intrinsics)
         self._field = (width / 2 / focal[0], height / 2 / focal[1])
-        self._point_size = 1.2 * self._stride * self._distance / focal[0]  # closes the gaps
+        stride = self._points.stride(prediction)
+        self._point_size = 1.2 * stride * self._distance / focal[0]  # closes the gaps
         size = 0.045 * self._distance
         self._frustums = Frustums(self._server.scene, "/level", size, self.look_through)
         self._part = PartialBlock(self._bands("part", _EMPTY))
         if not self._keep_view:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
-    def _bands(self, name: str, clouds: list[Cloud]) -> ConfidenceLayers:
+    def _bands(self, name: str, clouds: list[Cloud]) -> PointLayers:
         scene, path = self._server.scene, f"/level/{name}"
-        return ConfidenceLayers(scene, path, clouds, self._point_size, self.flags)
+        return PointLayers(scene, path, clouds, self._point_size, self.flags)
 
-    def _all_bands(self) -> list[ConfidenceLayers]:
+    def _all_bands(self) -> list[PointLayers]:
         merged_ones = [bands for block in self._blocks for bands in block.bands.values()]
         part = [] if self._part is None else [self._part.bands]
         return [*self._recent.values(), *merged_ones, *part]
@@ -311,7 +313,8 @@ class Scene:
             self._blocks.append(merge_frames(oldest, self._placings, *made))
             for number, bands in oldest.items():
                 bands.remove()
-                self._unsettled.pop(number, None)
+                self._unsettled.discard(number)
+            self._points.keep(numbers[-1] + 1)
         while len(self._blocks) >= FEW and len({b.level for b in self._blocks[-FEW:]}) == 1:
             parts = self._blocks[-FEW:]
             self._blocks[-FEW:] = [merge_blocks(parts, self._placings, *made)]
@@ -334,11 +337,7 @@ class Scene:
             if moment in block.frames and (alone or not whole):
                 hidden = [moment] if alone else spread(range(block.frames.start, moment + 1))
         if self._part is not None:
-            self._part.show(hidden, self._read)
-
-    def _read(self, number: int) -> list[Cloud]:
-        said, placing = self._frames.load(number), self._placings[number]
-        return in_world(said, placing, self._stride, self.flags.cameras)
+            self._part.show(hidden, lambda number: self._points.read(number, self.flags.cameras))
 
     def _settle_world(self) -> None:
         """Trajectory, frustums and horizon of the cameras shown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,58 +13,12 @@ from numpy.typing import NDArray
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.scene.clouds import Cloud, banded
+from svggt.scene.confirmations import around
+from svggt.scene.posed_frame import PosedFrame
 from svggt.store.recording import Recording
-from svggt.view_options import Cameras
+from svggt.view_options import CONFIRMED, MOST_CONFIRMED, Cameras
 
-_SUREST_HALF_AND_FAR = (0, 1, 3)  # bands that a scene shows at first
-
-
-@dataclass(frozen=True, eq=False)
-class PosedFrame:
-    """One frame with its camera.
-
-    Attributes:
-        prediction: what the model says of it.
-        correction: by refinement; None where the camera head's camera is meant, or there is none.
-    """
-
-    prediction: FramePrediction
-    correction: Correction | None
-
-    @property
-    def world_from_cam(self) -> NDArray[np.float64]:
-        """(3, 4); the world is the first frame's camera."""
-        if self.correction is None:
-            return self.prediction.world_from_cam
-        return self.correction.world_from_cam
-
-    @property
-    def intrinsics(self) -> NDArray[np.float64]:
-        """(3, 3), pixels of the frame's picture; the first pixel's centre is at 0."""
-        intrinsics = self.prediction.intrinsics.copy()
-        if self.correction is not None:
-            height, width = self.prediction.depth.shape
-            intrinsics[0, 0] = self.correction.focal * width
-            intrinsics[1, 1] = self.correction.focal * height / self.correction.aspect
-        return intrinsics
-
-    @property
-    def distortion(self) -> tuple[float, float]:
-        """Radial k1 and k2 as OpenCV and COLMAP mean them: r is the undistorted ray's."""
-        return (0.0 if self.correction is None else self.correction.radial), 0.0
-
-    @property
-    def depth(self) -> NDArray[np.float32]:
-        """(H, W) z-depth in the world's scale."""
-        if self.correction is None:
-            return self.prediction.depth
-        return self.correction.correct(self.prediction.depth)
-
-    def cloud(self, stride: int) -> Cloud:
-        """Its points in the world, as a scene shows them at first: the surer half, and still."""
-        bands = banded(self.prediction, stride, self.correction)
-        shown = Cloud.joined([bands[which] for which in _SUREST_HALF_AND_FAR])
-        return shown.moved(self.world_from_cam, np.ones(3))
+_HELD = 16  # frames that are at hand at once; more than look at one
 
 
 @dataclass(frozen=True)
@@ -106,7 +61,24 @@ class PosedFrames:
         Raises:
             KeyError: there is none of that number.
         """
-        return PosedFrame(self.recording.frames.load(number), self.corrections.get(number))
+        return PosedFrame(self._load(number), self.corrections.get(number))
+
+    def cloud(self, number: int, stride: int) -> Cloud:
+        """A frame's points in the world that a scene shows at first: confirmed, and still.
+
+        Args:
+            number: the frame's, from 0.
+            stride: take every n-th row and column.
+        """
+        views = [self.shot(each) for each in around(number) if each < self.count]
+        shot = self.shot(number)
+        *bands, far = banded(shot, stride, views)
+        shown = Cloud.joined([*bands[: MOST_CONFIRMED - CONFIRMED + 1], far])
+        return Cloud(shot.in_world(shown.points), shown.colors)
+
+    @cached_property
+    def _load(self) -> Callable[[int], FramePrediction]:
+        return lru_cache(_HELD)(self.recording.frames.load)
 
     def first_of(self, count: int) -> PosedFrames:
         """So many of them at most, from the first one on."""

@@ -172,7 +172,7 @@ class Api:
         token: str,
         options: ViewOptions = ViewOptions(cameras="refined"),
     ) -> None:
-        """Set the 3D view's flags; bands 1 to 3: the surest quarter, half, three quarters."""
+        """Set the 3D view's flags; confirmed: by how many other views points are, 0 to 3."""
         self._owned(token).look(options.within_limits())
 
     def seek(self, token: str, number: int | None) -> int:

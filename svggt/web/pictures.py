@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from svggt.compare.aligned_frames import coloured
 from svggt.prediction import FramePrediction, PointTrack
-from svggt.store.posed_frames import PosedFrame
+from svggt.scene.posed_frame import PosedFrame
 
 Picture = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ import gradio as gr
 from svggt.compare.aligned_frames import Paint
 from svggt.engine.checkpoints import LoadedModel
 from svggt.media.examples import EXAMPLES, Example
-from svggt.view_options import Cameras
+from svggt.view_options import CONFIRMED, MOST_CONFIRMED, Cameras
 from svggt.web import panels
 from svggt.web.replay import replay_address
 
@@ -68,7 +68,7 @@ class ViewInputs:
     playing: gr.State
     show: gr.Radio
     cameras: gr.Radio
-    confidence: gr.Slider
+    confirmed: gr.Slider
     point_size: gr.Slider
     parts: gr.CheckboxGroup
     through: gr.Button
@@ -79,7 +79,7 @@ class ViewInputs:
     @property
     def look(self) -> list[gr.Radio | gr.Slider | gr.CheckboxGroup]:
         """What `ViewOptions` is made of; see `svggt.web.view_events.look_of`."""
-        return [self.show, self.cameras, self.confidence, self.point_size, self.parts]
+        return [self.show, self.cameras, self.confirmed, self.point_size, self.parts]
 
 
 def replay_title(example: Example) -> str:
@@ -127,7 +127,14 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         reset = gr.Button("Reset view", elem_id="reset", size="sm", min_width=110)
     why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
     with gr.Accordion("View", open=False, elem_id="flags"), gr.Row():
-        confidence = gr.Slider(25, 75, value=50, step=25, label="Most confident %", buttons=[])
+        confirmed = gr.Slider(
+            0,
+            MOST_CONFIRMED,
+            value=CONFIRMED,
+            step=1,
+            label="Points confirmed by n other views",
+            buttons=[],
+        )
         size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
         parts = gr.CheckboxGroup(
             list(PARTS), value=[p for p in PARTS if p != FOLLOW], label="Also shown"
@@ -145,7 +152,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         playing=gr.State(None),
         show=show,
         cameras=camera,
-        confidence=confidence,
+        confirmed=confirmed,
         point_size=size,
         parts=parts,
         through=through,

@@ -46,7 +46,7 @@ def look_of(v: view_controls.ViewInputs, values: Changes) -> ViewOptions:
     return ViewOptions(
         show=values[v.show],
         cameras=values[v.cameras],
-        bands=round(values[v.confidence] / 25),
+        confirmed=round(values[v.confirmed]),
         far=far,
         trajectory=trajectory,
         frustums=frustums,

@@ -12,7 +12,7 @@ from evo.core.trajectory import PoseTrajectory3D
 from svggt import geometry, metrics
 from svggt.compare.agreement import agree, similarity_of
 from svggt.geometry import Similarity
-from svggt.store.posed_frames import PosedFrame
+from svggt.scene.posed_frame import PosedFrame
 from tests.scene.frames import prediction
 
 COUNT = 9

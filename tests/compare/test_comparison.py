@@ -23,10 +23,10 @@ from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip
 from svggt.errors import BadInput, CheckpointError
 from svggt.geometry import Similarity
+from svggt.scene.posed_frame import PosedFrame
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from svggt.settings import SessionLimits, StreamSettings
-from svggt.store.posed_frames import PosedFrame
 from svggt.store.store import Store
 from tests.conftest import make_frames, wait_for
 from tests.scene.frames import correction, prediction

@@ -13,7 +13,7 @@ from svggt.data.layouts import open_sequence
 from svggt.data.truth import Truth
 from svggt.media.examples import EXAMPLES
 from svggt.prediction import FramePrediction
-from svggt.store.posed_frames import PosedFrame
+from svggt.scene.posed_frame import PosedFrame
 
 SIZE = (154, 224)
 

@@ -25,8 +25,9 @@ from svggt.errors import BadInput, Busy
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
 from svggt.media.frames import Fitter, InputLimits, open_picture
+from svggt.scene.posed_frame import PosedFrame
 from svggt.settings import StreamSettings
-from svggt.store.posed_frames import PosedFrame, PosedFrames
+from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 from tests.conftest import make_frames
 from tests.scene.frames import correction, prediction
@@ -82,7 +83,8 @@ def shots(recording: Recording, cameras="refined") -> list[PosedFrame]:
 
 
 def points_of(recording: Recording, cameras="refined"):
-    return np.concatenate([shot.cloud(1).points for shot in shots(recording, cameras)])
+    frames = PosedFrames.of(recording, cameras)
+    return np.concatenate([frames.cloud(number, 1).points for number in range(frames.count)])
 
 
 @pytest.mark.parametrize("cameras", ["refined", "head"])
@@ -90,7 +92,8 @@ def test_points_come_back_from_ply(recording: Recording, cameras) -> None:
     loaded = trimesh.load(make_export(recording, "ply", cameras))
     assert isinstance(loaded, trimesh.PointCloud)
     assert np.allclose(loaded.vertices, points_of(recording, cameras), atol=1e-5)
-    colors = np.concatenate([shot.cloud(1).colors for shot in shots(recording, cameras)])
+    frames = PosedFrames.of(recording, cameras)
+    colors = np.concatenate([frames.cloud(number, 1).colors for number in range(frames.count)])
     assert np.array_equal(loaded.colors[:, :3], colors)
 
 
@@ -145,6 +148,32 @@ def test_colmap_projects_points_to_the_pixels_they_came_from(recording: Recordin
         for v, u in ((10, 10), (50, 80), (28, 42), (5, 70)):
             pixel = camera.img_from_cam(points[v, u].astype(np.float64))
             assert np.allclose(pixel, (u + 0.5, v + 0.5), atol=0.02)
+
+
+@pytest.mark.parametrize("cameras", ["refined", "head"])
+def test_nerfstudios_cameras_see_points_where_they_came_from(recording: Recording, cameras) -> None:
+    """Axes, half pixel and distortion, and the depth beside each picture."""
+    with zipfile.ZipFile(make_export(recording, "nerfstudio", cameras)) as archive:
+        facts = json.loads(archive.read("transforms.json"))
+        for shot, frame in zip(shots(recording, cameras), facts["frames"], strict=True):
+            camera = pycolmap.Camera(
+                model=facts["camera_model"],
+                width=frame["w"],
+                height=frame["h"],
+                params=[*(frame[n] for n in ("fl_x", "fl_y", "cx", "cy", "k1", "k2")), 0.0, 0.0],
+            )
+            to_camera = np.linalg.inv(frame["transform_matrix"])
+            picture = np.asarray(Image.open(io.BytesIO(archive.read(frame["file_path"]))))
+            assert np.array_equal(picture, shot.prediction.image)
+            depth = np.asarray(Image.open(io.BytesIO(archive.read(frame["depth_file_path"]))))
+            assert np.allclose(depth, 1000 * shot.depth, atol=0.6)
+            points = shot.in_world(shot.points)
+            for v, u in ((10, 10), (50, 80), (28, 42)):
+                x, y, z = to_camera[:3, :3] @ points[v, u] + to_camera[:3, 3]
+                pixel = camera.img_from_cam(np.array([x, -y, -z]))
+                assert np.allclose(pixel, (u + 0.5, v + 0.5), atol=0.02)
+        cloud = trimesh.load(io.BytesIO(archive.read(facts["ply_file_path"])), file_type="ply")
+    assert np.allclose(cloud.vertices, points_of(recording, cameras), atol=1e-5)
 
 
 def test_arrays_come_back_from_npz(recording: Recording) -> None:

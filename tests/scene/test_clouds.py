@@ -5,26 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from svggt.scene.clouds import NUM_BANDS, Cloud, banded, depth_edges, merge
+from svggt.scene.posed_frame import PosedFrame
 from tests.scene.frames import correction, prediction
 
 
-def test_bands_are_quarters_of_confidence_without_edges() -> None:
+def test_what_nobody_looked_at_is_in_the_first_band_without_edges() -> None:
     made = prediction()
-    clouds = banded(made, stride=1)
-    keep = ~depth_edges(made.depth)
-    assert len(clouds) == NUM_BANDS and len(clouds[-1]) == 0  # nothing is far
-    for cloud in clouds[:-1]:
-        assert 0.15 * keep.size < len(cloud.points) == len(cloud.colors) <= 0.26 * keep.size
-        z = cloud.points[:, 2]
-        assert not ((z > 1.01) & (z < 1.99)).any()
+    first, *others = banded(PosedFrame(made, None), stride=1)
+    assert len(others) == NUM_BANDS - 1 and not any(map(len, others))
+    assert 0.75 * made.depth.size < len(first.points) == len(first.colors)
+    z = first.points[:, 2]
+    assert not ((z > 1.01) & (z < 1.99)).any()
 
 
 def test_what_is_far_has_a_band_of_its_own() -> None:
     made = prediction()
     made.depth[:12] = 50.0
-    *near, far = banded(made, stride=1)
+    *near, far = banded(PosedFrame(made, None), stride=1)
     assert len(far) > 100 and far.points[:, 2].min() > 49
-    assert max(cloud.points[:, 2].max() for cloud in near) < 3
+    assert Cloud.joined(near).points[:, 2].max() < 3
 
 
 def test_the_point_heads_points_are_drawn_where_it_was_run() -> None:
@@ -34,11 +33,11 @@ def test_the_point_heads_points_are_drawn_where_it_was_run() -> None:
     points = (world @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
     object.__setattr__(made, "world_points", points)
     object.__setattr__(made, "world_points_conf", made.depth_conf)
-    drawn = np.concatenate([cloud.points for cloud in banded(made, 1)])
+    drawn = np.concatenate([cloud.points for cloud in banded(PosedFrame(made, None), 1)])
     assert set(np.round(drawn[:, 2], 3).tolist()) == {2.0, 3.0}
     # A correction's scale and focal length, 1.25 times shorter, apply to them too.
     refined = correction(3, (0, 0, 0), np.log(2.0))
-    scaled = np.concatenate([cloud.points for cloud in banded(made, 1, refined)])
+    scaled = np.concatenate([cloud.points for cloud in banded(PosedFrame(made, refined), 1)])
     assert np.allclose(scaled, drawn * [2.5, 2.5, 2.0], rtol=1e-5)
 
 
@@ -51,8 +50,9 @@ def test_no_point_flies_between_two_depths() -> None:
 def test_what_moves_is_left_out() -> None:
     left = np.zeros((12, 18), bool)
     left[:, :9] = True
-    for cloud in banded(prediction(0), 1, correction(0, (0, 0, 0), moving=left))[:3]:
-        assert len(cloud) and cloud.points[:, 0].min() > -0.1
+    shot = PosedFrame(prediction(0), correction(0, (0, 0, 0), moving=left))
+    cloud, *_ = banded(shot, 1)
+    assert len(cloud) and cloud.points[:, 0].min() > -0.1
 
 
 def test_a_voxel_holds_one_point_the_mean() -> None:

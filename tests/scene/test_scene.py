@@ -14,6 +14,7 @@ from svggt.refine.correction import Correction
 from svggt.scene.clouds import banded
 from svggt.scene.frame_poses import UP
 from svggt.scene.horizon import upright
+from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.frame_archive import FrameArchive
 from svggt.view_options import ViewOptions
@@ -67,7 +68,7 @@ def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
     assert scene.num_frames == 3
     pose = made[2].world_from_cam
     world = scene._recent[2].placed(pose)[0].points
-    expected = banded(made[2], 1)[0].points @ pose[:, :3].T + pose[:, 3]
+    expected = banded(PosedFrame(made[2], None), 1)[0].points @ pose[:, :3].T + pose[:, 3]
     assert np.allclose(world, expected, atol=2e-3)  # float16 on the wire
     assert np.allclose(scene._recent[2]._frame.position, [0.2, 0, 0])
 
@@ -86,8 +87,8 @@ def test_no_flag_sends_a_point(scene: Scene) -> None:
     grow(scene, 40, refined=True)
     looks = [
         ViewOptions(show="one frame"),
-        ViewOptions(bands=1),
-        ViewOptions(bands=3, far=False),
+        ViewOptions(confirmed=3),
+        ViewOptions(confirmed=0, far=False),
         ViewOptions(point_size=2.0),
         ViewOptions(frustums=False, follow=True),
         ViewOptions(trajectory=False),
@@ -100,12 +101,14 @@ def test_no_flag_sends_a_point(scene: Scene) -> None:
     assert sent_by(scene, flip) < 30_000  # the trajectory
 
 
-def test_confidence_chooses_bands(scene: Scene) -> None:
+def test_confirmations_choose_bands(scene: Scene) -> None:
     grow(scene, 1)
     bands = scene._recent[0]._clouds
-    for chosen in (1, 2, 3):
-        scene.look(ViewOptions(bands=chosen, far=False))
-        assert [c.visible for c in bands] == [n < chosen for n in range(3)] + [False]
+    for least in range(4):
+        scene.look(ViewOptions(confirmed=least, far=False))
+        filled = [3, 2, 1, 0]  # views that confirm a band's points
+        expected = [n >= least and n == 3 for n in filled]  # nobody has looked: none is doubted
+        assert [c.visible for c in bands] == [*expected, False]
 
 
 @pytest.mark.slow
@@ -137,11 +140,16 @@ def test_a_moment_is_shown_exactly(scene: Scene) -> None:
     grow(scene, 40)
     scene.seek(5)
     made, pose = prediction(5), prediction(5).world_from_cam
-    drawn, expectations = scene._part.bands.placed(np.eye(3, 4)), banded(made, 1)
-    for there, expected in zip(drawn[:3], expectations[:3], strict=True):  # nothing is far
+    views = [PosedFrame(prediction(number), None) for number in (2, 8, 11)]
+    drawn = scene._part.bands.placed(np.eye(3, 4))
+    expectations = banded(PosedFrame(made, None), 1, views)
+    assert len(expectations[0]) > 1000
+    for there, expected in zip(drawn, expectations, strict=True):
         points = expected.points @ pose[:, :3].T + pose[:, 3]
-        # Confidence is kept in 8 bits: a few points at a bound change their band.
+        # Depth is kept as float16: a few points at a picture's rim change their band.
         assert abs(len(there) - len(points)) <= 0.02 * len(points) + 1
+        if not len(points):
+            continue
         nearest = np.abs(there.points[:, None] - points[None, ::7]).max(axis=2).min(axis=0)
         assert np.mean(nearest < 5e-3) > 0.95
 
@@ -211,7 +219,7 @@ def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
     scene.add(prediction(0), correction(0, (0, 0, 0), np.log(2.0)))
     bands = scene._recent[0]
     corrected = bands.placed(np.eye(3, 4))[0].points
-    plain = banded(prediction(0), scene._stride)[0].points
+    plain = banded(PosedFrame(prediction(0), None), 1)[0].points
     assert np.allclose(corrected[:, 2], 2 * plain[:, 2], rtol=1e-2)  # float16
     assert np.allclose(bands._clouds[0].scale, 1)
     scene.look(ViewOptions(cameras="head"))  # undoes scale and focal length

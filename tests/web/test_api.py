@@ -68,8 +68,8 @@ def test_frames_can_be_read(client: Client, run: dict) -> None:
 
 def test_the_view_is_driven(client: Client, run: dict, site) -> None:
     (session,) = site[1].in_memory
-    client.predict(run["token"], show="one frame", bands=9, api_name="/look")
-    assert session.scene.flags.show == "one frame" and session.scene.flags.bands == 3
+    client.predict(run["token"], show="one frame", confirmed=9, api_name="/look")
+    assert session.scene.flags.show == "one frame" and session.scene.flags.confirmed == 3
     assert client.predict(run["token"], 2, api_name="/seek") == 2
     assert session.scene.moment == 2
     assert client.predict(run["token"], None, api_name="/seek") == 4

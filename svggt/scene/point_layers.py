@@ -1,4 +1,4 @@
-"""A node of the scene that holds points in bands of confidence, so that flags choose among them."""
+"""A node of the scene that holds points in bands, so that flags choose among them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from viser import transforms
 
 from svggt.scene.clouds import NUM_BANDS, Cloud
-from svggt.view_options import ViewOptions
+from svggt.view_options import MOST_CONFIRMED, ViewOptions
 
 Array = NDArray[Any]
 _ONE = np.ones(3)
 
 
-class ConfidenceLayers:
+class PointLayers:
     """One cloud a band, under one frame.
 
     Args:
@@ -120,7 +120,11 @@ class ConfidenceLayers:
     def _chosen(self, band: int) -> bool:
         if self._empty[band]:
             return False
-        return self._look.far if band == NUM_BANDS - 1 else band < self._look.bands
+        return (
+            self._look.far
+            if band == NUM_BANDS - 1
+            else MOST_CONFIRMED - band >= self._look.confirmed
+        )
 
     def _sent(self, cloud: Cloud) -> tuple[Array, NDArray[np.uint8]]:
         """What goes to the browser, whose client takes no cloud without a point."""

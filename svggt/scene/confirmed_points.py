@@ -1,0 +1,68 @@
+"""Points of a scene's frames, in bands, as the frames around them confirm them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Protocol
+
+from svggt.prediction import FramePrediction
+from svggt.scene.clouds import Cloud, banded, stride_of
+from svggt.scene.confirmations import around
+from svggt.scene.frame_poses import FramePoses
+from svggt.scene.posed_frame import PosedFrame
+from svggt.view_options import Cameras
+
+
+class Frames(Protocol):
+    """Where a scene reads frames again: an archive, or what shows one otherwise."""
+
+    def load(self, number: int) -> FramePrediction:
+        """A frame; KeyError where there is none of that number."""
+        ...
+
+
+class ConfirmedPoints:
+    """Makes them of the newest frames, which it holds, or of any, which it reads again.
+
+    Args:
+        frames: where they are read.
+        placings: where each frame stands that was added; grows and changes outside.
+        most: points of a frame.
+    """
+
+    def __init__(self, frames: Frames, placings: list[FramePoses], most: int) -> None:
+        self._frames, self._placings, self._most = frames, placings, most
+        self._newest: dict[int, FramePrediction] = {}
+
+    def stride(self, prediction: FramePrediction) -> int:
+        """Every n-th row and column of a frame is a point."""
+        return stride_of(prediction.depth.size, self._most)
+
+    def add(self, number: int, prediction: FramePrediction) -> None:
+        """Holds a new frame, to make its points and to confirm others'."""
+        self._newest[number] = prediction
+
+    def keep(self, oldest: int) -> None:
+        """Forgets what no frame from this one on looks at."""
+        first = min(around(oldest), default=oldest)
+        self._newest = {n: held for n, held in self._newest.items() if n >= first}
+
+    def made(self, number: int) -> list[Cloud]:
+        """Bands of a frame that is held, in its camera's coordinates."""
+        return self._banded(number, self._newest.__getitem__, self._newest)
+
+    def read(self, number: int, cameras: Cameras) -> list[Cloud]:
+        """Bands of any frame as it stands now, in the world."""
+        placing = self._placings[number]
+        pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
+        bands = self._banded(number, self._frames.load, range(len(self._placings)))
+        return [cloud.moved(pose, stretch) for cloud in bands]
+
+    def _banded(
+        self, number: int, load: Callable[[int], FramePrediction], there: Container[int]
+    ) -> list[Cloud]:
+        shot, *views = (
+            PosedFrame(load(each), self._placings[each].correction)
+            for each in (number, *(each for each in around(number) if each in there))
+        )
+        return banded(shot, self.stride(shot.prediction), views)
