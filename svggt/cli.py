@@ -21,7 +21,8 @@ from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.errors import BadInput, StoreRefused
 from svggt.exports import FormatName, make_export
-from svggt.media.clips import PICTURE_SUFFIXES, Clip, open_clip
+from svggt.media import lens
+from svggt.media.clips import Clip, open_clip, pictures_of_folder
 from svggt.media.frames import InputLimits
 from svggt.settings import AUTO, Precision, StreamSettings
 from svggt.store.recording import About, Recording, RunState
@@ -36,6 +37,7 @@ def run(
     export: Formats = ("glb", "tum"),
     settings: Annotated[StreamSettings, tyro.conf.arg(name="")] = StreamSettings(refine=True),
     cameras: CamerasChoice = "auto",
+    intrinsics: Path | None = None,
     rate: float | None = None,
     frames: int = 1000,
     precision: Precision = "auto",
@@ -45,20 +47,27 @@ def run(
     Args:
         clip: a video, pictures, or a folder of pictures.
         out: folder for the run; what is in it is a session that `resume` and `export` read.
-        export: what to make of it at the end: glb, ply, colmap, npz, tum, depth, viser, html.
+        export: what to make of it at the end: glb, ply, colmap, nerfstudio, npz, tum, depth,
+            viser, html.
         settings: how the stream is computed; its model is auto, a preset, or a path to
             .safetensors, .pt, .pth.
         cameras: which the exports hold; auto is refined where the weights' head does not hold.
+        intrinsics: text file with the 3x3 matrix in pixels, or fx fy cx cy, instead of the field
+            of view; a folder's K.txt if left out.
         rate: frames a second taken from a video; chosen by motion if left out.
         frames: at most.
         precision: numbers of the backbone.
     """
+    if frames < 1:
+        raise BadInput(f"--frames is the most frames to take: 1 or more, not {frames}.")
     if any(path.is_file() for path in out.rglob("*")):
         raise BadInput(f"{out} is not empty: name another folder, or resume the run in it.")
     loaded = load_model(_name(settings.model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits)
-    settings = replace(settings, model=loaded.name)
+    said = _said_of_lens(clip, intrinsics) or opened.field_of_view
+    view = lens.known(settings.field_of_view, said)
+    settings = replace(settings, model=loaded.name, field_of_view=view)
     chosen = chosen_cameras(cameras, loaded.cameras_hold)
     look = ViewOptions(cameras=chosen)
     recording = Recording(out)
@@ -97,7 +106,8 @@ def export(
 
     Args:
         folder: the run's; one of a server's store does too.
-        formats: glb, ply, colmap, npz, tum, depth, viser, html.
+        formats: glb, ply, colmap, nerfstudio, npz, tum, depth,
+            viser, html.
         cameras: which; those of the run if left out.
     """
     recording, about = _existing(folder)
@@ -119,6 +129,8 @@ def _stream(
         for step in tqdm(stream.steps(frames), total=clip.total, unit="frame"):
             done = step.prediction.number + 1
         stream.finalize()
+        if clip.is_cut(done):
+            tqdm.write(f"The clip has more than {done} frames; --frames takes more of them.")
     except KeyboardInterrupt:
         state: RunState = "stopped"
     finally:
@@ -132,7 +144,13 @@ def _stream(
 
 def _export(recording: Recording, formats: Sequence[FormatName], cameras: Cameras) -> int:
     for name in formats:
-        sys.stdout.write(f"{make_export(recording, name, cameras)}\n")
+        with tqdm(total=len(recording.frames), desc=name, unit="frame", leave=False) as bar:
+
+            def show(number: int, bar: tqdm = bar) -> None:
+                bar.update(max(0, number + 1 - bar.n))  # some formats read frames twice
+
+            path = make_export(recording, name, cameras, show)
+        sys.stdout.write(f"{path}\n")
     return 0
 
 
@@ -146,11 +164,19 @@ def _existing(folder: Path) -> tuple[Recording, About]:
 def _files(clip: tuple[Path, ...]) -> list[Path]:
     """The files meant; a folder means the pictures in it."""
     if len(clip) == 1 and clip[0].is_dir():
-        return [path for path in clip[0].iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+        return pictures_of_folder(clip[0])
     missing = [path for path in clip if not path.is_file()]
     if missing:
         raise BadInput(f"There is no file {missing[0]}.")
     return list(clip)
+
+
+def _said_of_lens(clip: tuple[Path, ...], intrinsics: Path | None) -> float:
+    """Degrees across, from a file of intrinsics; 0 without one."""
+    beside = clip[0] / "K.txt"
+    if intrinsics is None and not (len(clip) == 1 and beside.is_file()):
+        return 0.0
+    return lens.from_matrix(intrinsics or beside)
 
 
 def _name(model: str, precision: Precision) -> str:

@@ -33,6 +33,7 @@ class StreamSettings:
         published_camera_memory: as in the published tables.
         points: run the point head too, which costs time.
         refine: refine the cameras by tracking, beside what the camera head says.
+        field_of_view: degrees across the picture where it is known; 0: as EXIF says, or found.
     """
 
     model: str = AUTO
@@ -42,6 +43,7 @@ class StreamSettings:
     published_camera_memory: bool = False
     points: bool = False
     refine: bool = False
+    field_of_view: float = 0.0
 
     @property
     def memory_title(self) -> str:

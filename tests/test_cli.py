@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.kill import loop, term_loop
 from svggt.cli import export, main, resume, run
@@ -58,6 +59,11 @@ def test_nothing_of_the_persons_own_is_touched(tmp_path: Path) -> None:
         ("export", "{out}", "glb"),
         ("resume", "{out}"),
         ("run", "--out", "{out}"),
+        ("run", str(EXAMPLES[0].clip), "--out", "{out}", "--frames", "0"),
+        ("run", str(EXAMPLES[0].clip), "--out", "{out}", "--frames", "-1"),
+        ("run", str(EXAMPLES[0].clip), "--out", "{out}", "--field-of-view", "180"),
+        ("run", str(EXAMPLES[0].clip), "--out", "{out}", "--intrinsics", "pyproject.toml"),
+        ("run", "tests", "--out", "{out}"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path, arguments) -> None:
@@ -65,6 +71,18 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path, arguments) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert str(ended.value.code).startswith("svggt: ") and "\n" not in str(ended.value.code)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_says_its_lens_and_a_cut_is_told(tmp_path: Path, capfd) -> None:
+    for number in range(3):
+        Image.new("RGB", (56, 42), (60 * number,) * 3).save(tmp_path / f"{number}.png")
+    (tmp_path / "K.txt").write_text("28 28 28 21\n")
+    assert run((tmp_path,), tmp_path / "out", export=(), frames=2) == 0
+    about = Recording(tmp_path / "out").about
+    assert about is not None and about.settings.field_of_view == pytest.approx(90)
+    out, err = capfd.readouterr()
+    assert "more than 2 frames; --frames" in out + err
 
 
 @pytest.mark.slow

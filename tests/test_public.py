@@ -1,4 +1,4 @@
-"""The page in public, a tenth of `benchmarks/attack.py`, `soak.py` and `kill.py` as they are."""
+"""The page in public: a tenth of `benchmarks/attack.py`, `soak.py` and `fuzz.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import attack, soak
+from benchmarks import attack, fuzz, soak
 
 
 @pytest.mark.slow  # three quarters of a minute
@@ -30,3 +30,11 @@ def test_many_visitors_are_served_alike_and_leave_nothing(tmp_path: Path) -> Non
     held = [sum(map(len, report[when]["processes"].values())) for when in ("before", "after")]
     assert held[1] <= held[0]
     assert report["tracebacks in the log"] == 0
+
+
+@pytest.mark.slow  # ten seconds
+def test_damaged_files_of_every_kind_are_decoded_or_refused(tmp_path: Path) -> None:
+    found = fuzz.fuzz(cases=210, seed=2)
+    assert found.failed == [] and found.frames + found.refused.total() == 210
+    assert found.frames > 20 and found.refused.total() > 20 and len(found.cases) == 21
+    assert found.children <= 0 and found.files <= 0 and found.memory < 1.1

@@ -116,8 +116,9 @@ def execute(
     found: list[Latency] = []
     for frames in rounds:
         done = worker.predict_clip(way.settings, frames, way.mode == "batch", on_turn)
-        refined = way.settings.refine
-        corrections = worker.refine_clip(frames, done.predictions, on_turn) if refined else []
+        corrections = []
+        if way.settings.refine:
+            corrections = worker.refine_clip(way.settings, frames, done.predictions, on_turn)
         forget(recording.folder)  # what was found of fewer frames
         for frame, prediction in zip(frames, done.predictions, strict=True):
             recording.add(frame, prediction, [])

@@ -115,7 +115,9 @@ class LocalWorker:
         stream = self._new_stream(settings)
         refined = None if snapshot is None else read_snapshot(snapshot, stream, settings)
         solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
-        refiner = Refiner(solver, state=refined) if settings.refine else None
+        refiner = None
+        if settings.refine:
+            refiner = Refiner(solver, state=refined, field_of_view=settings.field_of_view)
         self._streams[stream_id] = _Running(settings, stream, refiner, beside)
         return stream_id
 
@@ -219,6 +221,7 @@ class LocalWorker:
 
     def refine_clip(
         self,
+        settings: StreamSettings,
         frames: list[Frame],
         predictions: list[FramePrediction],
         on_turn: Callable[[], None] = lambda: None,
@@ -226,11 +229,13 @@ class LocalWorker:
         """Corrections of a whole clip that was predicted at once, in the order they were made.
 
         Args:
+            settings: what is known of the lens.
             frames: the clip's.
             predictions: one a frame.
             on_turn: called with every frame; may raise to end it.
         """
-        refiner, made = Refiner(WaitingSolver(self._windows)), []
+        solver, made = WaitingSolver(self._windows), list[Correction]()
+        refiner = Refiner(solver, field_of_view=settings.field_of_view)
         for frame, prediction in zip(frames, predictions, strict=True):
             self.wait_for_gap(on_turn)
             made += refiner.add(frame.grey, prediction)

@@ -88,6 +88,7 @@ class Worker(Protocol):
 
     def refine_clip(
         self,
+        settings: StreamSettings,
         frames: list[Frame],
         predictions: list[FramePrediction],
         on_turn: Callable[[], None] = lambda: None,

@@ -18,7 +18,8 @@ from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.weight_cache import load_on_host
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
-from svggt.media.frames import Fitter, Frame, InputLimits, open_picture
+from svggt.media.frames import Fitter, Frame, InputLimits
+from svggt.media.pictures import open_picture
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import About, Recording
 from svggt.view_options import ViewOptions

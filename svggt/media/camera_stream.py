@@ -60,7 +60,7 @@ class CameraFeed:
 
         Args:
             time_s: when it came, by a clock that goes on.
-            picture: JPEG, PNG, WebP or HEIC.
+            picture: of one of `pictures.KINDS`, encoded.
             missed: pictures that the camera could not send since the last one.
         """
         with self._changed:
@@ -105,6 +105,7 @@ class LiveClip:
     after: Frame | None = None
     total = None
     paths: tuple[Path, ...] = ()
+    field_of_view = 0.0
 
     def frames(
         self,

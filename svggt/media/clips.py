@@ -10,19 +10,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from natsort import natsorted, ns
-
 from svggt.data.truth import TruthFile
 from svggt.errors import BadInput, Busy
 from svggt.media import sandbox
 from svggt.media.frames import Frame, InputLimits, check_size, is_video
-from svggt.media.sandbox import CheckJob, Damaged, DecodeJob, VideoInfo
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
+from svggt.media.pictures import KINDS, PICTURE_SUFFIXES, ZIP_SUFFIX, in_order, listed
+from svggt.media.sandbox import CheckJob, DecodeJob, PicturesInfo, VideoInfo
 
 _CHECKS = threading.BoundedSemaphore(2)  # at once, of all visitors
 _PATIENCE_SECONDS = 60.0
-_SHOWN = 5  # names in a sentence
 _BUSY = "The machine is busy, and the files could not be looked at yet. Try again in a minute."
 
 
@@ -42,6 +38,7 @@ class Clip:
         example: name of the example that it is; empty for a visitor's.
         truth: its true cameras and depth, where there is one.
         notes: what was left out of it, a sentence each.
+        field_of_view: degrees across its pictures, as their EXIF says; 0 where it does not.
     """
 
     paths: tuple[Path, ...]
@@ -54,6 +51,7 @@ class Clip:
     example: str = ""
     truth: TruthFile | None = None
     notes: tuple[str, ...] = ()
+    field_of_view: float = 0.0
 
     def frames(
         self,
@@ -99,17 +97,15 @@ def open_clip(
         raise BadInput("FPS must be more than 0; without it frames are chosen by motion.")
     usable, notes = _usable(paths)
     _check_files(usable or paths, limits)
+    field_of_view = 0.0
     if is_video(usable[0]):
-        chosen, seconds = usable, _seconds_of(usable[0], limits)
-        there = None
+        chosen, seconds, there = usable, _seconds_of(usable[0], limits), None
         if seconds is not None and frames_per_second is not None:
             there = max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
-        ordered = natsorted(usable, key=lambda path: (path.stem, path.suffix), alg=ns.IGNORECASE)
-        taken = ordered[: limits.max_frames]
-        chosen, damaged = _whole(taken, limits)
-        notes += damaged
-        there = len(usable) - (len(taken) - len(chosen))
+        chosen, pictures, damaged = _whole(in_order(usable), limits)
+        notes, there = notes + damaged, sum(pictures.counts)
+        field_of_view = pictures.field_of_view
     return Clip(
         paths=tuple(chosen),
         names=tuple(path.name for path in chosen),
@@ -119,39 +115,57 @@ def open_clip(
         cut=there is not None and there > limits.max_frames,
         limits=limits,
         notes=tuple(notes),
+        field_of_view=field_of_view,
     )
+
+
+def pictures_of_folder(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder.
+
+    Raises:
+        BadInput: none does; it names the folders in it.
+    """
+    inside = list(folder.iterdir())
+    pictures = [path for path in inside if path.suffix.lower() in PICTURE_SUFFIXES]
+    if pictures:
+        return pictures
+    folders = sorted(path.name for path in inside if path.is_dir())
+    if folders:
+        raise BadInput(f"{folder} holds folders and no picture: {listed(folders)}. Name one.")
+    raise BadInput(f"{folder} holds no picture. Name a video, or a folder of {KINDS}.")
 
 
 def _usable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """Videos and pictures; hidden files and what else lies beside them is named in a sentence."""
     usable = [path for path in paths if _is_usable(path)]
     others = [path.name for path in paths if not _is_usable(path)]
-    return usable, [f"Left out: {_listed(others)}."] if usable and others else []
+    return usable, [f"Left out: {listed(others)}."] if usable and others else []
 
 
 def _is_usable(path: Path) -> bool:
-    is_known = is_video(path) or path.suffix.lower() in PICTURE_SUFFIXES
+    is_known = is_video(path) or path.suffix.lower() in (*PICTURE_SUFFIXES, ZIP_SUFFIX)
     return is_known and not path.name.startswith(".")
 
 
-def _whole(paths: list[Path], limits: InputLimits) -> tuple[list[Path], list[str]]:
-    """Pictures that can be decoded; the others are named in a sentence.
+def _whole(paths: list[Path], limits: InputLimits) -> tuple[list[Path], PicturesInfo, list[str]]:
+    """Files that hold a picture which can be decoded, as many as a run takes, or one more.
+
+    Returns:
+        The files, what pictures they hold, and those that hold none, named in a sentence.
 
     Raises:
-        BadInput: none can, or one is too large.
+        BadInput: none does, or a picture is too large.
     """
     found = _checked(paths, limits)
-    damaged = set(found.numbers) if isinstance(found, Damaged) else set()
-    whole = [path for number, path in enumerate(paths) if number not in damaged]
-    names = [paths[number].name for number in sorted(damaged) if number < len(paths)]
+    if not isinstance(found, PicturesInfo) or len(found.counts) > len(paths):
+        raise BadInput(sandbox.DIED)
+    looked_at = list(zip(paths, found.counts, strict=False))
+    whole = [path for path, count in looked_at if count]
+    names = [path.name for path, count in looked_at if not count]
     if not whole:
-        raise BadInput(f"All pictures are damaged ({_listed(names)}). Save them again.")
-    return whole, [f"Damaged and left out: {_listed(names)}."] if names else []
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"“{name}”" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        raise BadInput(f"All pictures are damaged ({listed(names)}). Save them again.")
+    notes = [f"Damaged and left out: {listed(names)}."] if names else []
+    return whole, found, notes
 
 
 def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
@@ -169,20 +183,22 @@ def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
             "Cut the clip, or send fewer pictures."
         )
     videos = sum(is_video(path) for path in paths)
-    if not all(map(_is_usable, paths)):
+    strange = [path.name for path in paths if not _is_usable(path)]
+    if strange:
         raise BadInput(
-            "A file is neither a video nor a picture. Use MP4, MOV, WebM, MKV, JPEG, PNG, WebP "
-            "or HEIC."
+            f"{listed(strange)}: neither a video nor a picture. Use MP4, MOV, WebM or MKV; or "
+            f"{KINDS}, also in a ZIP."
         )
     if videos and len(paths) > 1:
-        raise BadInput("Send one video, or several pictures, not both.")
+        names = listed([path.name for path in sorted(paths, key=is_video, reverse=True)])
+        raise BadInput(f"Send one video, or several pictures, not both: {names} were sent.")
 
 
 def _seconds_of(path: Path, limits: InputLimits) -> float | None:
     """A video's length, if its header says; it was checked then."""
     facts = path.stat()
     info = _header(path.resolve(), facts.st_size, facts.st_mtime_ns)
-    check_size(info.width, info.height, path.name, limits)
+    check_size(info.width, info.height, path.name, limits.max_video_pixels)
     if info.seconds is not None and info.seconds > limits.max_seconds:
         raise BadInput(
             f"The video lasts {info.seconds / 60:.0f} minutes; the limit is "
@@ -199,7 +215,7 @@ def _header(path: Path, size: int, changed_ns: int) -> VideoInfo:
     return info
 
 
-def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | Damaged:
+def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | PicturesInfo:
     """Looks at files in a child.
 
     Raises:
@@ -218,7 +234,7 @@ def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | Damaged:
         _CHECKS.release()
     if message is None:  # its CPU time is bounded too: it never got that much
         raise Busy(_BUSY)
-    if not isinstance(message, VideoInfo | Damaged):
+    if not isinstance(message, VideoInfo | PicturesInfo):
         raise BadInput(sandbox.DIED)
     return message
 

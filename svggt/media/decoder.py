@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import logging
 import os
 import resource
 import select
@@ -14,25 +15,20 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import numpy as np
 
 from svggt.errors import BadInput
-from svggt.media import confinement, sandbox, video
+from svggt.media import confinement, lens, sandbox, video
 from svggt.media.frame_selection import AtRate, ByMotion
-from svggt.media.frames import (
-    DamagedPicture,
-    Fitter,
-    Frame,
-    InputLimits,
-    check_picture,
-    is_video,
-    open_picture,
-)
+from svggt.media.frames import Fitter, Frame, InputLimits, is_video
+from svggt.media.pictures import DamagedPicture, listed, open_picture, pictures_in
 from svggt.media.sandbox import CheckJob, DecodeJob, Job, Message, PicturesJob
 
 MEMORY_BYTES = 1_500_000_000
@@ -43,6 +39,7 @@ _FILES = 64  # open at once
 _PR_SET_PDEATHSIG = 1
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_ONE_LENS = 0.97  # narrowest by widest field of view: one that zooms is several
 _NO_MEMORY = "The file needs more memory to decode than one file may take. Make it smaller."
 _DAMAGED = "The file is damaged and cannot be decoded. Save it again."
 
@@ -52,6 +49,9 @@ def main() -> None:
     _LIBC.mallopt(_M_ARENA_MAX, 1)  # decoders' threads would reserve all of the memory by arenas
     confinement.leave_network_and_processes()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
+    # What decoders say of strangers' files would fill the server's log.
+    warnings.simplefilter("ignore")
+    logging.disable()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as server:
         while True:
             _, given, _, _ = socket.recv_fds(server, 16, 1)
@@ -91,7 +91,7 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     if isinstance(job, CheckJob) and is_video(paths[0]):
         yield video.read_header(paths[0])
     elif isinstance(job, CheckJob):
-        yield sandbox.Damaged(list(_damaged(paths, job.names, limits)))
+        yield _looked_at(paths, job.names, limits)
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
         yield from map(_as_message, _frames(job, paths, limits, notes.append))
@@ -105,15 +105,30 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     yield sandbox.Done()
 
 
-def _damaged(paths: list[Path], names: list[str], limits: InputLimits) -> Iterator[int]:
-    """Numbers of pictures that are not whole; where none is, the first one's sentence is told."""
-    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-        try:
-            check_picture(path, name, limits)
-        except DamagedPicture:
-            if len(paths) == 1:
-                raise
-            yield number
+def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> sandbox.PicturesInfo:
+    """Whole pictures of each file, up to one more than a run takes.
+
+    Raises:
+        DamagedPicture: the only file has none.
+    """
+    counts, views = list[int](), list[float]()
+    for path, name in zip(paths, names, strict=True):
+        count, damaged = 0, DamagedPicture(name, "holds no picture.")
+        for picture in pictures_in(path, name, limits, small=True):
+            if isinstance(picture, DamagedPicture):
+                damaged = picture
+                continue
+            views.append(lens.from_exif(picture))
+            count += 1
+            if sum(counts) + count > limits.max_frames:
+                break
+        if not count and len(paths) == 1:
+            raise damaged
+        counts.append(count)
+        if sum(counts) > limits.max_frames:
+            break
+    is_one = bool(views) and min(views) > _ONE_LENS * max(views)
+    return sandbox.PicturesInfo(counts, median(views) if is_one else 0.0)
 
 
 def _frames(
@@ -123,9 +138,20 @@ def _frames(
         selection = ByMotion() if job.rate is None else AtRate(job.rate)
         yield from video.frames_of(paths[0], job.width, selection, limits, note)
         return
-    fitter = Fitter(job.width)
-    for number, (path, name) in enumerate(zip(paths, job.names, strict=True)):
-        yield fitter.frame(number, float(number), open_picture(path, name, limits))
+    fitter, number, damaged = Fitter(job.width), 0, list[DamagedPicture]()
+    for path, name in zip(paths, job.names, strict=True):
+        for picture in pictures_in(path, name, limits):
+            if isinstance(picture, DamagedPicture):
+                damaged.append(picture)
+            elif number < limits.max_frames:
+                yield fitter.frame(number, float(number), picture)
+                number += 1
+            else:
+                break
+    if not number and damaged:
+        raise damaged[0]
+    if damaged:
+        note(f"Damaged or no picture, and left out: {listed([each.name for each in damaged])}.")
 
 
 def _as_message(frame: Frame) -> sandbox.DecodedFrame:

@@ -1,25 +1,18 @@
-"""Pictures from people, turned into validated frames of one size.
+"""Pictures from people, turned into frames of one size; what is accepted.
 
-Knows of files and pixels, nothing of models. A picture's header is checked before its pixels
-are decoded.
+Knows of pixels, nothing of models.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
-from pillow_heif import register_heif_opener
+from PIL import Image, ImageOps
 
 from svggt.errors import BadInput
-
-register_heif_opener()
 
 PATCH = 14
 TRACKING_WIDTH = 480
@@ -27,21 +20,8 @@ MAX_ASPECT = 8
 """Longer side over the shorter one, at most."""
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".ts", ".mts", ".m2ts")
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 
-_TURNS = {  # of EXIF orientations
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # greys of more than 8 bits
-_DECODING = threading.BoundedSemaphore(2)  # pictures at once: each may take 160 MB
-
-Used = TypeVar("Used")
 
 
 @dataclass(frozen=True)
@@ -54,13 +34,15 @@ class InputLimits:
         max_frames: most frames of a run, which a visitor may lower; the rest of a longer clip is
             left out, and the page says so.
         max_pixels: most pixels of one picture, checked before it is decoded.
+        max_video_pixels: the same of a video, of which a decoder holds several.
         max_seconds: longest video, seconds.
     """
 
     max_bytes: int = 200_000_000
     max_files: int = 500
     max_frames: int = 120
-    max_pixels: int = 40_000_000
+    max_pixels: int = 100_000_000
+    max_video_pixels: int = 40_000_000
     max_seconds: float = 3600.0
 
 
@@ -137,82 +119,27 @@ def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
     return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), width)
 
 
-class DamagedPicture(BadInput):
-    """A file that is no picture, or not whole."""
-
-
 def is_video(path: Path) -> bool:
     """Whether a file's name is a video's."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def check_size(width: int, height: int, name: str, limits: InputLimits) -> None:
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     """Checks what a header says, before any pixel is decoded.
 
     Raises:
         BadInput: too many pixels, or so narrow that the frame would be huge or a line.
     """
-    if width * height > limits.max_pixels:
+    if width * height > max_pixels:
         raise BadInput(
             f"“{name}” has {width} × {height} pixels; the limit is "
-            f"{limits.max_pixels / 1e6:.0f} megapixels. Make it smaller and try again."
+            f"{max_pixels / 1e6:.0f} megapixels. Make it smaller and try again."
         )
     if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
         raise BadInput(
             f"“{name}” is {width} × {height}: more than {MAX_ASPECT} times as long as wide. "
             "Crop it and try again."
         )
-
-
-def check_picture(path: Path, name: str, limits: InputLimits) -> None:
-    """Checks that a picture can be decoded, a JPEG in small; see `open_picture` for the errors."""
-
-    def decode(picture: Image.Image) -> None:
-        picture.draft(picture.mode, (1, 1))
-        picture.load()
-
-    _open(path, name, limits, decode)
-
-
-def open_picture(path: Path | BinaryIO, name: str, limits: InputLimits) -> Image.Image:
-    """Decodes one picture upright, its header checked first.
-
-    Raises:
-        DamagedPicture: it is damaged, or none of `PICTURE_FORMATS`.
-        BadInput: it is too large or too narrow.
-    """
-    return _open(path, name, limits, _turned)
-
-
-def _turned(picture: Image.Image) -> Image.Image:
-    """As its EXIF orientation says, however broken the rest of that is."""
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001  # an EXIF block may be anything
-        turn = None
-    picture.load()
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _open(
-    path: Path | BinaryIO, name: str, limits: InputLimits, use: Callable[[Image.Image], Used]
-) -> Used:
-    try:
-        with Image.open(path, formats=PICTURE_FORMATS) as picture:
-            check_size(*picture.size, name, limits)
-            with _DECODING:
-                return use(picture)
-    except (BadInput, Image.DecompressionBombError) as error:
-        sentence = f"“{name}” has far too many pixels. Make it smaller and try again."
-        raise BadInput(str(error) if isinstance(error, BadInput) else sentence) from None
-    except UnidentifiedImageError:
-        raise DamagedPicture(
-            f"“{name}” is not a picture that this page reads. Use JPEG, PNG, WebP or HEIC."
-        ) from None
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  # decoders raise whatever they like
-        raise DamagedPicture(f"“{name}” is damaged and cannot be decoded. Save it again.") from None
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -92,10 +92,16 @@ class VideoInfo(msgspec.Struct, tag=True):
     seconds: float | None
 
 
-class Damaged(msgspec.Struct, tag=True):
-    """Which pictures of a `CheckJob` are damaged, by their numbers from 0."""
+class PicturesInfo(msgspec.Struct, tag=True):
+    """What the pictures of a `CheckJob` are, as far as a run would take them.
 
-    numbers: list[int]
+    Attributes:
+        counts: of each file, in order, how many can be decoded; 0: none.
+        field_of_view: degrees across, as EXIF says; 0 where it does not, or not of one lens.
+    """
+
+    counts: list[Annotated[int, msgspec.Meta(ge=0)]]
+    field_of_view: Annotated[float, msgspec.Meta(ge=0, lt=180)]
 
 
 class DecodedFrame(msgspec.Struct, tag=True):
@@ -132,7 +138,7 @@ class Done(msgspec.Struct, tag=True):
     """There is no more."""
 
 
-Message = VideoInfo | Damaged | DecodedFrame | DecodedPicture | Note | Failed | Done
+Message = VideoInfo | PicturesInfo | DecodedFrame | DecodedPicture | Note | Failed | Done
 
 
 @dataclass(frozen=True)

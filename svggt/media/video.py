@@ -83,10 +83,10 @@ def frames_of(
         stream = _best(container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _THREADS
-        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        stream.codec_context.options = {"max_pixels": str(limits.max_video_pixels)}
         picture_of = partial(_upright, aspect=_pixel_aspect(stream), reformatter=reformatter)
         for frame in _decoded(container, stream, damage):
-            check_size(frame.width, frame.height, path.name, limits)
+            check_size(frame.width, frame.height, path.name, limits.max_video_pixels)
             time_s = clock.of(frame)
             if time_s > limits.max_seconds or number == limits.max_frames:
                 break

@@ -8,6 +8,7 @@ keyframe that is recognised in an old one joins its segment to the old one's, or
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -45,6 +46,7 @@ _UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the mo
 _UNSEEN_RANGE = (0.01, 0.3)
 _DISTANCE_SIGMA = (0.02, 2.0)
 _FOCAL_SIGMA = (0.005, 0.08)
+_KNOWN_SIGMA = 0.02  # of a focal length that is known: EXIF rounds it
 
 
 class Refiner:
@@ -54,6 +56,7 @@ class Refiner:
         solver: adjusts windows, and has another beside it that looks for loops.
         options: tuning.
         state: to resume from; a new stream's if left out.
+        field_of_view: degrees across the picture, where it is known; 0: it is found.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class Refiner:
         solver: Solver,
         options: RefineOptions | None = None,
         state: RefinerState | None = None,
+        field_of_view: float = 0.0,
     ) -> None:
         self.options = options or RefineOptions()
         self.state = state or RefinerState()
         self._solver = solver
+        self._focal = 0.5 / math.tan(math.radians(field_of_view) / 2) if field_of_view else None
         self._loops = LoopCloser(solver.another(), self.options)
 
     def follow(self, grey: Grey) -> TrackedFrame | None:
@@ -135,13 +140,13 @@ class Refiner:
         return Camera(s.focal * width, np.array([width / 2, height / 2]), s.radial)
 
     def _learn_focal(self, prediction: FramePrediction) -> None:
-        """Until windows take over: the median of what the head said, one for the stream."""
+        """Until windows take over: what is known, or the median of what the head said."""
         s, (height, width) = self.state, prediction.depth.shape
         across = prediction.intrinsics[0, 0] / width
         down = prediction.intrinsics[1, 1] / height * s.size[0] / s.size[1]
         s.focals = [*s.focals[1 - _FOCALS :], float(across + down) / 2]
         if len(s.keyframes) < 3:
-            s.focal = float(np.median(s.focals))
+            s.focal = self._focal or float(np.median(s.focals))
 
     def _advance(self, followed: TrackedFrame, prediction: FramePrediction) -> None:
         s, localizer = self.state, followed.localizer
@@ -276,13 +281,25 @@ class Refiner:
         s = self.state
         if self._solver.busy:
             return
-        prior = (s.focal * s.size[1], s.focal_sigma or self._head_sigma())
         sigma = float(np.clip(self.options.distance_trust * s.depth_error, *_DISTANCE_SIGMA))
         problem = window_of(
-            s.keyframes, s.tied, s.world, s.landmarks, self.camera, prior, sigma, self.options
+            s.keyframes,
+            s.tied,
+            s.world,
+            s.landmarks,
+            self.camera,
+            self._focal_prior(),
+            sigma,
+            self.options,
         )
         if problem is not None:
             self._solver.submit(problem)
+
+    def _focal_prior(self) -> tuple[float, float]:
+        """In pixels, and its relative sigma: what is known, or what older windows found."""
+        if self._focal:
+            return self._focal * self.state.size[1], _KNOWN_SIGMA
+        return self.state.focal * self.state.size[1], self.state.focal_sigma or self._head_sigma()
 
     def _head_sigma(self) -> float:
         """Relative, of the camera head's focal length: as sure as it is of one mind."""

@@ -11,7 +11,7 @@ from svggt.compare.aligned_frames import INKS
 from svggt.compare.run_config import Mode
 from svggt.settings import AUTO
 from svggt.view_options import Cameras
-from svggt.web.settings_inputs import SettingsInputs
+from svggt.web.settings_inputs import OF_A_CLIP, SettingsInputs
 
 SLIDER = {
     "depth": ("Depth A", "Depth B"),
@@ -144,7 +144,7 @@ def _lay_out_other(models: list[str], cameras: Cameras) -> Other:
                 list(get_args(Mode)[::-1]), "offline", "B", "batch: at once, seeing the past only"
             ),
             cameras=_choice(["refined", "head"], cameras, "Cameras of B", "of figures and view"),
-            settings=SettingsInputs([("as A", AUTO), *models], suffix=" of B"),
+            settings=SettingsInputs([("as A", AUTO), *models], " of B", OF_A_CLIP),
             every=_number("Again every", "frames, 20 times at most; 0: once"),
             frames=_number("Frames", "the first so many; 0: all"),
         )

@@ -17,6 +17,7 @@ from svggt.compare.request import ComparisonProgress, ComparisonRequest
 from svggt.compare.run_config import RunConfig
 from svggt.errors import BadInput, DamagedFrame
 from svggt.exports import Exporter
+from svggt.media import lens
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from svggt.settings import AUTO
@@ -61,7 +62,8 @@ def compare_as(
     if model not in {about.settings.model, *offered}:
         raise BadInput(f"There is no model {model}. Choose one of {', '.join(offered)}.")
     refine = way.settings.refine or way.cameras == "refined"
-    settings = replace(way.settings.within_limits(), model=model, refine=refine)
+    view = lens.known(way.settings.field_of_view, about.settings.field_of_view)
+    settings = replace(way.settings.within_limits(), model=model, refine=refine, field_of_view=view)
     way = replace(way, settings=settings)
     return session.compare(
         ComparisonRequest(way, int(every or 0) or None, int(frames or 0) or None)

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from svggt.engine.checkpoints import LoadedModel
-from svggt.media.clips import PICTURE_SUFFIXES
 from svggt.media.examples import EXAMPLES
 from svggt.media.frames import VIDEO_SUFFIXES, InputLimits
+from svggt.media.pictures import PICTURE_SUFFIXES, ZIP_SUFFIX
 from svggt.session.progress import Progress
 from svggt.view_options import CamerasChoice, chosen_cameras
 from svggt.web import panels
@@ -173,7 +173,7 @@ def _lay_out_source(limits: InputLimits) -> SourceInputs:
                     f"≤ {limits.max_frames} frames"
                 ),
                 file_count="multiple",
-                file_types=[*VIDEO_SUFFIXES, *PICTURE_SUFFIXES],
+                file_types=[*VIDEO_SUFFIXES, *PICTURE_SUFFIXES, ZIP_SUFFIX],
                 height=88,
                 elem_id="files",
             )

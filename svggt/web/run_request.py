@@ -9,6 +9,7 @@ from typing import Literal
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.errors import BadInput
+from svggt.media import lens
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import Clip, open_clip
 from svggt.media.examples import EXAMPLES
@@ -71,12 +72,14 @@ class RunStarter:
         """
         self._uploads.tidy()
         clip = self._clip(wanted)
+        view = lens.known(wanted.settings.field_of_view, clip.field_of_view)
+        settings = replace(wanted.settings.within_limits(), field_of_view=view)
         last = self._sessions.get(token)
         if last is not None and last.running:
             raise BadInput("A run is under way. Stop it first, then start the next one.")
         session = self._sessions.open(address, instead_of=last)
         try:
-            session.start(clip, wanted.settings.within_limits(), wanted.look)
+            session.start(clip, settings, wanted.look)
         except BaseException:
             self._sessions.remove(session.token)
             raise

@@ -18,6 +18,8 @@ from svggt.web.endpoint import sentence_of
 _SETTINGS = TypeAdapter(StreamSettings)
 _LABELS = {"points": "Point head"}  # others are the field's name
 _DECIDED = "refine"  # by the page: what the cameras shown need
+OF_A_CLIP = "field_of_view"
+"""What the settings say of the clip, and a comparison's run shares."""
 
 
 class SettingsInputs:
@@ -26,15 +28,18 @@ class SettingsInputs:
     Args:
         models: weights to choose from, the default first: name, or (label, name).
         suffix: what every label ends with.
+        shared: a field that another run's inputs say.
     """
 
-    def __init__(self, models: Sequence[str | tuple[str, str]], suffix: str = "") -> None:
+    def __init__(
+        self, models: Sequence[str | tuple[str, str]], suffix: str = "", shared: str = ""
+    ) -> None:
         text = docstring_parser.parse(StreamSettings.__doc__ or "")
         hints = {part.arg_name: str(part.description).rstrip(".") for part in text.params}
         types = get_type_hints(StreamSettings)
         self._by_field: dict[str, FormComponent] = {}
         for field in fields(StreamSettings):
-            if field.name == _DECIDED:
+            if field.name in (_DECIDED, shared):
                 continue
             label = _LABELS.get(field.name, field.name.replace("_", " ").capitalize()) + suffix
             choices = models if field.name == "model" else get_args(types[field.name])
@@ -78,6 +83,8 @@ def _input(
     """An input for values of a type: a choice, a switch or a number."""
     if kind is bool:
         return gr.Checkbox(default, label=label, info=info)
+    if kind is float:  # a field of view
+        return gr.Number(default, label=label, info=info)
     if kind is int:
         return gr.Number(
             default, label=label, info=info, minimum=1, maximum=MAX_WINDOW, precision=0

@@ -6,6 +6,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,12 @@ class Visitor:
         if light:
             self.page.click("#choices label:has-text('one frame')")
         self.page.click("#start")
+
+    def upload(self, *paths: Path) -> None:
+        """Chooses files, and waits until the page has them."""
+        self.page.get_by_role("tab", name="Upload").click()
+        self.page.set_input_files("#files input[type=file]", [str(path) for path in paths])
+        self.page.wait_for_selector("#files .file-preview")
 
     def run(self, frames: int) -> None:
         """A run of so many frames, to its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,9 +152,7 @@ def test_a_session_that_ends_under_an_open_page_says_so(arrive, site: Site) -> N
 def test_a_first_upload_that_is_bad_leaves_no_session(arrive, site: Site, tmp_path: Path) -> None:
     visitor = arrive()
     (tmp_path / "x.jpg").write_bytes(b"this is no picture")
-    visitor.page.get_by_role("tab", name="Upload").click()
-    visitor.page.set_input_files("#files input[type=file]", str(tmp_path / "x.jpg"))
-    visitor.page.wait_for_selector("#files >> text=x.jpg")
+    visitor.upload(tmp_path / "x.jpg")
     visitor.start()
     visitor.page.wait_for_selector(".status.failed")
     assert len(site.sessions) == 0
@@ -180,29 +179,25 @@ def test_a_bad_upload_gets_a_sentence_and_loses_nothing(arrive, site: Site, tmp_
     frames = only_session(site).scene.num_frames
     bad = tmp_path / "holiday.jpg"
     bad.write_bytes(b"this is no picture")
-    visitor.page.get_by_role("tab", name="Upload").click()
-    visitor.page.set_input_files("#files input[type=file]", str(bad))
-    visitor.page.wait_for_selector("#files >> text=holiday")
+    visitor.upload(bad)
     visitor.start()
     visitor.page.wait_for_selector(".status.failed")
     visitor.page.wait_for_timeout(1000)
-    assert "JPEG, PNG, WebP or HEIC" in visitor.status()  # and stays
+    assert "JPEG, PNG, WebP, HEIC, AVIF, TIFF or GIF" in visitor.status()  # and stays
     assert only_session(site).scene.num_frames == frames
     assert visitor.page.is_enabled("#start")
 
 
-def test_pictures_can_be_uploaded(arrive, site: Site, tmp_path: Path) -> None:
+def test_pictures_and_a_zip_of_them_can_be_uploaded(arrive, site: Site, tmp_path: Path) -> None:
     visitor = arrive(PHONE)
     rng = np.random.default_rng(0)
     for number in range(3):
         noise = rng.integers(0, 255, (12, 16, 3), np.uint8)
         picture = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
         picture.save(tmp_path / f"p{number}.jpg")
-    visitor.page.get_by_role("tab", name="Upload").click()
-    visitor.page.set_input_files(
-        "#files input[type=file]", [str(p) for p in sorted(tmp_path.iterdir())]
-    )
-    visitor.page.wait_for_selector("#files >> text=p2")
+    with zipfile.ZipFile(tmp_path / "rest.zip", "w") as archive:
+        archive.write(tmp_path / "p2.jpg", "walk/p2.jpg")
+    visitor.upload(tmp_path / "p0.jpg", tmp_path / "p1.jpg", tmp_path / "rest.zip")
     visitor.start()
     visitor.page.wait_for_selector("text=Finished: 3 frames.")
     assert only_session(site).progress.frames_done == 3
@@ -210,9 +205,7 @@ def test_pictures_can_be_uploaded(arrive, site: Site, tmp_path: Path) -> None:
 
 def test_a_video_can_be_uploaded_and_cancelled(arrive, site: Site) -> None:
     visitor = arrive()
-    visitor.page.get_by_role("tab", name="Upload").click()
-    visitor.page.set_input_files("#files input[type=file]", str(ASSETS / "clips/drive.mp4"))
-    visitor.page.wait_for_selector("#files >> text=drive")
+    visitor.upload(ASSETS / "clips/office.mp4")
     visitor.start()
     visitor.wait_frames(2)
     assert only_session(site).progress.total is None  # frames are chosen by motion

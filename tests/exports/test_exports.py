@@ -24,7 +24,8 @@ from svggt.compare.run_config import RunConfig
 from svggt.errors import BadInput, Busy
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
-from svggt.media.frames import Fitter, InputLimits, open_picture
+from svggt.media.frames import Fitter, InputLimits
+from svggt.media.pictures import open_picture
 from svggt.scene.posed_frame import PosedFrame
 from svggt.settings import StreamSettings
 from svggt.store.posed_frames import PosedFrames

@@ -123,7 +123,7 @@ def test_every_picture_is_checked_before_the_first_is_drawn(tmp_path: Path) -> N
     (tmp_path / "2.png").write_bytes(b"no picture")
     clip = open_clip(list(tmp_path.iterdir()), 28, 2.0, LIMITS)
     assert clip.names == ("1.png",) and clip.total == 1 and "2.png" in clip.notes[0]
-    Image.new("RGB", (9000, 9000)).save(tmp_path / "3.png")
+    Image.new("1", (10_400, 10_000)).save(tmp_path / "3.png")
     with pytest.raises(BadInput, match=r"3\.png.*megapixels"):
         open_clip(list(tmp_path.iterdir()), 28, 2.0, LIMITS)
 
@@ -213,7 +213,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_huge_video_is_refused_by_its_header(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", size=(640, 480), count=2)
     with pytest.raises(BadInput, match="640 × 480"):
-        open_clip([path], 28, 2.0, InputLimits(max_pixels=100_000))
+        open_clip([path], 28, 2.0, InputLimits(max_video_pixels=100_000))
 
 
 def test_a_long_video_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from svggt.errors import BadInput
-from svggt.media.frames import Fitter, InputLimits, open_picture
+from svggt.media.frames import Fitter, InputLimits
+from svggt.media.pictures import open_picture
 
 LIMITS = InputLimits()
 
@@ -79,7 +80,8 @@ def test_a_small_file_with_many_pixels_takes_little_memory(tmp_path: Path) -> No
     Image.new("RGBA", (6300, 6300), (10, 200, 30, 120)).save(tmp_path / "bomb.png")
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from svggt.media.frames import Fitter, InputLimits, open_picture\n"
+        "from svggt.media.frames import Fitter, InputLimits\n"
+        "from svggt.media.pictures import open_picture\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3\n"
         "before = peak()\n"
         "Fitter(28).frame(0, 0.0, open_picture(Path(sys.argv[1]), 'a', InputLimits()))\n"
@@ -142,7 +144,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="JPEG, PNG, WebP or HEIC"):
+    with pytest.raises(BadInput, match="JPEG, PNG, WebP, HEIC, AVIF, TIFF or GIF"):
         open_picture(path, "x.jpg", LIMITS)
 
 

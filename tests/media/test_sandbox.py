@@ -18,7 +18,8 @@ from svggt.errors import BadInput, Busy
 from svggt.media import sandbox
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import open_clip
-from svggt.media.frames import Fitter, InputLimits, open_picture
+from svggt.media.frames import Fitter, InputLimits
+from svggt.media.pictures import open_picture
 from svggt.media.sandbox import DecodeJob, PicturesJob
 from tests.conftest import wait_for
 from tests.media.files import write_pictures, write_video

@@ -11,7 +11,8 @@ from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media.clips import Clip, open_clip
-from svggt.media.frames import Frame, InputLimits, open_picture
+from svggt.media.frames import Frame, InputLimits
+from svggt.media.pictures import open_picture
 from tests.conftest import DATA
 
 FILES = DATA / "files"

@@ -33,8 +33,10 @@ def walk() -> list[np.ndarray]:
     ]
 
 
-def refine(clip: Rendered, options: RefineOptions = EXACT) -> dict[int, Correction]:
-    refiner, newest = Refiner(InlineSolver(), options), {}
+def refine(
+    clip: Rendered, options: RefineOptions = EXACT, field_of_view: float = 0.0
+) -> dict[int, Correction]:
+    refiner, newest = Refiner(InlineSolver(), options, field_of_view=field_of_view), {}
     for grey, prediction in zip(clip.greys, clip.predictions, strict=True):
         newest |= {c.frame: c for c in refiner.add(grey, prediction)}
     newest |= {c.frame: c for c in refiner.settle()}
@@ -318,13 +320,28 @@ def test_a_stream_may_end_before_it_began() -> None:
 def test_a_focal_length_that_is_wrong_by_a_factor_is_found(share: float) -> None:
     """The camera head knows one field of view: of a narrow one it says half of the focal length."""
     clip = render([look(2.0 * i, (-1 + 0.05 * i, 0, -2 + 0.06 * i)) for i in range(FRAMES)])
+    found = refine(with_focal(clip, share))
+    assert abs(found[FRAMES - 1].focal * WIDTH / FOCAL - 1) < 0.03
+
+
+def with_focal(clip: Rendered, share: float) -> Rendered:
+    """The same, where the camera head's focal length is so much of the true one."""
     chance, wrong = np.random.default_rng(0), []
     for prediction in clip.predictions:
         intrinsics = prediction.intrinsics.copy()
         intrinsics[[0, 1], [0, 1]] *= share * np.exp(0.03 * chance.normal())
         wrong.append(dataclasses.replace(prediction, intrinsics=intrinsics))
-    found = refine(dataclasses.replace(clip, predictions=wrong))
-    assert abs(found[FRAMES - 1].focal * WIDTH / FOCAL - 1) < 0.03
+    return dataclasses.replace(clip, predictions=wrong)
+
+
+def test_a_focal_length_that_is_known_is_kept_from_the_first_frame_on() -> None:
+    """Also where the camera does not turn, and nothing but the camera head speaks of it."""
+    clip = render([look(0.0, (-1 + 0.05 * i, 0, -2 + 0.06 * i)) for i in range(FRAMES)])
+    known = float(np.degrees(2 * np.arctan(WIDTH / 2 / FOCAL)))
+    found = refine(with_focal(clip, 0.6), field_of_view=known)
+    assert all(abs(each.focal * WIDTH / FOCAL - 1) < 0.02 for each in found.values())
+    not_known = refine(with_focal(clip, 0.6))
+    assert abs(not_known[FRAMES - 1].focal * WIDTH / FOCAL - 1) > 0.1
 
 
 def test_what_has_the_most_texture_has_not_all_of_the_corners() -> None:

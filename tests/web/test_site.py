@@ -388,7 +388,7 @@ def test_bad_uploads_leave_no_session_behind(site) -> None:
     intruder = Intruder(address)
     for _ in range(8):
         said = intruder.press_start([intruder.upload("a.png", b"no picture")])
-        assert "JPEG, PNG, WebP or HEIC" in said
+        assert "JPEG, PNG, WebP, HEIC, AVIF, TIFF or GIF" in said
     assert len(sessions) == 0
     assert "Finished" in intruder.press_start([intruder.upload("a.png", picture())])
 
