@@ -125,4 +125,5 @@ class PasswordGate:
 def _form(sentence: str, code: int) -> Response:
     said = f'<p role="alert">{escape(sentence)}</p>' if sentence else ""
     page = _PAGE.format(action=SIGN_IN, sentence=said)
-    return HTMLResponse(page, code, {"Cache-Control": "no-store"})
+    # Without a referrer a browser says that the form comes from nowhere, which is another site.
+    return HTMLResponse(page, code, {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
