@@ -106,6 +106,7 @@ class LiveClip:
     total = None
     paths: tuple[Path, ...] = ()
     field_of_view = 0.0
+    length_s = None
 
     def frames(
         self,

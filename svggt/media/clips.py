@@ -39,6 +39,7 @@ class Clip:
         truth: its true cameras and depth, where there is one.
         notes: what was left out of it, a sentence each.
         field_of_view: degrees across its pictures, as their EXIF says; 0 where it does not.
+        length_s: of a video, seconds, if it says.
     """
 
     paths: tuple[Path, ...]
@@ -52,6 +53,7 @@ class Clip:
     truth: TruthFile | None = None
     notes: tuple[str, ...] = ()
     field_of_view: float = 0.0
+    length_s: float | None = None
 
     def frames(
         self,
@@ -69,6 +71,7 @@ class Clip:
             names=list(self.names),
             width=self.width,
             rate=self.frames_per_second,
+            length_s=self.length_s,
         )
         for sentence in self.notes:
             note(sentence)
@@ -97,7 +100,7 @@ def open_clip(
         raise BadInput("FPS must be more than 0; without it frames are chosen by motion.")
     usable, notes = _usable(paths)
     _check_files(usable or paths, limits)
-    field_of_view = 0.0
+    field_of_view, seconds = 0.0, None
     if is_video(usable[0]):
         chosen, seconds, there = usable, _seconds_of(usable[0], limits), None
         if seconds is not None and frames_per_second is not None:
@@ -116,6 +119,7 @@ def open_clip(
         limits=limits,
         notes=tuple(notes),
         field_of_view=field_of_view,
+        length_s=seconds,
     )
 
 

@@ -135,7 +135,7 @@ def _frames(
     job: DecodeJob, paths: list[Path], limits: InputLimits, note: Callable[[str], None]
 ) -> Iterator[Frame]:
     if is_video(paths[0]):
-        selection = ByMotion() if job.rate is None else AtRate(job.rate)
+        selection = ByMotion(job.length_s) if job.rate is None else AtRate(job.rate)
         yield from video.frames_of(paths[0], job.width, selection, limits, note)
         return
     fitter, number, damaged = Fitter(job.width), 0, list[DamagedPicture]()

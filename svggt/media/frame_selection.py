@@ -16,10 +16,12 @@ LOOK_WIDTH = 240
 
 _LOOKS_PER_SECOND = 10.0
 _MOVED = 0.05  # of the width: tracking need not leap so far
-_PATIENCE = 1.0  # seconds until a frame is taken although nothing moved
+_PATIENCE = (0.1, 1.0)  # seconds until a frame is taken although nothing moved, by length
+_FEWEST = 30  # frames that a clip gives however little it moves, unless it is shorter
 _CORNERS = 80
 _LEAST, _KEPT = 12, 0.5  # corners, and share of them; with fewer followed much has changed
-_ROUNDING = 0.1  # of a tick: time stamps are rounded
+_ROUNDING = 0.1  # of a tick: time stamps are rounded,
+_STAMP = 0.02  # seconds, by so much at most
 
 
 class Selection(Protocol):
@@ -47,12 +49,19 @@ class AtRate:
 
 
 class ByMotion:
-    """A frame when the median flow since the last one passes 5 % of the width, or after a second.
+    """A frame when the median flow since the last one passes 5 % of the width, or after a while.
 
     It looks at about ten small pictures a second.
+
+    Args:
+        length_s: of the clip, seconds: it gives thirty frames at least if it has them, however
+            little it moves. None, of a camera: a frame comes after a second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, length_s: float | None = None) -> None:
+        least, most = _PATIENCE
+        wanted = most if length_s is None else min(most, max(least, length_s / _FEWEST))
+        self._patience = wanted - _STAMP
         self._looks = AtRate(_LOOKS_PER_SECOND)
         self._taken_s = -math.inf
         self._before = np.zeros((0, 0), np.uint8)
@@ -64,7 +73,7 @@ class ByMotion:
         if not self._looks.takes(time_s, look):
             return False
         grey = look()
-        if time_s - self._taken_s < _PATIENCE and not self._has_moved(grey):
+        if time_s - self._taken_s < self._patience and not self._has_moved(grey):
             self._before = grey
             return False
         self._taken_s, self._before = time_s, grey

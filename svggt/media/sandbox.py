@@ -67,11 +67,13 @@ class DecodeJob(Job, tag=True):
         names: what people call the files.
         width: the frames', pixels.
         rate: frames a second; None: by motion.
+        length_s: of a video, seconds, if it says.
     """
 
     names: list[str]
     width: int
     rate: float | None
+    length_s: float | None
 
 
 class PicturesJob(Job, tag=True):

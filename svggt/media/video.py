@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.errors import BadInput
-from svggt.media.frame_selection import LOOK_WIDTH, Selection
+from svggt.media.frame_selection import LOOK_WIDTH, ByMotion, Selection
 from svggt.media.frames import Fitter, Frame, InputLimits, check_size
 from svggt.media.sandbox import VideoInfo
 
@@ -76,7 +76,7 @@ def frames_of(
         BadInput: the video holds no frame that can be decoded, or changes to a size above the
             limit.
     """
-    fitter, number, damage, clock = Fitter(width), 0, _Damage(), _Clock()
+    fitter, number, seen, damage, clock = Fitter(width), 0, 0, _Damage(), _Clock()
     reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame,
     small = VideoReformatter()  # and both their threads
     with av.open(str(path), options=_OPTIONS) as container:
@@ -90,12 +90,16 @@ def frames_of(
             time_s = clock.of(frame)
             if time_s > limits.max_seconds or number == limits.max_frames:
                 break
+            seen += 1
             if selection.takes(time_s, partial(_small_grey, frame, small)):
                 yield fitter.frame(number, time_s, picture_of(frame))
                 number += 1
     if number == 0:
         raise BadInput("The video holds no frame that can be decoded. Export it again as MP4.")
-    for sentence in (damage.sentence, clock.sentence):
+    chosen = ""
+    if isinstance(selection, ByMotion) and number < seen:
+        chosen = f"{number} of {seen} frames were taken, by motion; set FPS for another choice."
+    for sentence in (chosen, damage.sentence, clock.sentence):
         if sentence:
             note(sentence)
 

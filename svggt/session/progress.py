@@ -21,6 +21,7 @@ class Progress:
             come, whose number says enough.
         note: what else there is to say while it runs.
         total: frames expected; None if nobody knows.
+        length_s: of the clip that they come from, seconds, if it says.
         latest: the newest prediction.
         tracking: the newest frame's refined camera; None where nothing is refined.
         loops: frames that were recognised in old ones, with those: loops that were closed.
@@ -33,6 +34,7 @@ class Progress:
     message: str = "Choose an example or upload a clip, then press Start."
     note: str = ""
     total: int | None = None
+    length_s: float | None = None
     latest: FramePrediction | None = None
     tracking: Correction | None = None
     loops: Mapping[int, int] = field(default_factory=dict)
@@ -43,6 +45,15 @@ class Progress:
     def can_resume(self) -> bool:
         """Whether a run ended before its clip did."""
         return self.state in ("stopped", "failed", "interrupted") and self.frames_done > 0
+
+    @property
+    def share(self) -> float | None:
+        """How much of the clip is done, 0 to 1, by frames or else by time; None if unknown."""
+        if self.total:
+            return min(1.0, self.frames_done / self.total)
+        if self.length_s and self.latest is not None:
+            return min(1.0, self.latest.time_s / self.length_s)
+        return None
 
     @property
     def frames_done(self) -> int:

@@ -251,7 +251,9 @@ class Session:
         message = "Working on the first frame."
         if self.camera is not None:
             message = "Waiting for the camera."
-        self._publish(state="running", message=message, note="", total=clip.total)
+        self._publish(
+            state="running", message=message, note="", total=clip.total, length_s=clip.length_s
+        )
         arguments = (stream, frames, clip.is_cut)
         self._thread = threading.Thread(target=self._run, args=arguments, name="run")
         self._thread.start()

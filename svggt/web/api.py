@@ -259,6 +259,7 @@ def _plain(progress: Progress) -> dict[str, Any]:
         "message": progress.message,
         "frames_done": progress.frames_done,
         "total": progress.total,
+        "share": progress.share,
         "can_resume": progress.can_resume,
         "milliseconds": [round(1000 * seconds, 1) for seconds in progress.step_seconds],
         "elapsed_s": progress.elapsed_s,

@@ -40,10 +40,11 @@ def status(progress: Progress) -> str:
     text = progress.message
     if not text:
         of = f" of {progress.total}" if progress.total else ""
+        if not of and progress.share is not None:
+            of = f", {100 * progress.share:.0f} % of the clip"
         note = f" · {progress.note}" if progress.note else ""
         text = f"Frame {progress.frames_done}{of}{note}"
-    total = progress.total if progress.state == "running" else None
-    return str(_PANELS.status(text, progress.frames_done, total))
+    return str(_PANELS.status(text, progress.share if progress.state == "running" else None))
 
 
 def failure(sentence: str) -> str:

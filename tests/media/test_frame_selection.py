@@ -31,6 +31,11 @@ def test_a_still_picture_is_taken_once_a_second() -> None:
     assert taken(ByMotion(), [5] * 91) == [0, 30, 60, 90]
 
 
+@pytest.mark.parametrize(("length_s", "every"), [(3.0, 3), (15.0, 15), (90.0, 30)])
+def test_a_short_clip_that_hardly_moves_gives_thirty_frames(length_s: float, every: int) -> None:
+    assert taken(ByMotion(length_s), [5] * 91) == list(range(0, 91, every))
+
+
 def test_a_pan_is_taken_every_twentieth_of_the_width() -> None:
     """2 pixels a frame, looked at every third frame: 5 % of 240 is passed after 6 or 9."""
     steps = np.diff(taken(ByMotion(), [2 * n for n in range(90)]))
@@ -52,8 +57,11 @@ def test_a_rate_keeps_its_pace() -> None:
 
 @pytest.mark.parametrize("name", ["office", "drive", "alley"])
 def test_clips_are_chosen_by_motion(name: str) -> None:
-    limits = InputLimits(max_frames=500)
-    frames = list(open_clip([ASSETS / f"clips/{name}.mp4"], 28, None, limits).frames())
+    limits, notes = InputLimits(max_frames=500), list[str]()
+    clip = open_clip([ASSETS / f"clips/{name}.mp4"], 28, None, limits)
+    frames = list(clip.frames(note=notes.append))
+    assert f"{len(frames)} of " in notes[0] and "by motion" in notes[0]
+    assert clip.length_s is not None and len(frames) >= min(30, 9 * clip.length_s)
     times = np.array([frame.time_s for frame in frames])
-    assert len(frames) >= 2 and [frame.number for frame in frames] == list(range(len(frames)))
+    assert [frame.number for frame in frames] == list(range(len(frames)))
     assert np.diff(times).min() > 0.09 and np.diff(times).max() < 1.2

@@ -196,7 +196,7 @@ def test_a_child_is_not_believed(monkeypatch, message: bytes) -> None:
             return sandbox.Connection(ours.detach())
 
     monkeypatch.setattr(sandbox, "_HELPER", Taken())
-    job = DecodeJob(paths=["a.mp4"], limits=LIMITS, names=["a"], width=28, rate=None)
+    job = DecodeJob(paths=["a.mp4"], limits=LIMITS, names=["a"], width=28, rate=None, length_s=None)
     if b"Done" not in message:
         with pytest.raises(BadInput, match="could not be decoded"):
             list(sandbox.frames(job, lambda: False))

@@ -25,6 +25,7 @@ class Made:
     gate: threading.Event | None = None
 
     cut: bool = False
+    length_s: float | None = None
     limits: InputLimits = field(default_factory=lambda: InputLimits(max_frames=50))
 
     @property

@@ -6,7 +6,7 @@ import dataclasses
 
 from svggt.session.progress import Progress, closed_loops
 from svggt.web import panels
-from tests.scene.frames import correction
+from tests.scene.frames import correction, prediction
 
 
 def test_a_loop_that_was_closed_is_named() -> None:
@@ -25,3 +25,19 @@ def test_a_picture_that_moves_otherwise_is_told_with_a_remedy() -> None:
     )
     assert "move back" in panels.live(Progress(tracking=few))
     assert "moves in front" not in panels.live(Progress(tracking=good))
+
+
+def test_how_far_a_run_is_is_told_also_where_nobody_knows_how_many_frames_come() -> None:
+    known = Progress(state="running", message="", total=8, step_seconds=(0.1, 0.1))
+    assert "Frame 2 of 8" in panels.status(known) and 'value="0.250"' in panels.status(known)
+    by_time = Progress(
+        state="running",
+        message="",
+        length_s=10.0,
+        latest=prediction(4),  # a frame a second
+        step_seconds=(0.1,) * 5,
+    )
+    said = panels.status(by_time)
+    assert "Frame 5, 40 % of the clip" in said and 'value="0.400"' in said
+    assert "<progress" not in panels.status(Progress(state="running", step_seconds=(0.1,)))
+    assert "<progress" not in panels.status(dataclasses.replace(by_time, state="finished"))
