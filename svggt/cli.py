@@ -47,8 +47,8 @@ def run(
     Args:
         clip: a video, pictures, or a folder of pictures.
         out: folder for the run; what is in it is a session that `resume` and `export` read.
-        export: what to make of it at the end: glb, ply, colmap, nerfstudio, npz, tum, depth,
-            viser, html.
+        export: what to make of it at the end: glb, ply, mesh, colmap, nerfstudio, npz, tum,
+            depth, viser, html.
         settings: how the stream is computed; its model is auto, a preset, or a path to
             .safetensors, .pt, .pth.
         cameras: which the exports hold; auto is refined where the weights' head does not hold.
@@ -106,8 +106,8 @@ def export(
 
     Args:
         folder: the run's; one of a server's store does too.
-        formats: glb, ply, colmap, nerfstudio, npz, tum, depth,
-            viser, html.
+        formats: glb, ply, mesh, colmap, nerfstudio, npz, tum,
+            depth, viser, html.
         cameras: which; those of the run if left out.
     """
     recording, about = _existing(folder)

@@ -20,6 +20,7 @@ from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
 from svggt.exports.comparison import write_comparison
+from svggt.exports.mesh import write_mesh
 from svggt.exports.nerfstudio import write_nerfstudio
 from svggt.exports.replay import write_html, write_viser
 from svggt.store.posed_frames import PosedFrames
@@ -48,12 +49,23 @@ _MOST_WAITING, _MOST_OF_ADDRESS = 8, 2
 _CHANGED = "The run went on or was deleted meanwhile. Prepare the file once more."
 
 FormatName = Literal[
-    "glb", "ply", "colmap", "nerfstudio", "npz", "tum", "depth", "viser", "html", "comparison"
+    "glb",
+    "ply",
+    "mesh",
+    "colmap",
+    "nerfstudio",
+    "npz",
+    "tum",
+    "depth",
+    "viser",
+    "html",
+    "comparison",
 ]
 
 FORMATS: dict[FormatName, Format] = {
     "glb": Format("Points and cameras, GLB", ".glb", write_glb),
     "ply": Format("Points, PLY", ".ply", write_ply),
+    "mesh": Format("Surface, GLB", "-mesh.glb", write_mesh),
     "colmap": Format("COLMAP model, text and binary", "-colmap.zip", write_colmap),
     "nerfstudio": Format(
         "nerfstudio: pictures, depth, cameras", "-nerfstudio.zip", write_nerfstudio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ MOST_POINTS = 3_000_000
 SEEDS = 200_000
 """Points that who trains splats on a model begins with."""
 
-_Y_UP = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF looks along -z and has y up
+Y_UP = np.diag([1.0, -1.0, -1.0, 1.0])
+"""glTF looks along -z and has y up."""
+
 _FRUSTUM = 0.045  # of the median depth: how long a drawn camera is
 _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
 _STROKE = np.array([0, 1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4])  # a frustum in one line
@@ -38,18 +41,21 @@ def write_glb(shots: PosedFrames, path: Path) -> None:
     corners = np.concatenate([frustum(shot, size) for shot in shots])
     lines = [Line(5 * number + _STROKE) for number in range(shots.count)]
     scene.add_geometry(trimesh.path.Path3D(lines, corners), geom_name="cameras")
-    scene.apply_transform(_Y_UP)
+    scene.apply_transform(Y_UP)
     path.write_bytes(_exported(scene, "glb"))
 
 
 def cloud_of(shots: PosedFrames, most: int = MOST_POINTS) -> Cloud:
     """The world's points, at most so many."""
+    return Cloud.joined(list(clouds_of(shots, most)))
+
+
+def clouds_of(shots: PosedFrames, most: int) -> Iterator[Cloud]:
+    """Every frame's points in the world, so many together at most."""
     stride = stride_of(shots.first().depth.size, max(1, most // shots.count))
-    clouds = []
     for number in range(shots.count):
         shots.on_frame(number)
-        clouds.append(shots.cloud(number, stride))
-    return Cloud.joined(clouds)
+        yield shots.cloud(number, stride)
 
 
 def frustum(shot: PosedFrame, size: float) -> NDArray[Any]:

@@ -17,6 +17,7 @@ import trimesh
 import zstandard
 from evo.tools import file_interface
 from PIL import Image
+from scipy.spatial import KDTree
 
 from svggt import geometry
 from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
@@ -24,8 +25,10 @@ from svggt.compare.run_config import RunConfig
 from svggt.errors import BadInput, Busy
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
+from svggt.exports.mesh import normals, poisson
 from svggt.media.frames import Fitter, InputLimits
 from svggt.media.pictures import open_picture
+from svggt.scene.clouds import Cloud
 from svggt.scene.posed_frame import PosedFrame
 from svggt.settings import StreamSettings
 from svggt.store.posed_frames import PosedFrames
@@ -120,6 +123,40 @@ def _transform(scene: trimesh.Scene, geometry_wanted) -> np.ndarray:
         if scene.geometry[name] is geometry_wanted:
             return transform
     raise AssertionError
+
+
+def test_a_surface_lies_on_the_points_and_faces_who_saw_them() -> None:
+    """A ball seen from outside: its skin, in its colours, not inside out."""
+    rng = np.random.default_rng(0)
+    out = rng.normal(size=(20_000, 3))
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    colors = np.where(out[:, :1] > 0, 200, 50).repeat(3, axis=1).astype(np.uint8)
+    facing = normals(out, 5 * out)
+    assert np.einsum("ni,ni->n", facing, out).min() > 0.9
+    mesh = poisson(Cloud(out, colors), facing)
+    assert np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1).max() < 0.05
+    assert mesh.volume == pytest.approx(4 / 3 * np.pi, rel=0.02)
+    right, left = (mesh.visual.vertex_colors[side, 0] for side in _sides(mesh.vertices[:, 0]))
+    assert right.min() > 150 and left.max() < 100
+
+
+def _sides(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x > 0.1, x < -0.1
+
+
+def test_a_mesh_comes_back_from_glb(recording: Recording) -> None:
+    scene = trimesh.load(make_export(recording, "mesh", "refined"))
+    assert isinstance(scene, trimesh.Scene) and scene.metadata["cameras"] == "refined"
+    (mesh,) = scene.geometry.values()
+    vertices = trimesh.transform_points(mesh.vertices, _transform(scene, mesh))
+    distance, _ = KDTree(points_of(recording)).query(vertices @ np.diag([1.0, -1, -1]))
+    assert len(mesh.faces) > 1000 and np.median(distance) < 0.05  # of scenes 2 and 3 away
+
+
+def test_too_few_points_make_no_surface() -> None:
+    few = Cloud(np.zeros((20, 3)), np.zeros((20, 3), np.uint8))
+    with pytest.raises(BadInput, match="no surface"):
+        poisson(few, np.tile([0.0, 0, 1], (20, 1)))
 
 
 @pytest.mark.parametrize("kind", ["sparse/0", "sparse_text"])

@@ -1,0 +1,125 @@
+"""A surface through the points that a scene shows, as GLB with a colour a vertex.
+
+Screened Poisson reconstruction (Kazhdan and Hoppe, "Screened Poisson Surface Reconstruction", ACM
+Transactions on Graphics 2013), as COLMAP has it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+import trimesh
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from svggt.errors import BadInput
+from svggt.exports.clouds import Y_UP, clouds_of
+from svggt.scene.clouds import Cloud
+from svggt.store.posed_frames import PosedFrames
+
+Array = NDArray[Any]
+
+MOST_POINTS = 400_000
+"""Points that a surface is laid through."""
+
+_NEIGHBOURS = 16  # that say where a point's surface faces
+_DEPTH = 9  # of the octree: 512 cells across the scene
+_TRIM = 2.5  # levels of the octree above the one that holds a point a cell: less is cut away
+_FACES = 500_000
+_LONGEST_SECONDS = 300
+_ROOT = Path(__file__).resolve().parents[2]  # where the process finds this package
+_NICE = 10
+_NO_SURFACE = "These points make no surface: too few, or none that other views confirm."
+
+
+def write_mesh(shots: PosedFrames, path: Path) -> None:
+    """One mesh, as `write_glb` has its points.
+
+    Raises:
+        BadInput: the points make no surface.
+    """
+    clouds = list(clouds_of(shots, MOST_POINTS))
+    whole = Cloud.joined(clouds)
+    if len(whole) < _NEIGHBOURS:
+        raise BadInput(_NO_SURFACE)
+    centres = [shots.shot(number).world_from_cam[:, 3] for number in range(len(clouds))]
+    seen_from = np.repeat(centres, [len(cloud) for cloud in clouds], axis=0)
+    surface = poisson(whole, normals(whole.points, seen_from))
+    surface.apply_transform(Y_UP)
+    scene = trimesh.Scene(surface, metadata={"cameras": shots.cameras})
+    scene.export(path, file_type="glb")
+
+
+def normals(points: Array, seen_from: Array) -> Array:
+    """Unit normals (N, 3) of points (N, 3), towards the cameras (N, 3) that saw them."""
+    _, near = KDTree(points).query(points, _NEIGHBOURS)
+    # The direction in which a point's neighbours spread least.
+    spread = points[near] - points[near].mean(axis=1, keepdims=True)
+    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", spread, spread))
+    found = axes[:, :, 0]
+    towards = np.einsum("ni,ni->n", found, seen_from - points)
+    return np.where(towards[:, None] < 0, -found, found)
+
+
+def poisson(cloud: Cloud, facing: Array) -> trimesh.Trimesh:
+    """The surface of a cloud with normals (N, 3), in its coordinates.
+
+    Raises:
+        BadInput: it has none.
+    """
+    # In a process of its own, after the streams: on strange points the library ends its process.
+    with tempfile.TemporaryDirectory() as folder:
+        points, mesh = Path(folder, "points.ply"), Path(folder, "mesh.ply")
+        _write_oriented(cloud, facing, points)
+        trim = math.log(len(cloud), 4) - _TRIM
+        command = [sys.executable, "-m", "svggt.exports.mesh", points, mesh, str(trim)]
+        try:
+            subprocess.run(  # noqa: S603  # our own module
+                command, cwd=folder, env=os.environ | {"PYTHONPATH": str(_ROOT)}, check=True,
+                timeout=_LONGEST_SECONDS, capture_output=True,
+            )  # fmt: skip
+            surface = trimesh.load_mesh(mesh, process=False)
+        except (subprocess.SubprocessError, OSError, ValueError):
+            raise BadInput(_NO_SURFACE) from None
+    if not isinstance(surface, trimesh.Trimesh) or not len(surface.faces):
+        raise BadInput(_NO_SURFACE)
+    return surface
+
+
+def _reconstruct(points: Path, mesh: Path, trim: float) -> None:
+    """A PLY of oriented points becomes one of a surface, with as many faces at most."""
+    options = pycolmap.PoissonMeshingOptions()
+    options.depth, options.trim, options.num_threads = _DEPTH, trim, 1
+    pycolmap.poisson_meshing(points, mesh, options)
+    faces = len(trimesh.load_mesh(mesh, process=False).faces)
+    if faces > _FACES:
+        fewer = pycolmap.MeshSimplificationOptions()
+        fewer.target_face_ratio, fewer.num_threads = _FACES / faces, 1
+        pycolmap.simplify_mesh(mesh, mesh, fewer)
+
+
+def _write_oriented(cloud: Cloud, facing: Array, path: Path) -> None:
+    """A PLY of points with normals, which trimesh does not write."""
+    kinds = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
+    kinds += [(name, "u1") for name in ("red", "green", "blue")]
+    rows = np.empty(len(cloud), kinds)
+    columns = (*cloud.points.T, *facing.T, *cloud.colors.T)
+    for (name, _), column in zip(kinds, columns, strict=True):
+        rows[name] = column
+    types = {"<f4": "float", "u1": "uchar"}
+    lines = [f"property {types[kind]} {name}" for name, kind in kinds]
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}", *lines]
+    path.write_bytes("\n".join([*head, "end_header\n"]).encode() + rows.tobytes())
+
+
+if __name__ == "__main__":
+    os.nice(_NICE)
+    _reconstruct(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
