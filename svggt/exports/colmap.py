@@ -9,53 +9,78 @@ from pathlib import Path
 import pycolmap
 
 from svggt import geometry
-from svggt.exports import png
+from svggt.exports import child
 from svggt.exports.clouds import SEEDS, cloud_of
+from svggt.exports.originals import HALF, Lens, Picture, file_of, pictures
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
 
-_HALF = 0.5  # COLMAP puts the first pixel's centre there, this project at 0
+_LONGEST_SECONDS = 900
 
 
 def write_colmap(shots: PosedFrames, path: Path) -> None:
-    """A zip with `images/`, `sparse/0/` (binary) and `sparse_text/` (the same as text)."""
-    with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryDirectory() as folder:
+    """A zip with `images/`, `sparse/0/` (binary) and `sparse_text/` (the same as text).
+
+    Pictures are as large as they came, where the clip was kept, and refined cameras share one
+    lens. Points are what the pictures see of each other, with tracks, and the scene's without.
+    """
+    with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         model = pycolmap.Reconstruction()
-        for shot in shots:
-            _add(model, shot)
-            archive.writestr(f"images/{_name(shot)}", png.encoded(shot.prediction.image))
+        for name in ("images", "sparse"):
+            (folder / name).mkdir()
+        lens = Lens.of(shots.shot(shots.count - 1)) if shots.cameras == "refined" else None
+        for shot, picture in zip(shots, pictures(shots), strict=True):
+            _add(model, shot, picture, lens, folder / "images")
+        model.write_binary(folder / "sparse")
+        try:
+            child.run("svggt.exports.tracks", folder, made, longest_s=_LONGEST_SECONDS)
+            model = pycolmap.Reconstruction(folder / "sparse")
+        except child.ChildFailed:
+            pass  # nothing to hold on to in the pictures: the scene's points are there
         cloud = cloud_of(shots, SEEDS)
         for point, color in zip(cloud.points, cloud.colors, strict=True):
             model.add_point3D(point, pycolmap.Track(), color)
+        for file in sorted((folder / "images").iterdir()):
+            archive.write(file, f"images/{file.name}")
         for kind, write in (("sparse/0", model.write_binary), ("sparse_text", model.write_text)):
-            target = Path(folder, kind)
+            target = folder / "out" / kind
             target.mkdir(parents=True)
             write(target)
             for file in sorted(target.iterdir()):
                 archive.write(file, f"{kind}/{file.name}")
 
 
-def camera_of(shot: PosedFrame) -> pycolmap.Camera:
+def camera_of(lens: Lens, number: int) -> pycolmap.Camera:
     """COLMAP's OPENCV model: two focal lengths, centre, and radial distortion."""
-    height, width = shot.prediction.depth.shape
-    matrix, (k1, k2) = shot.intrinsics, shot.distortion
-    centre = (matrix[0, 2] + _HALF, matrix[1, 2] + _HALF)
+    (height, width), matrix = lens.size, lens.matrix
     return pycolmap.Camera(
         model="OPENCV",
         width=width,
         height=height,
-        params=[matrix[0, 0], matrix[1, 1], *centre, k1, k2, 0.0, 0.0],
-        camera_id=shot.prediction.number + 1,
+        params=[
+            *(matrix[0, 0], matrix[1, 1], matrix[0, 2] + HALF, matrix[1, 2] + HALF),
+            *(*lens.distortion, 0.0, 0.0),
+        ],
+        camera_id=number,
     )
 
 
-def _add(model: pycolmap.Reconstruction, shot: PosedFrame) -> None:
-    camera = camera_of(shot)
-    model.add_camera_with_trivial_rig(camera)
-    image = pycolmap.Image(name=_name(shot), camera_id=camera.camera_id, image_id=camera.camera_id)
+def _add(
+    model: pycolmap.Reconstruction,
+    shot: PosedFrame,
+    picture: Picture,
+    shared: Lens | None,
+    images: Path,
+) -> None:
+    """A frame, with its picture as a file; of a shared lens as long as pictures have one size."""
+    number, lens = shot.prediction.number + 1, (shared or Lens.of(shot)).of_picture(picture.shape)
+    first = next(iter(model.cameras.values()), None)
+    if shared is None or first is None or (first.height, first.width) != lens.size:
+        model.add_camera_with_trivial_rig(camera_of(lens, number))
+        first = model.cameras[number]
+    name, content = file_of(picture, shot)
+    (images / name).write_bytes(content)
+    image = pycolmap.Image(name=name, camera_id=first.camera_id, image_id=number)
     cam_from_world = pycolmap.Rigid3d(geometry.invert(shot.world_from_cam))
     model.add_image_with_trivial_frame(image, cam_from_world)
-
-
-def _name(shot: PosedFrame) -> str:
-    return f"{shot.prediction.number:06}.png"

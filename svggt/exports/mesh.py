@@ -7,8 +7,6 @@ Transactions on Graphics 2013), as COLMAP has it.
 from __future__ import annotations
 
 import math
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from svggt.errors import BadInput
+from svggt.exports import child
 from svggt.exports.clouds import Y_UP, clouds_of
 from svggt.scene.clouds import Cloud
 from svggt.store.posed_frames import PosedFrames
@@ -35,8 +34,6 @@ _DEPTH = 9  # of the octree: 512 cells across the scene
 _TRIM = 2.5  # levels of the octree above the one that holds a point a cell: less is cut away
 _FACES = 500_000
 _LONGEST_SECONDS = 300
-_ROOT = Path(__file__).resolve().parents[2]  # where the process finds this package
-_NICE = 10
 _NO_SURFACE = "These points make no surface: too few, or none that other views confirm."
 
 
@@ -75,19 +72,15 @@ def poisson(cloud: Cloud, facing: Array) -> trimesh.Trimesh:
     Raises:
         BadInput: it has none.
     """
-    # In a process of its own, after the streams: on strange points the library ends its process.
     with tempfile.TemporaryDirectory() as folder:
         points, mesh = Path(folder, "points.ply"), Path(folder, "mesh.ply")
         _write_oriented(cloud, facing, points)
         trim = math.log(len(cloud), 4) - _TRIM
-        command = [sys.executable, "-m", "svggt.exports.mesh", points, mesh, str(trim)]
-        try:
-            subprocess.run(  # noqa: S603  # our own module
-                command, cwd=folder, env=os.environ | {"PYTHONPATH": str(_ROOT)}, check=True,
-                timeout=_LONGEST_SECONDS, capture_output=True,
-            )  # fmt: skip
+        arguments = (str(points), str(mesh), str(trim))
+        try:  # on strange points the library ends its process
+            child.run(__name__, Path(folder), *arguments, longest_s=_LONGEST_SECONDS)
             surface = trimesh.load_mesh(mesh, process=False)
-        except (subprocess.SubprocessError, OSError, ValueError):
+        except (child.ChildFailed, OSError, ValueError):
             raise BadInput(_NO_SURFACE) from None
     if not isinstance(surface, trimesh.Trimesh) or not len(surface.faces):
         raise BadInput(_NO_SURFACE)
@@ -121,5 +114,4 @@ def _write_oriented(cloud: Cloud, facing: Array, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(_NICE)
     _reconstruct(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from svggt.data.truth import TruthFile
 from svggt.errors import BadInput, Busy
 from svggt.media import sandbox
@@ -65,17 +68,26 @@ class Clip:
         Raises:
             BadInput: a file turns out damaged or too large.
         """
-        job = DecodeJob(
+        for sentence in self.notes:
+            note(sentence)
+        return sandbox.frames(self._job(original=False), cancelled, note)
+
+    def originals(
+        self, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The same frames, (H, W, 3), upright, at most 2 000 pixels long; see `frames`."""
+        return sandbox.originals(self._job(original=True), cancelled)
+
+    def _job(self, original: bool) -> DecodeJob:
+        return DecodeJob(
             paths=_absolute(self.paths),
             limits=self.limits,
             names=list(self.names),
             width=self.width,
             rate=self.frames_per_second,
             length_s=self.length_s,
+            original=original,
         )
-        for sentence in self.notes:
-            note(sentence)
-        return sandbox.frames(job, cancelled, note)
 
     def is_cut(self, taken: int) -> bool:
         """Whether the limit on frames left some out, after so many were taken."""

@@ -17,17 +17,19 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
 import msgspec
 import numpy as np
+from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media import confinement, lens, sandbox, video
 from svggt.media.frame_selection import AtRate, ByMotion
-from svggt.media.frames import Fitter, Frame, InputLimits, is_video
+from svggt.media.frames import Fitter, InputLimits, is_video
 from svggt.media.pictures import DamagedPicture, listed, open_picture, pictures_in
 from svggt.media.sandbox import CheckJob, DecodeJob, Job, Message, PicturesJob
 
@@ -39,6 +41,7 @@ _FILES = 64  # open at once
 _PR_SET_PDEATHSIG = 1
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_LONGEST_SIDE = 2000  # pixels of an original that is given back
 _ONE_LENS = 0.97  # narrowest by widest field of view: one that zooms is several
 _NO_MEMORY = "The file needs more memory to decode than one file may take. Make it smaller."
 _DAMAGED = "The file is damaged and cannot be decoded. Save it again."
@@ -94,14 +97,15 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
         yield _looked_at(paths, job.names, limits)
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
-        yield from map(_as_message, _frames(job, paths, limits, notes.append))
+        make = _original if job.original else _fitted
+        yield from _frames(job, paths, partial(make, Fitter(job.width)), notes.append)
         yield from map(sandbox.Note, notes)
     else:
         while True:
             decoded = open_picture(
                 io.BytesIO(connection.recv_bytes()), "the camera's picture", limits
             ).convert("RGB")
-            yield sandbox.DecodedPicture((decoded.height, decoded.width), decoded.tobytes())
+            yield _as_picture(decoded)
     yield sandbox.Done()
 
 
@@ -132,19 +136,23 @@ def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> sand
 
 
 def _frames(
-    job: DecodeJob, paths: list[Path], limits: InputLimits, note: Callable[[str], None]
-) -> Iterator[Frame]:
+    job: DecodeJob,
+    paths: list[Path],
+    make: Callable[[int, float, Image.Image], Message],
+    note: Callable[[str], None],
+) -> Iterator[Message]:
+    limits = job.limits
     if is_video(paths[0]):
         selection = ByMotion(job.length_s) if job.rate is None else AtRate(job.rate)
-        yield from video.frames_of(paths[0], job.width, selection, limits, note)
+        yield from video.frames_of(paths[0], make, selection, limits, note)
         return
-    fitter, number, damaged = Fitter(job.width), 0, list[DamagedPicture]()
+    number, damaged = 0, list[DamagedPicture]()
     for path, name in zip(paths, job.names, strict=True):
         for picture in pictures_in(path, name, limits):
             if isinstance(picture, DamagedPicture):
                 damaged.append(picture)
             elif number < limits.max_frames:
-                yield fitter.frame(number, float(number), picture)
+                yield make(number, float(number), picture)
                 number += 1
             else:
                 break
@@ -154,7 +162,22 @@ def _frames(
         note(f"Damaged or no picture, and left out: {listed([each.name for each in damaged])}.")
 
 
-def _as_message(frame: Frame) -> sandbox.DecodedFrame:
+def _original(
+    fitter: Fitter, number: int, time_s: float, picture: Image.Image
+) -> sandbox.DecodedPicture:
+    whole = fitter.in_colour(picture)
+    whole.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return _as_picture(whole)
+
+
+def _as_picture(picture: Image.Image) -> sandbox.DecodedPicture:
+    return sandbox.DecodedPicture((picture.height, picture.width), picture.tobytes())
+
+
+def _fitted(
+    fitter: Fitter, number: int, time_s: float, picture: Image.Image
+) -> sandbox.DecodedFrame:
+    frame = fitter.frame(number, time_s, picture)
     return sandbox.DecodedFrame(
         frame.number,
         frame.time_s,

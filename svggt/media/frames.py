@@ -86,7 +86,7 @@ class Fitter:
 
     def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
         """A frame of a picture of any mode and size."""
-        rgb = self._in_eight_bits(picture) if picture.mode in _DEEP else _on_white(picture)
+        rgb = self.in_colour(picture)
         aspect = rgb.height / rgb.width
         if self._aspect is None:
             self._aspect = aspect
@@ -98,6 +98,10 @@ class Fitter:
         image = _scaled(rgb, self._width, rows)
         grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, round(TRACKING_WIDTH * self._aspect))
         return Frame(number, time_s, np.asarray(image), np.asarray(grey))
+
+    def in_colour(self, picture: Image.Image) -> Image.Image:
+        """RGB of a picture of any mode, as large as it is."""
+        return self._in_eight_bits(picture) if picture.mode in _DEEP else _on_white(picture)
 
     def _in_eight_bits(self, picture: Image.Image) -> Image.Image:
         """Greys of 16 bits or more, from the darkest to the brightest of the first picture."""

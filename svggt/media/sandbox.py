@@ -68,12 +68,14 @@ class DecodeJob(Job, tag=True):
         width: the frames', pixels.
         rate: frames a second; None: by motion.
         length_s: of a video, seconds, if it says.
+        original: as they are, upright, instead of fitted to the width.
     """
 
     names: list[str]
     width: int
     rate: float | None
     length_s: float | None
+    original: bool = False
 
 
 class PicturesJob(Job, tag=True):
@@ -225,6 +227,16 @@ def frames(
             ):
                 raise BadInput(DIED)
             yield Frame(message.number, message.time_s, image, grey)
+
+
+def originals(job: DecodeJob, cancelled: Callable[[], bool]) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a clip as they are, (H, W, 3), of any size; see `frames`."""
+    with running(job) as child:
+        while not isinstance(message := child.message(cancelled), Done | None):
+            if isinstance(message, DecodedPicture):
+                yield _array(message.pixels, (*message.size, 3))
+            elif not isinstance(message, Note):
+                raise BadInput(DIED)
 
 
 def picture(child: Child, encoded: bytes) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -18,8 +18,10 @@ from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media.frame_selection import LOOK_WIDTH, ByMotion, Selection
-from svggt.media.frames import Fitter, Frame, InputLimits, check_size
+from svggt.media.frames import InputLimits, check_size
 from svggt.media.sandbox import VideoInfo
+
+Made = TypeVar("Made")
 
 _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not reach the network,
@@ -58,16 +60,16 @@ def read_header(path: Path) -> VideoInfo:
 
 def frames_of(
     path: Path,
-    width: int,
+    make: Callable[[int, float, Image.Image], Made],
     selection: Selection,
     limits: InputLimits,
     note: Callable[[str], None] = lambda sentence: None,
-) -> Iterator[Frame]:
+) -> Iterator[Made]:
     """Chosen frames of a video, upright, decoded lazily.
 
     Args:
         path: a file whose header was read and accepted.
-        width: the frames', pixels, a multiple of the patch.
+        make: what becomes of one, by its number, its time in seconds and its picture.
         selection: chooses them.
         limits: what is accepted; frames after `max_seconds` are left out.
         note: told at the end what was left out or repaired, a sentence each.
@@ -76,7 +78,7 @@ def frames_of(
         BadInput: the video holds no frame that can be decoded, or changes to a size above the
             limit.
     """
-    fitter, number, seen, damage, clock = Fitter(width), 0, 0, _Damage(), _Clock()
+    number, seen, damage, clock = 0, 0, _Damage(), _Clock()
     reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame,
     small = VideoReformatter()  # and both their threads
     with av.open(str(path), options=_OPTIONS) as container:
@@ -92,7 +94,7 @@ def frames_of(
                 break
             seen += 1
             if selection.takes(time_s, partial(_small_grey, frame, small)):
-                yield fitter.frame(number, time_s, picture_of(frame))
+                yield make(number, time_s, picture_of(frame))
                 number += 1
     if number == 0:
         raise BadInput("The video holds no frame that can be decoded. Export it again as MP4.")

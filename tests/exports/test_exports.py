@@ -26,6 +26,7 @@ from svggt.errors import BadInput, Busy
 from svggt.exports import FORMATS, Exporter, make_export
 from svggt.exports.colmap import camera_of
 from svggt.exports.mesh import normals, poisson
+from svggt.exports.originals import Lens
 from svggt.media.frames import Fitter, InputLimits
 from svggt.media.pictures import open_picture
 from svggt.scene.clouds import Cloud
@@ -182,7 +183,7 @@ def test_colmap_projects_points_to_the_pixels_they_came_from(recording: Recordin
         points = shot.prediction.camera_points
         if shot.correction is not None:
             points, _ = shot.correction.lift(shot.prediction)
-        camera = camera_of(shot)
+        camera = camera_of(Lens.of(shot), 1)
         for v, u in ((10, 10), (50, 80), (28, 42), (5, 70)):
             pixel = camera.img_from_cam(points[v, u].astype(np.float64))
             assert np.allclose(pixel, (u + 0.5, v + 0.5), atol=0.02)

@@ -16,7 +16,7 @@ from svggt.media import clips, sandbox
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
 from svggt.media.frame_selection import AtRate
-from svggt.media.frames import InputLimits
+from svggt.media.frames import Fitter, InputLimits
 from svggt.media.video import frames_of
 from tests.media.files import write_video
 
@@ -114,7 +114,7 @@ def test_a_file_is_looked_at_once_until_it_changes(tmp_path: Path) -> None:
 
 def test_frames_beyond_the_longest_time_are_left_out(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", count=30)  # one second
-    taken = frames_of(path, 28, AtRate(30.0), InputLimits(max_seconds=0.5))
+    taken = frames_of(path, Fitter(28).frame, AtRate(30.0), InputLimits(max_seconds=0.5))
     assert len(list(taken)) == 16
 
 

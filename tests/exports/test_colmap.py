@@ -1,0 +1,93 @@
+"""The COLMAP model: pictures as they came, one lens, and points that pictures see."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+from PIL import Image
+
+from svggt.cli import run
+from svggt.exports import make_export
+from svggt.exports.colmap import camera_of
+from svggt.exports.originals import Lens
+from svggt.media.clips import open_clip
+from svggt.media.examples import EXAMPLES
+from svggt.media.frames import Fitter, InputLimits
+from svggt.store.recording import Recording
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over the office, refined, as a folder with the model."""
+    folder = tmp_path_factory.mktemp("office")
+    assert run((EXAMPLES[0].clip,), folder / "run", export=(), rate=5.0, frames=FRAMES) == 0
+    made = make_export(Recording(folder / "run"), "colmap", "refined")
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_pictures_are_as_large_as_they_came_and_share_a_lens(exported: Path) -> None:
+    model = pycolmap.Reconstruction(exported / "sparse/0")
+    (camera,) = model.cameras.values()
+    pictures = [Image.open(exported / "images" / image.name) for image in model.images.values()]
+    assert len(pictures) == FRAMES
+    assert {picture.size for picture in pictures} == {(camera.width, camera.height)}
+    assert camera.width > 2 * 224
+
+
+def test_points_have_tracks_and_an_adjustment_lowers_their_error(exported: Path) -> None:
+    model = pycolmap.Reconstruction(exported / "sparse/0")
+    tracked = [point for point in model.points3D.values() if point.track.length()]
+    assert len(tracked) > 300 and min(point.track.length() for point in tracked) >= 2
+    assert len(model.points3D) > 10 * len(tracked)  # the scene's own, to begin splats with
+    before = _error(model)
+    pycolmap.bundle_adjustment(model)
+    assert before < 2 and _error(model) < 0.9 * before  # pixels
+
+
+def _error(model: pycolmap.Reconstruction) -> float:
+    """Root mean square, pixels, of all observations."""
+    squares = []
+    for image in model.images.values():
+        camera = model.cameras[image.camera_id]
+        for seen in image.points2D:
+            if seen.has_point3D():
+                point = model.points3D[seen.point3D_id].xyz
+                pixel = camera.img_from_cam(image.cam_from_world() * point)
+                squares.append(((pixel - seen.xy) ** 2).sum())
+    return float(np.sqrt(np.mean(squares)))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (301, 203), (90, 200)])
+def test_a_lens_of_the_original_sees_what_the_fitted_one_does(size: tuple[int, int]) -> None:
+    """Scaled to whole patches, and cut where it is higher than wide: a mark stays where it is."""
+    picture, at = Image.new("RGB", size), (0.3 * size[0], 0.5 * size[1])
+    mark = 0.02 * size[0]
+    box = (at[0] - mark, at[1] - mark, at[0] + mark, at[1] + mark)
+    picture.paste((255, 255, 255), tuple(map(round, box)))
+    fitted = Fitter(224).frame(0, 0.0, picture).image[..., 0]
+    row, column = (float(c.mean()) for c in np.nonzero(fitted > 128))
+    matrix = np.array([[200.0, 0, 112], [0, 210, 80], [0, 0, 1]])
+    lens = Lens(fitted.shape, matrix, (0.0, 0.0))
+    ray = np.linalg.inv(matrix) @ [column, row, 1]
+    x, y = camera_of(lens.of_picture((size[1], size[0])), 1).img_from_cam(ray)
+    exact = np.array(tuple(map(round, box)), float)
+    assert x == pytest.approx((exact[0] + exact[2]) / 2, abs=0.02 * size[0])
+    assert y == pytest.approx((exact[1] + exact[3]) / 2, abs=0.02 * size[0])
+
+
+def test_originals_are_the_frames_that_were_taken() -> None:
+    """In their order and number, by motion too."""
+    clip = open_clip([EXAMPLES[0].clip], 224, None, InputLimits(max_frames=7))
+    frames, originals = list(clip.frames()), list(clip.originals())
+    assert len(frames) == len(originals) == 7
+    for frame, original in zip(frames, originals, strict=True):
+        again = Fitter(224).frame(0, 0.0, Image.fromarray(original)).image
+        assert np.abs(again.astype(int) - frame.image).mean() < 1
