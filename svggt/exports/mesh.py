@@ -30,6 +30,7 @@ MOST_POINTS = 400_000
 """Points that a surface is laid through."""
 
 _NEIGHBOURS = 16  # that say where a point's surface faces
+_AT_ONCE = 50_000  # points: more would take much memory
 _DEPTH = 9  # of the octree: 512 cells across the scene
 _TRIM = 2.5  # levels of the octree above the one that holds a point a cell: less is cut away
 _FACES = 500_000
@@ -57,11 +58,13 @@ def write_mesh(shots: PosedFrames, path: Path) -> None:
 
 def normals(points: Array, seen_from: Array) -> Array:
     """Unit normals (N, 3) of points (N, 3), towards the cameras (N, 3) that saw them."""
-    _, near = KDTree(points).query(points, _NEIGHBOURS)
-    # The direction in which a point's neighbours spread least.
-    spread = points[near] - points[near].mean(axis=1, keepdims=True)
-    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", spread, spread))
-    found = axes[:, :, 0]
+    tree, found = KDTree(points), np.empty_like(points)
+    for some in np.array_split(np.arange(len(points)), -(-len(points) // _AT_ONCE)):
+        _, near = tree.query(points[some], _NEIGHBOURS)
+        # The direction in which a point's neighbours spread least.
+        spread = points[near] - points[near].mean(axis=1, keepdims=True)
+        _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", spread, spread))
+        found[some] = axes[:, :, 0]
     towards = np.einsum("ni,ni->n", found, seen_from - points)
     return np.where(towards[:, None] < 0, -found, found)
 

@@ -40,7 +40,7 @@ _TURNS = {  # of EXIF orientations
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SHOWN = 5  # names in a sentence
+_SHOWN, _LONGEST = 5, 60  # names in a sentence, and characters of one
 _LOCKED = 1  # flag of a zip's file that needs a password
 
 
@@ -102,8 +102,13 @@ def in_order(paths: Iterable[AnyPath]) -> list[AnyPath]:
 
 def listed(names: Sequence[str]) -> str:
     """Some of the names, for a sentence."""
-    shown = ", ".join(f"“{name}”" for name in names[:_SHOWN])
+    shown = ", ".join(f"“{_shortened(name)}”" for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _shortened(name: str) -> str:
+    """A file's name, whose end says its kind, as far as a sentence has room for it."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}"
 
 
 def _opened(
@@ -199,7 +204,7 @@ def _zipped(
         return
     with archive:
         for entry in _entries(archive, name, limits):
-            inner = PurePosixPath(entry.filename).name
+            inner = _shortened(PurePosixPath(entry.filename).name)
             if Path(inner).suffix.lower() not in PICTURE_SUFFIXES:
                 yield DamagedPicture(inner, "is not a picture.")
                 continue

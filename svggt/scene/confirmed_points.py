@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container
 from typing import Protocol
 
@@ -61,8 +62,12 @@ class ConfirmedPoints:
     def _banded(
         self, number: int, load: Callable[[int], FramePrediction], there: Container[int]
     ) -> list[Cloud]:
-        shot, *views = (
-            PosedFrame(load(each), self._placings[each].correction)
-            for each in (number, *(each for each in around(number) if each in there))
-        )
+        shot, views = self._posed(number, load), list[PosedFrame]()
+        for each in around(number):
+            if each in there:
+                with contextlib.suppress(KeyError, ValueError):  # gone or damaged: no witness
+                    views.append(self._posed(each, load))
         return banded(shot, self.stride(shot.prediction), views)
+
+    def _posed(self, number: int, load: Callable[[int], FramePrediction]) -> PosedFrame:
+        return PosedFrame(load(number), self._placings[number].correction)

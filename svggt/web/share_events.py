@@ -232,8 +232,9 @@ async def _made(
 
 _PRIVACY = (
     "What you send is decoded and computed on this server and goes to nobody else. Whoever has a "
-    "scene’s link sees the scene and its pictures. It is deleted at these times, or at once by "
-    "“Delete this scene and its clip now”; logs hold no links and no pictures."
+    "scene’s link sees the scene, and can export its pictures as large as you sent them. It is "
+    "deleted at these times, or at once by “Delete this scene and its clip now”; logs hold no "
+    "links and no pictures."
 )
 _EPHEMERAL = (
     "This Space’s disk is ephemeral: a restart or a sleep loses every scene. Take away what you "

@@ -114,6 +114,12 @@ def test_a_zip_is_its_pictures_in_order(tmp_path: Path) -> None:
     assert "notes.txt" in note and "4.jpg" not in note and "hidden" not in note
 
 
+def test_a_long_name_leaves_room_for_others(tmp_path: Path) -> None:
+    files = {"1.jpg": encoded(1), "x" * 5_000 + ".txt": b"x", "y" * 5_000 + ".jpg": b"x"}
+    _, frames, (note,) = read(zipped(tmp_path / "a.zip", files))
+    assert numbers(frames) == [1] and len(note) < 250 and ".txt" in note and ".jpg" in note
+
+
 def test_what_is_damaged_in_a_zip_is_named_and_left_out(tmp_path: Path) -> None:
     files = {f"{n}.jpg": encoded(n) for n in range(3)}
     files["1.jpg"] = files["1.jpg"][:200]

@@ -154,6 +154,16 @@ def test_a_moment_is_shown_exactly(scene: Scene) -> None:
         assert np.mean(nearest < 5e-3) > 0.95
 
 
+def test_a_frame_is_shown_whatever_became_of_those_around_it(scene: Scene, tmp_path: Path) -> None:
+    scene.look(ViewOptions(show="one frame"))
+    grow(scene, 40)
+    for number, content in ((2, b"damaged"), (8, b"")):
+        next(tmp_path.rglob(f"*{number:06}.npz")).write_bytes(content)
+    next(tmp_path.rglob("*000011.npz")).unlink()
+    scene.seek(5)
+    assert sum(map(len, scene._part.bands.placed(np.eye(3, 4)))) > 1000
+
+
 def test_a_block_goes_where_its_frames_go(scene: Scene) -> None:
     """A piece that is joined after it was merged."""
     scene.look(REFINED)
