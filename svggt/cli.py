@@ -52,8 +52,8 @@ def run(
         settings: how the stream is computed; its model is auto, a preset, or a path to
             .safetensors, .pt, .pth.
         cameras: which the exports hold; auto is refined where the weights' head does not hold.
-        intrinsics: text file with the 3x3 matrix in pixels, or fx fy cx cy, instead of the field
-            of view; a folder's K.txt if left out.
+        intrinsics: text file with the 3x3 matrix in pixels, or fx fy cx cy, where no field of view
+            is given; a folder's K.txt if left out.
         rate: frames a second taken from a video; chosen by motion if left out.
         frames: at most.
         precision: numbers of the backbone.
@@ -65,7 +65,8 @@ def run(
     loaded = load_model(_name(settings.model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits)
-    said = _said_of_lens(clip, intrinsics) or opened.field_of_view
+    said = 0.0 if settings.field_of_view else _said_of_lens(clip, intrinsics)
+    said = said or opened.field_of_view
     view = lens.known(settings.field_of_view, said)
     settings = replace(settings, model=loaded.name, field_of_view=view)
     chosen = chosen_cameras(cameras, loaded.cameras_hold)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svggt.errors import BadInput, Busy, writing
+from svggt.errors import BadInput, Busy, Cancelled, writing
 from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap
@@ -127,6 +127,12 @@ class Exporter:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="export")
         self._lock, self._waiting = threading.Lock(), Counter[str]()  # by address
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ends the one under way, and forgets those that wait."""
+        self._closed.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def submit(
         self,
@@ -154,7 +160,13 @@ class Exporter:
             if address and self._waiting[address] >= _MOST_OF_ADDRESS:
                 raise Busy("Two exports of yours are being made. Wait until one is done.")
             self._waiting[address] += 1
-        future = self._thread.submit(make_export, recording, format_name, cameras, on_frame)
+
+        def watched(number: int) -> None:
+            if self._closed.is_set():
+                raise Cancelled
+            on_frame(number)
+
+        future = self._thread.submit(make_export, recording, format_name, cameras, watched)
         future.add_done_callback(lambda _: self._done(address))
         return future
 

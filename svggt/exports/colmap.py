@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pycolmap
@@ -15,26 +16,29 @@ from svggt.exports.originals import HALF, Lens, Picture, file_of, pictures
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
 
-_LONGEST_SECONDS = 900
+_LONGEST_SECONDS = 600
 
 
 def write_colmap(shots: PosedFrames, path: Path) -> None:
     """A zip with `images/`, `sparse/0/` (binary) and `sparse_text/` (the same as text).
 
-    Pictures are as large as they came, where the clip was kept, and refined cameras share one
-    lens. Points are what the pictures see of each other, with tracks, and the scene's without.
+    Pictures are as large as they came (up to 2 000 pixels), where the clip was kept, and refined
+    cameras share one lens. Points are what the pictures see of each other, with tracks, and the
+    scene's without.
     """
     with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         model = pycolmap.Reconstruction()
         for name in ("images", "sparse"):
             (folder / name).mkdir()
-        lens = Lens.of(shots.shot(shots.count - 1)) if shots.cameras == "refined" else None
+        refined = [number for number in shots.corrections if number < shots.count]
+        lens = Lens.of(shots.shot(max(refined))) if refined else None  # one, of the whole stream
         for shot, picture in zip(shots, pictures(shots), strict=True):
             _add(model, shot, picture, lens, folder / "images")
         model.write_binary(folder / "sparse")
         try:
-            child.run("svggt.exports.tracks", folder, made, longest_s=_LONGEST_SECONDS)
+            wait = partial(shots.on_frame, shots.count - 1)
+            child.run("svggt.exports.tracks", folder, made, wait=wait, longest_s=_LONGEST_SECONDS)
             model = pycolmap.Reconstruction(folder / "sparse")
         except child.ChildFailed:
             pass  # nothing to hold on to in the pictures: the scene's points are there

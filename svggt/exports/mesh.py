@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ _DEPTH = 9  # of the octree: 512 cells across the scene
 _TRIM = 2.5  # levels of the octree above the one that holds a point a cell: less is cut away
 _FACES = 500_000
 _LONGEST_SECONDS = 300
+_MODULE = "svggt.exports.mesh"
 _NO_SURFACE = "These points make no surface: too few, or none that other views confirm."
 
 
@@ -50,7 +53,8 @@ def write_mesh(shots: PosedFrames, path: Path) -> None:
         raise BadInput(_NO_SURFACE)
     centres = [shots.shot(number).world_from_cam[:, 3] for number in range(len(clouds))]
     seen_from = np.repeat(centres, [len(cloud) for cloud in clouds], axis=0)
-    surface = poisson(whole, normals(whole.points, seen_from))
+    wait = partial(shots.on_frame, shots.count - 1)
+    surface = poisson(whole, normals(whole.points, seen_from), wait)
     surface.apply_transform(Y_UP)
     scene = trimesh.Scene(surface, metadata={"cameras": shots.cameras})
     scene.export(path, file_type="glb")
@@ -69,8 +73,15 @@ def normals(points: Array, seen_from: Array) -> Array:
     return np.where(towards[:, None] < 0, -found, found)
 
 
-def poisson(cloud: Cloud, facing: Array) -> trimesh.Trimesh:
+def poisson(
+    cloud: Cloud, facing: Array, wait: Callable[[], None] = lambda: None
+) -> trimesh.Trimesh:
     """The surface of a cloud with normals (N, 3), in its coordinates.
+
+    Args:
+        cloud: the points.
+        facing: their normals.
+        wait: asked meanwhile; what it raises ends it.
 
     Raises:
         BadInput: it has none.
@@ -81,9 +92,9 @@ def poisson(cloud: Cloud, facing: Array) -> trimesh.Trimesh:
         trim = math.log(len(cloud), 4) - _TRIM
         arguments = (str(points), str(mesh), str(trim))
         try:  # on strange points the library ends its process
-            child.run(__name__, Path(folder), *arguments, longest_s=_LONGEST_SECONDS)
+            child.run(_MODULE, Path(folder), *arguments, wait=wait, longest_s=_LONGEST_SECONDS)
             surface = trimesh.load_mesh(mesh, process=False)
-        except (child.ChildFailed, OSError, ValueError):
+        except (child.ChildFailed, OSError):
             raise BadInput(_NO_SURFACE) from None
     if not isinstance(surface, trimesh.Trimesh) or not len(surface.faces):
         raise BadInput(_NO_SURFACE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from svggt.exports import png
 from svggt.exports.clouds import SEEDS, cloud_of, ply
-from svggt.exports.originals import HALF, Lens, file_of, pictures
+from svggt.exports.originals import HALF, Lens, file_of, pictures, rows_before_cut
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
 
@@ -22,13 +22,16 @@ _LARGEST = 65_535
 def write_nerfstudio(shots: PosedFrames, path: Path) -> None:
     """A zip with `transforms.json`, `images/`, `depth/` (16 bits, 0: not known) and points.
 
-    Pictures are as large as they came, where the clip was kept; depth is the model's size.
+    Pictures are as large as they came (up to 2 000 pixels), where the clip was kept; depth has
+    the model's size, and 0 where it saw nothing of a higher picture.
     """
     with zipfile.ZipFile(path, "w") as archive:
         frames = []
         for shot, picture in zip(shots, pictures(shots), strict=True):
             depth = np.round(_UNIT * shot.depth)
             known = np.where(depth <= _LARGEST, depth, 0).astype(np.uint16)
+            cut = rows_before_cut(picture.shape, known.shape) - len(known)
+            known = np.pad(known, ((cut // 2, cut - cut // 2), (0, 0)))  # as high as the picture
             name, content = file_of(picture, shot)
             archive.writestr(f"images/{name}", content)
             archive.writestr(f"depth/{Path(name).stem}.png", png.encoded(known))

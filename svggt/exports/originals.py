@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from svggt.errors import BadInput
+from svggt.errors import BadInput, Busy
 from svggt.exports import png
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
@@ -53,7 +53,7 @@ class Lens:
         higher than wide; see `svggt.media.frames.Fitter`.
         """
         (height, width), (rows, columns) = size[:2], self.size
-        whole = _rows_before_cut(size, self.size)
+        whole = rows_before_cut(size, self.size)
         down, across = height / whole, width / columns
         matrix = self.matrix.copy()
         matrix[0] = across * (matrix[0] + [0, 0, HALF]) - [0, 0, HALF]
@@ -62,13 +62,19 @@ class Lens:
 
 
 def pictures(shots: PosedFrames) -> Iterator[Picture]:
-    """Every frame's picture: as it came, or else as the model was shown it."""
+    """Every frame's picture: as it came, or else as the model was shown it.
+
+    Raises:
+        Busy: the machine cannot decode just now.
+    """
     about = shots.recording.about
     kept = iter(()) if about is None or about.clip is None else about.clip.originals()
     for number in range(shots.count):
         shown = np.asarray(shots.shot(number).prediction.image)
         try:
             original = next(kept, None)
+        except Busy:
+            raise
         except BadInput:  # the clip is damaged since
             original, kept = None, iter(())
         yield shown if original is None or not _is_of(original, shown) else original
@@ -86,13 +92,16 @@ def file_of(picture: Picture, shot: PosedFrame) -> tuple[str, bytes]:
 def _is_of(original: Picture, shown: Picture) -> bool:
     """Whether a picture, fitted, is what the model was shown."""
     rows, columns = shown.shape[:2]
-    whole = _rows_before_cut(original.shape, (rows, columns))
+    whole = rows_before_cut(original.shape, (rows, columns))
+    own = _PATCH * max(1, round(columns * original.shape[0] / original.shape[1] / _PATCH))
+    if own != rows and not (own > rows == columns):
+        return False  # of another shape than the first: it was padded
     fitted = np.asarray(Image.fromarray(original).resize((columns, whole)), int)
     top = (whole - rows) // 2
     return float(np.abs(fitted[top : top + rows] - shown).mean()) < _ALIKE
 
 
-def _rows_before_cut(original: tuple[int, ...], fitted: tuple[int, int]) -> int:
+def rows_before_cut(original: tuple[int, ...], fitted: tuple[int, int]) -> int:
     """Height to which an original (height, width) was scaled before it was cut to a fitted one."""
     (height, width), (rows, columns) = original[:2], fitted
     return max(rows, _PATCH * round(columns * height / width / _PATCH))

@@ -238,7 +238,8 @@ def _checked(paths: Sequence[Path], limits: InputLimits) -> VideoInfo | Pictures
         BadInput: a file cannot be used.
         Busy: others are looked at, or the machine does not get on.
     """
-    until = time.monotonic() + _PATIENCE_SECONDS + len(paths)
+    patience = _PATIENCE_SECONDS + max(len(paths), limits.max_frames)  # one may hold many
+    until = time.monotonic() + patience
     if not _CHECKS.acquire(timeout=_PATIENCE_SECONDS):
         raise Busy(_BUSY)
     names = [path.name for path in paths]

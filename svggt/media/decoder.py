@@ -159,7 +159,8 @@ def _frames(
     if not number and damaged:
         raise damaged[0]
     if damaged:
-        note(f"Damaged or no picture, and left out: {listed([each.name for each in damaged])}.")
+        names = list(dict.fromkeys(each.name for each in damaged))
+        note(f"Damaged or no picture, left out wholly or in part: {listed(names)}.")
 
 
 def _original(

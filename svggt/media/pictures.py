@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +39,8 @@ _TURNS = {  # of EXIF orientations
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_MOST_UNPACKED = 1_000_000_000  # bytes of a file in a zip, whatever is allowed
+_PAGES = 20_000  # of one file that are looked for
 _SHOWN, _LONGEST = 5, 60  # names in a sentence, and characters of one
 _LOCKED = 1  # flag of a zip's file that needs a password
 
@@ -122,27 +123,32 @@ def _opened(
         return
     with picture:
         check_size(*picture.size, name, limits.max_pixels)
-        for number in itertools.count() if picture.format in _MANY else (0,):
+        for number in range(_PAGES if picture.format in _MANY else 1):
             try:
+                if number and not _turned_to(picture, number, name):
+                    return
                 with _in_words(name):
-                    if not _turned_to(picture, number):
-                        return
                     page = _page(picture, limits, name, small)
             except DamagedPicture as damaged:
                 yield damaged
-                if picture.format != "TIFF":  # what follows in an animation builds on it
-                    return
+                if picture.format != "TIFF" or picture.tell() != number:
+                    return  # what follows in an animation builds on it, or is not found
             else:
                 if page is not None:
                     yield page
 
 
-def _turned_to(picture: Image.Image, number: int) -> bool:
-    """Goes to a page; False where there is none of that number."""
-    try:
-        picture.seek(number)
-    except EOFError:
-        return False
+def _turned_to(picture: Image.Image, number: int, name: str) -> bool:
+    """Goes to a page; False where there is none of that number.
+
+    Raises:
+        DamagedPicture: nobody can say.
+    """
+    with _in_words(name):
+        try:
+            picture.seek(number)
+        except EOFError:
+            return False
     return True
 
 
@@ -210,13 +216,13 @@ def _zipped(
                 continue
             try:
                 with archive.open(entry) as file:
-                    data = file.read(limits.max_bytes + 1)
+                    data = file.read(min(limits.max_bytes, _MOST_UNPACKED) + 1)
             except MemoryError:
                 raise
             except Exception:  # noqa: BLE001  # whatever unpacking raises
                 yield DamagedPicture(inner, "is damaged in the ZIP. Make it again.")
                 continue
-            if len(data) > limits.max_bytes:
+            if len(data) > min(limits.max_bytes, _MOST_UNPACKED):
                 raise BadInput(f"“{inner}” in “{name}” is too large. Make it smaller.")
             yield from _opened(io.BytesIO(data), inner, limits, small)
 
@@ -231,7 +237,9 @@ def _entries(archive: zipfile.ZipFile, name: str, limits: InputLimits) -> list[z
     shown = [
         path
         for path, entry in files.items()
-        if not (entry.is_dir() or path.name.startswith(".") or path.parts[0] == "__MACOSX")
+        if path.name
+        and not entry.is_dir()
+        and not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     ]
     if len(shown) > limits.max_files:
         raise BadInput(f"“{name}” holds {len(shown)} files; the limit is {limits.max_files}.")

@@ -33,7 +33,8 @@ from svggt.media.frames import PATCH, TRACKING_WIDTH, Frame, InputLimits
 _ROOT = Path(__file__).resolve().parents[2]  # where the helper finds this package
 _ROOM_BYTES = 1_500_000_000  # that must be free before a child begins
 _GREETING_SECONDS = 60.0  # until a child is there
-_LONGEST_NOTE = 300  # characters
+_LONGEST_NOTE, _LONGEST_SENTENCE = 300, 1000  # characters
+_LONGEST_MESSAGE = 400_000_000  # bytes: the largest picture, and a little
 _LOOK_SECONDS = 0.2  # between two looks whether the run was stopped
 DIED = (
     "The file could not be decoded: it is damaged, or needs more memory or time than one file may "
@@ -161,11 +162,12 @@ class Child:
             while not self.connection.poll(_LOOK_SECONDS):
                 if cancelled():
                     return None
-            message = msgspec.msgpack.decode(self.connection.recv_bytes(), type=Message)
+            data = self.connection.recv_bytes(_LONGEST_MESSAGE)
+            message = msgspec.msgpack.decode(data, type=Message)
         except (EOFError, OSError, msgspec.MsgspecError):
             raise BadInput(DIED) from None
         if isinstance(message, Failed):
-            raise BadInput(message.sentence)
+            raise BadInput(message.sentence[:_LONGEST_SENTENCE])
         return message
 
     def send(self, data: bytes) -> None:

@@ -12,7 +12,9 @@ from svggt.geometry import invert
 
 Array = NDArray[Any]
 
-_WIDEST = 1.5  # tangent; distortion is not followed further out
+WIDEST = 1.5
+"""Tangent; distortion is not followed further out, where it would fold the picture."""
+
 _PASSES = 3  # of a fixed point; distortions of cameras are small
 
 
@@ -53,7 +55,7 @@ class Camera:
 
     def radial_factor(self, rays: Array) -> Array:
         """(N, 1) pixels from the centre that rays (x, y, 1) are seen at, over their (x, y)."""
-        square = np.minimum((rays**2).sum(1, keepdims=True), _WIDEST**2)
+        square = np.minimum((rays**2).sum(1, keepdims=True), WIDEST**2)
         return self.focal * (1 + self.radial * square)
 
     def rays(self, pixels: Array) -> Array:

@@ -49,8 +49,13 @@ class ConfirmedPoints:
         self._newest = {n: held for n, held in self._newest.items() if n >= first}
 
     def made(self, number: int) -> list[Cloud]:
-        """Bands of a frame that is held, in its camera's coordinates."""
-        return self._banded(number, self._newest.__getitem__, self._newest)
+        """Bands of one of the newest frames, in its camera's coordinates."""
+        there = self._newest or range(len(self._placings))
+        return self._banded(number, self._held, there)
+
+    def rest(self) -> None:
+        """Gives back what is held; from now on it is read."""
+        self._newest.clear()
 
     def read(self, number: int, cameras: Cameras) -> list[Cloud]:
         """Bands of any frame as it stands now, in the world."""
@@ -58,6 +63,9 @@ class ConfirmedPoints:
         pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
         bands = self._banded(number, self._frames.load, range(len(self._placings)))
         return [cloud.moved(pose, stretch) for cloud in bands]
+
+    def _held(self, number: int) -> FramePrediction:
+        return self._newest.get(number) or self._frames.load(number)
 
     def _banded(
         self, number: int, load: Callable[[int], FramePrediction], there: Container[int]

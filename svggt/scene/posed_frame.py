@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.geometry import Similarity
 from svggt.prediction import FramePrediction
+from svggt.refine.camera import WIDEST
 from svggt.refine.correction import Correction
 from svggt.scene.frame_poses import FramePoses
 
@@ -79,5 +80,6 @@ class PosedFrame:
         seen = (points - pose[:, 3]) @ pose[:, :3]
         depth = seen[..., 2]
         rays = seen[..., :2] / np.where(depth > 1e-6, depth, 1.0)[..., None]
-        rays = rays * (1 + self.distortion[0] * (rays**2).sum(axis=-1, keepdims=True))
+        square = np.minimum((rays**2).sum(axis=-1, keepdims=True), WIDEST**2)
+        rays = rays * (1 + self.distortion[0] * square)
         return rays * np.diag(intrinsics)[:2] + intrinsics[:2, 2], depth

@@ -202,6 +202,7 @@ class Scene:
         """Says that no frame follows for now: exactly what was chosen is shown."""
         with self._lock, self._server.atomic():
             self._growing = False
+            self._points.rest()
             self._flip()
         self._server.flush()
 

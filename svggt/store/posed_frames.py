@@ -47,8 +47,9 @@ class PosedFrames:
         on_frame: Callable[[int], None] = lambda number: None,
     ) -> PosedFrames:
         """What a recording holds now."""
+        count = len(recording.frames)  # first: a frame is written before its correction
         corrections = recording.cameras.read() if cameras == "refined" else {}
-        return cls(recording, cameras, len(recording.frames), corrections, on_frame)
+        return cls(recording, cameras, count, corrections, on_frame)
 
     def __iter__(self) -> Iterator[PosedFrame]:
         for number in range(self.count):

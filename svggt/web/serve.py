@@ -158,6 +158,7 @@ def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
         (settings.host, *settings.allowed_hosts),
         settings.password or os.environ.get("SVGGT_PASSWORD", ""),
     )
+    opened.callback(site.state.exporter.close)
     if settings.metrics_port:
         serve_metrics(settings.metrics_port, sessions, worker)
     gc.collect()

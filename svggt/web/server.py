@@ -66,7 +66,7 @@ def build_site(
     capturing = partial(sessions.get, role="capture")
     site.include_router(capture_routes(capturing, allowed_origins))
     recorded = {e.name: e.replay for e in EXAMPLES if e.replay.is_file()}
-    exporter = Exporter()
+    exporter = site.state.exporter = Exporter()
     site.include_router(replay_routes(recorded, partial(shared_replay, sessions, exporter)))
     site.include_router(export_routes(sessions, exporter))
     site.include_router(report_routes(sessions, exporter))

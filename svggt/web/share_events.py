@@ -232,7 +232,7 @@ async def _made(
 
 _PRIVACY = (
     "What you send is decoded and computed on this server and goes to nobody else. Whoever has a "
-    "scene’s link sees the scene, and can export its pictures as large as you sent them. It is "
+    "scene’s link sees the scene, and can export its pictures, up to 2 000 pixels wide. It is "
     "deleted at these times, or at once by “Delete this scene and its clip now”; logs hold no "
     "links and no pictures."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 
@@ -91,3 +92,21 @@ def test_originals_are_the_frames_that_were_taken() -> None:
     for frame, original in zip(frames, originals, strict=True):
         again = Fitter(224).frame(0, 0.0, Image.fromarray(original)).image
         assert np.abs(again.astype(int) - frame.image).mean() < 1
+
+
+def test_depth_of_a_portrait_clip_lies_on_its_picture(tmp_path: Path) -> None:
+    """The model saw the middle of it: above and below nothing is known."""
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        noise = Image.fromarray(rng.integers(0, 255, (8, 6, 3), np.uint8))
+        noise.resize((360, 480)).save(tmp_path / f"{number}.png")
+    clip = (tmp_path / "0.png", tmp_path / "1.png")
+    assert run(clip, tmp_path / "run", export=()) == 0
+    made = make_export(Recording(tmp_path / "run"), "nerfstudio", "refined")
+    with zipfile.ZipFile(made) as archive:
+        picture = Image.open(io.BytesIO(archive.read("images/000000.jpg")))
+        depth = np.asarray(Image.open(io.BytesIO(archive.read("depth/000000.png"))))
+    assert picture.size == (360, 480)
+    assert depth.shape[0] / depth.shape[1] == pytest.approx(480 / 360, rel=0.03)
+    known = np.flatnonzero((depth > 0).any(axis=1))
+    assert len(known) == depth.shape[1] and known[0] == pytest.approx(len(depth) / 8, abs=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,8 @@ from scipy.spatial import KDTree
 from svggt import geometry
 from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
 from svggt.compare.run_config import RunConfig
-from svggt.errors import BadInput, Busy
-from svggt.exports import FORMATS, Exporter, make_export
+from svggt.errors import BadInput, Busy, Cancelled
+from svggt.exports import FORMATS, Exporter, child, make_export
 from svggt.exports.colmap import camera_of
 from svggt.exports.mesh import normals, poisson
 from svggt.exports.originals import Lens
@@ -152,6 +153,24 @@ def test_a_mesh_comes_back_from_glb(recording: Recording) -> None:
     vertices = trimesh.transform_points(mesh.vertices, _transform(scene, mesh))
     distance, _ = KDTree(points_of(recording)).query(vertices @ np.diag([1.0, -1, -1]))
     assert len(mesh.faces) > 1000 and np.median(distance) < 0.05  # of scenes 2 and 3 away
+
+
+def test_nobody_waits_for_a_child_that_nobody_wants(tmp_path: Path) -> None:
+    """Cancelled, or the server ends: the process does too, at once; one that is late is Busy."""
+    (tmp_path / "slow.py").write_text("import time, pathlib; time.sleep(60)")
+    slow = ("slow", tmp_path)
+    began = time.monotonic()
+
+    def cancelled() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        child.run(*slow, wait=cancelled, longest_s=50)
+    with pytest.raises(Busy, match="busy"):
+        child.run(*slow, wait=lambda: None, longest_s=0.5)
+    with pytest.raises(child.ChildFailed):
+        child.run("no_such_module", tmp_path, wait=lambda: None, longest_s=50)
+    assert time.monotonic() - began < 20
 
 
 def test_too_few_points_make_no_surface() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from pathlib import Path
 
@@ -98,6 +99,20 @@ def test_every_kind_is_shown_upright_once(kind: str, orientation: int) -> None:
     assert np.abs(np.asarray(shown, int) - np.asarray(expected, int)).mean() < 5
 
 
+def test_a_tiff_whose_next_page_is_nowhere_ends(tmp_path: Path) -> None:
+    """A pointer beyond all files; whoever goes on looking never ends."""
+    path = tmp_path / "a.tif"
+    shade(1).save(path, big_tiff=True)
+    data = bytearray(path.read_bytes())
+    first = int.from_bytes(data[8:16], "little")
+    entries = int.from_bytes(data[first : first + 8], "little")
+    end = first + 8 + 20 * entries
+    data[end : end + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    _, frames, notes = read(path)
+    assert numbers(frames) == [1] and "in part: “a.tif”" in notes[0]
+
+
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
@@ -108,7 +123,7 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
 def test_a_zip_is_its_pictures_in_order(tmp_path: Path) -> None:
     files = {f"walk/{n}.jpg": encoded(n) for n in (4, 2, 0)}
     files |= {"walk/10.JPG": encoded(5), "walk/notes.txt": b"x"}
-    files |= {"__MACOSX/walk/._4.jpg": b"x", "walk/.hidden.jpg": b"x"}
+    files |= {"__MACOSX/walk/._4.jpg": b"x", "walk/.hidden.jpg": b"x", ".small/1.jpg": b"x"}
     clip, frames, (note,) = read(zipped(tmp_path / "a.zip", files))
     assert numbers(frames) == [0, 2, 4, 5] and clip.total == 4
     assert "notes.txt" in note and "4.jpg" not in note and "hidden" not in note
@@ -118,6 +133,12 @@ def test_a_long_name_leaves_room_for_others(tmp_path: Path) -> None:
     files = {"1.jpg": encoded(1), "x" * 5_000 + ".txt": b"x", "y" * 5_000 + ".jpg": b"x"}
     _, frames, (note,) = read(zipped(tmp_path / "a.zip", files))
     assert numbers(frames) == [1] and len(note) < 250 and ".txt" in note and ".jpg" in note
+
+
+def test_a_zip_is_read_where_nothing_bounds_it(tmp_path: Path) -> None:
+    """On the command line."""
+    path = zipped(tmp_path / "a.zip", {"1.jpg": encoded(1)})
+    assert numbers(read(path, limits=InputLimits(max_bytes=sys.maxsize))[1]) == [1]
 
 
 def test_what_is_damaged_in_a_zip_is_named_and_left_out(tmp_path: Path) -> None:

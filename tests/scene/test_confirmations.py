@@ -66,3 +66,13 @@ def test_contradicted_points_are_in_the_last_band_but_that_of_what_is_far() -> N
     first, *_, contradicted, far = banded(shot, 1, views)
     assert (contradicted.points[:, 2] == 1.5).mean() > 0.9 and (first.points[:, 2] == 2).all()
     assert not len(far)
+
+
+def test_what_is_far_outside_is_not_folded_into_the_picture() -> None:
+    """A barrel's polynomial turns back: a point at 68 degrees would land within the picture."""
+    barrel = correction(0, (0.0, 0, 0), radial=-0.15)
+    shot = PosedFrame(prediction(0), barrel)
+    angle = np.radians(68)
+    point = shot.in_world(np.array([[np.sin(angle), 0.0, np.cos(angle)]]))
+    pixels, depth = shot.project(point)
+    assert depth[0] > 0 and pixels[0, 0] > shot.depth.shape[1]
