@@ -143,6 +143,14 @@ def test_weights_travel_in_pieces_and_the_optimiser_begins_anew(tiny, tmp_path: 
     assert 0 < moved.abs().max() <= 1.01e-4  # a tenth of the rate
 
 
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    """To its end; what it said is told where that is a bad one."""
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, f"{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_step(tiny, tmp_path: Path) -> None:
     """Each takes a part: weights move as with one process that takes both, and one writes.
@@ -158,11 +166,11 @@ def test_two_processes_share_a_step(tiny, tmp_path: Path) -> None:
     one = [sys.executable, *asked, "--accumulate", "2", str(tmp_path / "one")]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
     for command in (two, one):
-        subprocess.run(command, check=True, env=environment, cwd=ROOT, capture_output=True)
+        _run(command, environment)
     before = read_network(weights, CPU).state_dict()
     goes_on = [word if word != "0" else "0.3" for word in two]
     moved_by_one = read_network(tmp_path / "two" / "weights.safetensors", CPU)
-    subprocess.run(goes_on, check=True, env=environment, cwd=ROOT, capture_output=True, timeout=180)
+    _run(goes_on, environment)
     assert facts_of(tmp_path / "two" / "weights.safetensors").step > 1
     shared, alone = (
         torch.cat(
