@@ -28,6 +28,7 @@ import psutil
 import tyro
 from PIL import Image
 
+from benchmarks.footprint import Footprint
 from svggt.errors import BadInput, Busy
 from svggt.media.clips import open_clip
 from svggt.media.frames import VIDEO_SUFFIXES, InputLimits
@@ -93,7 +94,7 @@ def fuzz(cases: int, seed: int, keep: Path | None = None) -> Found:
         keep: folder for files that failed.
     """
     chance, found, whole = random.Random(seed), Found(), whole_files()  # noqa: S311
-    before, at_first = _processes(), 1.0
+    begun = _held()
     with tempfile.TemporaryDirectory() as folder:
         for number, suffix in zip(range(cases), itertools.cycle(whole), strict=False):
             path = Path(folder, f"case{suffix}")
@@ -104,10 +105,10 @@ def fuzz(cases: int, seed: int, keep: Path | None = None) -> Found:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{seed}-{number}{suffix}").write_bytes(path.read_bytes())
             if number == cases // 10:
-                before, at_first = _processes(), _memory()
-    after = _processes()
-    found.children, found.files = after[0] - before[0], after[1] - before[1]
-    found.memory = _memory() / at_first
+                begun = _held()  # what is loaded once is there
+    (children, files, memory), after = begun, _held()
+    found.children, found.files = after[0] - children, after[1] - files
+    found.memory = after[2] / memory
     return found
 
 
@@ -233,17 +234,13 @@ def _noise(seed: int) -> Image.Image:
     return Image.fromarray(pixels).resize(_SIZE, Image.Resampling.BICUBIC)
 
 
-def _processes() -> tuple[int, int]:
-    """Children, and descriptors open here and in them."""
+def _held() -> tuple[int, int, float]:
+    """Children; descriptors open here and in them; and memory, MB."""
     time.sleep(1.0)  # children end by themselves
     us = psutil.Process()
     everyone = [us, *us.children(recursive=True)]
-    return len(everyone) - 1, sum(each.num_fds() for each in everyone)
-
-
-def _memory() -> float:
-    us = psutil.Process()
-    return float(sum(p.memory_full_info().uss for p in [us, *us.children(recursive=True)]))
+    descriptors = sum(each.num_fds() for each in everyone)
+    return len(everyone) - 1, descriptors, Footprint.of(us).uss_mb
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ import tyro
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Response, sync_playwright
 
+from benchmarks.footprint import Footprint
 from benchmarks.served import Server, serving
 
 _PATIENCE_SECONDS = 300  # of somebody before a browser
@@ -74,34 +74,6 @@ class Seen:
             time.sleep(1)
         else:
             self.errors.append(sentence)
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """What the server and its children hold.
-
-    Attributes:
-        uss_mb: memory that is theirs alone (USS), all processes.
-        descriptors: of the server.
-        threads: of the server.
-        processes: of the server and its children, megabytes each, by what they run.
-    """
-
-    uss_mb: float
-    descriptors: int
-    threads: int
-    processes: dict[str, list[float]]
-
-    @classmethod
-    def of(cls, server: psutil.Process) -> Footprint:
-        family = [server, *server.children(recursive=True)]
-        held: dict[str, list[float]] = {}
-        for each in family:
-            with suppress(psutil.NoSuchProcess):  # it ended while we looked
-                name = next((word for word in each.cmdline() if "svggt" in word), each.name())
-                held.setdefault(name, []).append(each.memory_full_info().uss / 1e6)
-        uss_mb = sum(map(sum, held.values()))
-        return cls(uss_mb, server.num_fds(), server.num_threads(), held)
 
 
 def main(

@@ -47,11 +47,13 @@ def write_mesh(shots: PosedFrames, path: Path) -> None:
     Raises:
         BadInput: the points make no surface.
     """
-    clouds = list(clouds_of(shots, MOST_POINTS))
+    clouds, centres = list[Cloud](), list[Array]()
+    for number, cloud in enumerate(clouds_of(shots, MOST_POINTS)):
+        clouds.append(cloud)
+        centres.append(shots.shot(number).world_from_cam[:, 3])  # while its frame is at hand
     whole = Cloud.joined(clouds)
     if len(whole) < _NEIGHBOURS:
         raise BadInput(_NO_SURFACE)
-    centres = [shots.shot(number).world_from_cam[:, 3] for number in range(len(clouds))]
     seen_from = np.repeat(centres, [len(cloud) for cloud in clouds], axis=0)
     wait = partial(shots.on_frame, shots.count - 1)
     surface = poisson(whole, normals(whole.points, seen_from), wait)

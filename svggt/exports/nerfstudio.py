@@ -30,7 +30,7 @@ def write_nerfstudio(shots: PosedFrames, path: Path) -> None:
         for shot, picture in zip(shots, pictures(shots), strict=True):
             depth = np.round(_UNIT * shot.depth)
             known = np.where(depth <= _LARGEST, depth, 0).astype(np.uint16)
-            cut = rows_before_cut(picture.shape, known.shape) - len(known)
+            cut = rows_before_cut(picture.shape, known.shape[1]) - len(known)
             known = np.pad(known, ((cut // 2, cut - cut // 2), (0, 0)))  # as high as the picture
             name, content = file_of(picture, shot)
             archive.writestr(f"images/{name}", content)

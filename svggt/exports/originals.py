@@ -53,7 +53,7 @@ class Lens:
         higher than wide; see `svggt.media.frames.Fitter`.
         """
         (height, width), (rows, columns) = size[:2], self.size
-        whole = rows_before_cut(size, self.size)
+        whole = rows_before_cut(size, columns)
         down, across = height / whole, width / columns
         matrix = self.matrix.copy()
         matrix[0] = across * (matrix[0] + [0, 0, HALF]) - [0, 0, HALF]
@@ -92,16 +92,15 @@ def file_of(picture: Picture, shot: PosedFrame) -> tuple[str, bytes]:
 def _is_of(original: Picture, shown: Picture) -> bool:
     """Whether a picture, fitted, is what the model was shown."""
     rows, columns = shown.shape[:2]
-    whole = rows_before_cut(original.shape, (rows, columns))
-    own = _PATCH * max(1, round(columns * original.shape[0] / original.shape[1] / _PATCH))
-    if own != rows and not (own > rows == columns):
+    whole = rows_before_cut(original.shape, columns)
+    if whole != rows and not (whole > rows == columns):
         return False  # of another shape than the first: it was padded
     fitted = np.asarray(Image.fromarray(original).resize((columns, whole)), int)
     top = (whole - rows) // 2
     return float(np.abs(fitted[top : top + rows] - shown).mean()) < _ALIKE
 
 
-def rows_before_cut(original: tuple[int, ...], fitted: tuple[int, int]) -> int:
-    """Height to which an original (height, width) was scaled before it was cut to a fitted one."""
-    (height, width), (rows, columns) = original[:2], fitted
-    return max(rows, _PATCH * round(columns * height / width / _PATCH))
+def rows_before_cut(original: tuple[int, ...], columns: int) -> int:
+    """Height that an original (height, width) has where it is scaled to a width, still whole."""
+    height, width = original[:2]
+    return _PATCH * max(1, round(columns * height / width / _PATCH))

@@ -209,6 +209,7 @@ def _zipped(
         yield DamagedPicture(name, "is damaged and cannot be unpacked. Make the ZIP again.")
         return
     with archive:
+        most = min(limits.max_bytes, _MOST_UNPACKED)
         for entry in _entries(archive, name, limits):
             inner = _shortened(PurePosixPath(entry.filename).name)
             if Path(inner).suffix.lower() not in PICTURE_SUFFIXES:
@@ -216,13 +217,13 @@ def _zipped(
                 continue
             try:
                 with archive.open(entry) as file:
-                    data = file.read(min(limits.max_bytes, _MOST_UNPACKED) + 1)
+                    data = file.read(most + 1)
             except MemoryError:
                 raise
             except Exception:  # noqa: BLE001  # whatever unpacking raises
                 yield DamagedPicture(inner, "is damaged in the ZIP. Make it again.")
                 continue
-            if len(data) > min(limits.max_bytes, _MOST_UNPACKED):
+            if len(data) > most:
                 raise BadInput(f"“{inner}” in “{name}” is too large. Make it smaller.")
             yield from _opened(io.BytesIO(data), inner, limits, small)
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -143,6 +143,7 @@ class Done(msgspec.Struct, tag=True):
     """There is no more."""
 
 
+Piece = TypeVar("Piece", DecodedFrame, DecodedPicture)
 Message = VideoInfo | PicturesInfo | DecodedFrame | DecodedPicture | Note | Failed | Done
 
 
@@ -213,31 +214,38 @@ def frames(
     Raises:
         BadInput: the clip cannot be decoded.
     """
-    with running(job) as child:
-        while not isinstance(message := child.message(cancelled), Done | None):
-            if isinstance(message, Note):
-                note(message.sentence[:_LONGEST_NOTE])
-                continue
-            if not isinstance(message, DecodedFrame):
-                raise BadInput(DIED)
-            image = _array(message.image, (*message.size, 3))
-            grey = _array(message.grey, message.grey_size)
-            if (
-                image.shape[1] != job.width
-                or image.shape[0] % PATCH
-                or (grey.shape[1] != TRACKING_WIDTH)
-            ):
-                raise BadInput(DIED)
-            yield Frame(message.number, message.time_s, image, grey)
+    for message in _decoded(job, DecodedFrame, cancelled, note):
+        image = _array(message.image, (*message.size, 3))
+        grey = _array(message.grey, message.grey_size)
+        if (
+            image.shape[1] != job.width
+            or image.shape[0] % PATCH
+            or (grey.shape[1] != TRACKING_WIDTH)
+        ):
+            raise BadInput(DIED)
+        yield Frame(message.number, message.time_s, image, grey)
 
 
 def originals(job: DecodeJob, cancelled: Callable[[], bool]) -> Iterator[NDArray[np.uint8]]:
     """The frames of a clip as they are, (H, W, 3), of any size; see `frames`."""
+    for message in _decoded(job, DecodedPicture, cancelled, lambda sentence: None):
+        yield _array(message.pixels, (*message.size, 3))
+
+
+def _decoded(
+    job: DecodeJob,
+    kind: type[Piece],
+    cancelled: Callable[[], bool],
+    note: Callable[[str], None],
+) -> Iterator[Piece]:
+    """What a child decodes, one by one, of the one kind that the job is for."""
     with running(job) as child:
         while not isinstance(message := child.message(cancelled), Done | None):
-            if isinstance(message, DecodedPicture):
-                yield _array(message.pixels, (*message.size, 3))
-            elif not isinstance(message, Note):
+            if isinstance(message, Note):
+                note(message.sentence[:_LONGEST_NOTE])
+            elif isinstance(message, kind):
+                yield message
+            else:
                 raise BadInput(DIED)
 
 

@@ -12,9 +12,7 @@ from svggt.geometry import invert
 
 Array = NDArray[Any]
 
-WIDEST = 1.5
-"""Tangent; distortion is not followed further out, where it would fold the picture."""
-
+_WIDEST = 1.5  # tangent; distortion is not followed further out, where it folds the picture
 _PASSES = 3  # of a fixed point; distortions of cameras are small
 
 
@@ -46,16 +44,16 @@ class Camera:
         return np.array([self.radial, 0, 0, 0])
 
     def project(self, points: Array, world_from_cam: Array) -> tuple[Array, Array]:
-        """Pixels (N, 2) and depths (N,) of world points (N, 3); behind the camera: depth <= 0."""
+        """Pixels (..., 2) and depths (...,) of world points (..., 3); behind it: depth <= 0."""
         cam_from_world = invert(world_from_cam)
         seen = points @ cam_from_world[:, :3].T + cam_from_world[:, 3]
-        depth = seen[:, 2]
-        rays = seen[:, :2] / np.where(depth > 1e-6, depth, 1.0)[:, None]
+        depth = seen[..., 2]
+        rays = seen[..., :2] / np.where(depth > 1e-6, depth, 1.0)[..., None]
         return self.radial_factor(rays) * rays + self.centre, depth
 
     def radial_factor(self, rays: Array) -> Array:
-        """(N, 1) pixels from the centre that rays (x, y, 1) are seen at, over their (x, y)."""
-        square = np.minimum((rays**2).sum(1, keepdims=True), WIDEST**2)
+        """(..., 1) pixels from the centre that rays (x, y, 1) are seen at, over their (x, y)."""
+        square = np.minimum((rays**2).sum(-1, keepdims=True), _WIDEST**2)
         return self.focal * (1 + self.radial * square)
 
     def rays(self, pixels: Array) -> Array:

@@ -14,9 +14,6 @@ from svggt.scene.confirmations import confirmations
 from svggt.scene.posed_frame import PosedFrame
 from svggt.view_options import CONFIRMED, MOST_CONFIRMED
 
-SHARE = 1.0
-"""Of a frame's pixels that are in a band, at most."""
-
 NUM_BANDS = MOST_CONFIRMED + 2
 """The last one holds what is far, of what is shown at first."""
 
@@ -113,7 +110,7 @@ def depth_edges(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def stride_of(pixels: int, budget: int) -> int:
     """The smallest stride in both directions that leaves at most `budget` points of a frame."""
-    return int(np.ceil(np.sqrt(SHARE * pixels / budget)))
+    return int(np.ceil(np.sqrt(pixels / budget)))
 
 
 def _inside(shape: tuple[int, ...]) -> NDArray[np.bool_]:

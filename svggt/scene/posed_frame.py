@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.geometry import Similarity
 from svggt.prediction import FramePrediction
-from svggt.refine.camera import WIDEST
+from svggt.refine.camera import Camera
 from svggt.refine.correction import Correction
 from svggt.scene.frame_poses import FramePoses
 
@@ -76,10 +76,6 @@ class PosedFrame:
 
     def project(self, points: Array) -> tuple[Array, Array]:
         """Pixels (..., 2) and depths (...,) of world points (..., 3); behind it: depth <= 0."""
-        pose, intrinsics = self.world_from_cam, self.intrinsics
-        seen = (points - pose[:, 3]) @ pose[:, :3]
-        depth = seen[..., 2]
-        rays = seen[..., :2] / np.where(depth > 1e-6, depth, 1.0)[..., None]
-        square = np.minimum((rays**2).sum(axis=-1, keepdims=True), WIDEST**2)
-        rays = rays * (1 + self.distortion[0] * square)
-        return rays * np.diag(intrinsics)[:2] + intrinsics[:2, 2], depth
+        intrinsics, unit = self.intrinsics, Camera(1.0, np.zeros(2), self.distortion[0])
+        bent, depth = unit.project(points, self.world_from_cam)
+        return bent * np.diag(intrinsics)[:2] + intrinsics[:2, 2], depth
