@@ -130,6 +130,7 @@ def _stream(
         for step in tqdm(stream.steps(frames), total=clip.total, unit="frame"):
             done = step.prediction.number + 1
         stream.finalize()
+        _adjust(stream)
         if clip.is_cut(done):
             tqdm.write(f"The clip has more than {done} frames; --frames takes more of them.")
     except KeyboardInterrupt:
@@ -143,16 +144,28 @@ def _stream(
     return state
 
 
+def _adjust(stream: RecordedStream) -> None:
+    """All cameras at once; Ctrl-C skips it, and the run is whole."""
+    with tqdm(total=100, desc="adjusting all cameras", unit="%", leave=False) as bar:
+        try:
+            stream.adjust(lambda share: _show(bar, int(100 * share)))
+        except KeyboardInterrupt:
+            tqdm.write("The adjustment of all cameras is left out.")
+
+
 def _export(recording: Recording, formats: Sequence[FormatName], cameras: Cameras) -> int:
     for name in formats:
         with tqdm(total=len(recording.frames), desc=name, unit="frame", leave=False) as bar:
-
-            def show(number: int, bar: tqdm = bar) -> None:
-                bar.update(max(0, number + 1 - bar.n))  # some formats read frames twice
-
-            path = make_export(recording, name, cameras, show)
+            # Some formats read frames twice.
+            path = make_export(
+                recording, name, cameras, lambda number, bar=bar: _show(bar, number + 1)
+            )
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _show(bar: tqdm, done: int) -> None:
+    bar.update(max(0, done - bar.n))
 
 
 def _existing(folder: Path) -> tuple[Recording, About]:

@@ -157,6 +157,7 @@ def _streamed(
                 )
             yield tuple(found)
         stream.finalize()  # once: it fixes what later frames could tell better
+        stream.adjust(lambda share: on_turn())
         yield tuple(found)
     finally:
         stream.close()

@@ -24,7 +24,7 @@ from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
 from svggt.engine.stream import Stream
 from svggt.engine.worker import Pass, Step
-from svggt.errors import MemoryFull
+from svggt.errors import Cancelled, MemoryFull
 from svggt.media.frames import Frame
 from svggt.model.chunks import Chunks
 from svggt.model.policies import policy_of
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+_LOOK_SECONDS = 0.2  # between two looks whether anybody waits for it
 _FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at most
 
 
@@ -83,6 +84,7 @@ class LocalWorker:
         self._budget = cache_bytes
         self._streams: dict[str, _Running] = {}
         self._windows, self._device = SolverProcess(), DeviceQueue()
+        self._adjusting = threading.Lock()
         self.num_frames, self.model_seconds = 0, 0.0
         self._parking = tempfile.TemporaryDirectory(prefix="svggt-streams-")
 
@@ -175,6 +177,33 @@ class LocalWorker:
         refiner = self._streams[stream_id].refiner
         return [] if refiner is None else refiner.settle()
 
+    def adjust(
+        self, stream_id: str, on_share: Callable[[float], None] = lambda share: None
+    ) -> list[Correction]:
+        """Corrections of all cameras, adjusted at once after `finalize`; see `Refiner.adjust`.
+
+        Args:
+            stream_id: the stream's.
+            on_share: told how much is done, 0 to 1; what it raises ends it, and nothing moves.
+        """
+        refiner = self._streams[stream_id].refiner
+        return [] if refiner is None else self._adjust(refiner, on_share)
+
+    def _adjust(self, refiner: Refiner, on_share: Callable[[float], None]) -> list[Correction]:
+        """In a process of its own, which ends with it; one stream's at a time."""
+        while not self._adjusting.acquire(timeout=_LOOK_SECONDS):
+            on_share(0.0)
+        try:
+            with SolverProcess() as process:
+                return refiner.adjust(ProcessSolver(process), on_share)
+        except Cancelled:
+            raise
+        except Exception:  # a library's own: cameras stay as they were
+            log.exception("the adjustment of all cameras failed")
+            return []
+        finally:
+            self._adjusting.release()
+
     def close(self, stream_id: str) -> None:
         """Ends a stream and frees its memory; closing twice is harmless."""
         running = self._streams.pop(stream_id, None)
@@ -239,7 +268,8 @@ class LocalWorker:
         for frame, prediction in zip(frames, predictions, strict=True):
             self.wait_for_gap(on_turn)
             made += refiner.add(frame.grey, prediction)
-        return made + refiner.settle()
+        made += refiner.settle()
+        return made + self._adjust(refiner, lambda share: on_turn())
 
     def wait_for_gap(self, check: Callable[[], None]) -> None:
         """Waits until no stream computes: on a CPU all work beside them takes of what they need.

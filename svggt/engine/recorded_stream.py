@@ -99,6 +99,18 @@ class RecordedStream:
         self._recording.cameras.append(corrections)
         return corrections
 
+    def adjust(self, on_share: Callable[[float], None] = lambda share: None) -> list[Correction]:
+        """Records the corrections of all cameras, adjusted at once after `finalize`.
+
+        Args:
+            on_share: told how much is done, 0 to 1; what it raises ends it, and nothing moves.
+        """
+        if self._num_done < self.num_kept:
+            return []
+        corrections = self._worker.adjust(self._stream_id, on_share)
+        self._recording.cameras.append(corrections)
+        return corrections
+
     def suspend(self) -> None:
         """Keeps the stream on disk, so that it need not be rebuilt; before `finalize`.
 

@@ -69,6 +69,12 @@ class Worker(Protocol):
         """Corrections that come after the last frame."""
         ...
 
+    def adjust(
+        self, stream_id: str, on_share: Callable[[float], None] = lambda share: None
+    ) -> list[Correction]:
+        """Corrections of all cameras, adjusted at once after the last frame."""
+        ...
+
     def close(self, stream_id: str) -> None:
         """Ends a stream; closing twice is harmless."""
 

@@ -12,7 +12,7 @@ from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.refine.options import RefineOptions
 from svggt.refine.refiner import Refiner
-from svggt.refine.solver import SolverProcess, WaitingSolver
+from svggt.refine.solver import ProcessSolver, SolverProcess, WaitingSolver
 
 _JITTER = 1e-3  # relative, of depth: what another CPU's kernels may differ by, and more
 
@@ -57,5 +57,6 @@ def refine_run(
             live[prediction.number] = corrections[prediction.number]
             final |= corrections
         final |= {c.frame: c for c in refiner.settle()}
+        final |= {c.frame: c for c in refiner.adjust(ProcessSolver(process))}
     count = range(len(said))
     return RefinedRun(said, [live[n] for n in count], [final[n] for n in count])

@@ -15,7 +15,7 @@ from svggt.refine.options import RefineOptions
 from svggt.refine.pose_graph import Closed, PoseGraph
 from svggt.refine.recognition import Describe, KeyframeFeatures, most_alike, remember
 from svggt.refine.segments import merge
-from svggt.refine.shown_world import take_out_drift
+from svggt.refine.shown_world import take_out_drift, unclosed
 from svggt.refine.solver import Solver
 from svggt.refine.state import RefinerState
 from svggt.refine.tracking import Grey
@@ -83,7 +83,7 @@ class LoopCloser:
 
     def _adjust(self, state: RefinerState, loops: list[Loop]) -> None:
         take_out_drift(state)
-        nodes = [_node(state, index) for index in range(len(state.keyframes))]
+        nodes = [unclosed(state, index) for index in range(len(state.keyframes))]
         tied = np.array([keyframe.tied for keyframe in state.keyframes[1:]])
         depths = np.array([keyframe.depth for keyframe in state.keyframes])
         self._ask(state, PoseGraph(nodes, tied, depths, loops))
@@ -146,13 +146,6 @@ def _apply(state: RefinerState, closed: Closed) -> None:
     for index, keyframe in enumerate(state.keyframes):
         keyframe.closed = closed.moves(min(index, count - 1))
     state.note_moved(0)
-
-
-def _node(state: RefinerState, index: int) -> Similarity:
-    """Where a keyframe is shown while no loop is closed."""
-    scale = float(np.exp(-state.drift.drift[index]))
-    turn, centre = state.keyframes[index].pose[:, :3], state.drift.centres[index]
-    return Similarity(scale, np.concatenate([turn, centre[:, None]], axis=1))
 
 
 def _log_scale(state: RefinerState, keyframe: int) -> float:

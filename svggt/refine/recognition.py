@@ -9,17 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from svggt.refine.field import sample
-from svggt.refine.relocalization import Features, clear_matches
+from svggt.refine.relocalization import Features, mutual_matches
 from svggt.refine.tracking import Grey
 
 Array = NDArray[Any]
+
+
+class _OfKeyframe(Protocol):
+    keyframe: int
+
+
+Numbered = TypeVar("Numbered", bound=_OfKeyframe)
+"""Something that is kept of keyframes, with its `keyframe`."""
 
 _MOST_KEYFRAMES = 500
 _FEATURES = 400
@@ -47,13 +54,7 @@ class KeyframeFeatures:
 
     def match(self, other: KeyframeFeatures) -> tuple[Array, Array]:
         """Indices (M,) of points here and there that are each other's nearest, and clearly so."""
-        if min(len(self.pixels), len(other.pixels)) < 2:
-            return np.zeros(0, int), np.zeros(0, int)
-        ours, theirs = (each.descriptors.astype(np.float32) for each in (self, other))
-        back = cv2.BFMatcher(cv2.NORM_L2).knnMatch(theirs, ours, k=1)
-        here, there = clear_matches(ours, theirs)
-        mutual = np.array([best.trainIdx for (best,) in back])[there] == here
-        return here[mutual], there[mutual]
+        return mutual_matches(self.descriptors, other.descriptors)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def most_alike(known: list[KeyframeFeatures], new: KeyframeFeatures, count: int)
     return [int(i) for i in np.argsort(-scores)[:count] if scores[i] > 0]
 
 
-def remember(known: list[KeyframeFeatures], new: KeyframeFeatures) -> list[KeyframeFeatures]:
+def remember(known: list[Numbered], new: Numbered) -> list[Numbered]:
     """The list with one more; the one whose neighbours in time stand nearest makes room."""
     known = [*known, new]
     if len(known) <= _MOST_KEYFRAMES:

@@ -9,6 +9,7 @@ keyframe that is recognised in an old one joins its segment to the old one's, or
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from svggt.geometry import compose, invert
 from svggt.prediction import FramePrediction
+from svggt.refine.adjust_all import adjust_all
 from svggt.refine.apply_window import apply_window, forget
 from svggt.refine.camera import Camera
 from svggt.refine.correction import Correction, Status
@@ -24,10 +26,12 @@ from svggt.refine.depth_alignment import align_depth
 from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.field import correct, sample, still
 from svggt.refine.flow_check import FlowCheck, textured
+from svggt.refine.focal_length import learn, prior
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
 from svggt.refine.loop_closer import LoopCloser
 from svggt.refine.options import RefineOptions
+from svggt.refine.recognition import remember
 from svggt.refine.refine_pose import Expected
 from svggt.refine.relocalization import NEWEST, Features, Remembered
 from svggt.refine.scale_drift import LAG
@@ -35,18 +39,16 @@ from svggt.refine.shown_world import correction_of, take_out_drift
 from svggt.refine.solver import Solver
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Grey, Tracks, find_corners
+from svggt.refine.views import View
 
 Array = NDArray[Any]
 
 _SETTLE_SECONDS = 1.0  # that the last window may take
 _SHORTEST_SECONDS = 1 / 240  # between frames
-_FOCALS = 256
 _RIM = 8  # pixels of the picture without corners
 _UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the model says
 _UNSEEN_RANGE = (0.01, 0.3)
 _DISTANCE_SIGMA = (0.02, 2.0)
-_FOCAL_SIGMA = (0.005, 0.08)
-_KNOWN_SIGMA = 0.02  # of a focal length that is known: EXIF rounds it
 
 
 class Refiner:
@@ -105,7 +107,7 @@ class Refiner:
         s = self.state
         followed = followed or self.follow(grey)
         s.size = (grey.shape[0], grey.shape[1])
-        self._learn_focal(prediction)
+        learn(s, prediction, self._focal)
         if followed is None:
             self._place("tracked", 1.0, prediction)
             self._make_keyframe(grey, prediction)
@@ -127,6 +129,23 @@ class Refiner:
         self._loops.take(s, self.camera, _SETTLE_SECONDS)
         return self._corrections(len(s.frames), lag=len(s.keyframes))
 
+    def adjust(
+        self, solver: Solver, on_share: Callable[[float], None] = lambda share: None
+    ) -> list[Correction]:
+        """All keyframes adjusted at once, after `settle`: seconds to a minute.
+
+        Args:
+            solver: its own.
+            on_share: told how much is done, 0 to 1; what it raises ends it, and nothing moves.
+
+        Returns:
+            Corrections of all frames; none where too little ties keyframes.
+        """
+        s = self.state
+        free_lens = self._focal is None and s.focal_sigma > 0  # some window has turned
+        moved = adjust_all(s, self.camera, free_lens, solver, on_share)
+        return self._corrections(len(s.frames), lag=len(s.keyframes)) if moved else []
+
     def settle_window(self) -> None:
         """Waits for what is on its way; what it moves is told with the next frame."""
         self._take_solution(wait_s=_SETTLE_SECONDS)
@@ -138,15 +157,6 @@ class Refiner:
         s = self.state
         height, width = s.size
         return Camera(s.focal * width, np.array([width / 2, height / 2]), s.radial)
-
-    def _learn_focal(self, prediction: FramePrediction) -> None:
-        """Until windows take over: what is known, or the median of what the head said."""
-        s, (height, width) = self.state, prediction.depth.shape
-        across = prediction.intrinsics[0, 0] / width
-        down = prediction.intrinsics[1, 1] / height * s.size[0] / s.size[1]
-        s.focals = [*s.focals[1 - _FOCALS :], float(across + down) / 2]
-        if len(s.keyframes) < 3:
-            s.focal = self._focal or float(np.median(s.focals))
 
     def _advance(self, followed: TrackedFrame, prediction: FramePrediction) -> None:
         s, localizer = self.state, followed.localizer
@@ -272,6 +282,7 @@ class Refiner:
         placed = s.frames[-1]
         placed.keyframe, placed.keyframe_from_cam = index, np.eye(3, 4)
         placed.seen, placed.log_depth = s.tracks, self._log_depth(prediction)
+        s.views = remember(s.views, View.of(index, grey, s.tracks, placed.log_depth))
 
     def _submit_window(self) -> None:
         """Hands the newest keyframes to the solver, if they say anything of depth.
@@ -288,24 +299,12 @@ class Refiner:
             s.world,
             s.landmarks,
             self.camera,
-            self._focal_prior(),
+            prior(s, self.options, self._focal),
             sigma,
             self.options,
         )
         if problem is not None:
             self._solver.submit(problem)
-
-    def _focal_prior(self) -> tuple[float, float]:
-        """In pixels, and its relative sigma: what is known, or what older windows found."""
-        if self._focal:
-            return self._focal * self.state.size[1], _KNOWN_SIGMA
-        return self.state.focal * self.state.size[1], self.state.focal_sigma or self._head_sigma()
-
-    def _head_sigma(self) -> float:
-        """Relative, of the camera head's focal length: as sure as it is of one mind."""
-        focals = np.array(self.state.focals)
-        spread = self.options.focal_trust * focals.std() / np.median(focals)
-        return float(np.clip(spread, *_FOCAL_SIGMA))
 
     def _take_solution(self, wait_s: float = 0.0) -> None:
         """Moves what a finished window moved, and settles the depth of what has left it."""

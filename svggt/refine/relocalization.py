@@ -87,3 +87,14 @@ def clear_matches(ours: Array, theirs: Array) -> tuple[Array, Array]:
     good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
     mine, its = ([getattr(m, name) for m in good] for name in ("queryIdx", "trainIdx"))
     return np.array(mine, int), np.array(its, int)
+
+
+def mutual_matches(ours: Array, theirs: Array) -> tuple[Array, Array]:
+    """Indices (M,) of descriptors (N, 128) that are each other's nearest, and clearly so."""
+    if min(len(ours), len(theirs)) < 2:
+        return np.zeros(0, int), np.zeros(0, int)
+    ours, theirs = ours.astype(np.float32), theirs.astype(np.float32)
+    back = cv2.BFMatcher(cv2.NORM_L2).knnMatch(theirs, ours, k=1)
+    mine, its = clear_matches(ours, theirs)
+    mutual = np.array([best.trainIdx for (best,) in back])[its] == mine
+    return mine[mutual], its[mutual]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svggt.geometry import compose
+from svggt.geometry import Similarity, compose
 from svggt.refine.correction import Correction
 from svggt.refine.scale_drift import LAG
 from svggt.refine.state import RefinerState
@@ -29,14 +29,21 @@ def take_out_drift(state: RefinerState, lag: int = LAG) -> None:
         state.note_moved(state.keyframes[first].frame)
 
 
+def unclosed(state: RefinerState, keyframe: int) -> Similarity:
+    """Where a keyframe's camera would be shown if no loop were closed, and in which scale."""
+    scale = float(np.exp(-state.drift.drift[keyframe]))
+    turn, centre = state.keyframes[keyframe].pose[:, :3], state.drift.centres[keyframe]
+    return Similarity(scale, np.concatenate([turn, centre[:, None]], axis=1))
+
+
 def correction_of(state: RefinerState, number: int) -> Correction:
     """What is said of a frame now."""
     placed = state.frames[number]
     keyframe, drift = state.keyframes[placed.keyframe], state.drift.drift[placed.keyframe]
-    pose = compose(keyframe.pose, placed.keyframe_from_cam)
-    away = pose[:, 3] - keyframe.pose[:, 3]
-    pose[:, 3] = state.drift.centres[placed.keyframe] + np.exp(-drift) * away
-    closed = keyframe.closed
+    shown, closed = unclosed(state, placed.keyframe), keyframe.closed
+    relative = placed.keyframe_from_cam.copy()
+    relative[:, 3] *= shown.scale
+    pose = compose(shown.rigid, relative)
     return Correction(
         frame=number,
         keyframe=keyframe.frame,

@@ -20,6 +20,7 @@ from svggt.refine.relocalization import Remembered
 from svggt.refine.scale_drift import ScaleDrift
 from svggt.refine.state import Placed, RefinerState
 from svggt.refine.tracking import Tracks
+from svggt.refine.views import View
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -39,6 +40,7 @@ _KINDS = {
         Placed,
         ScaleDrift,
         Tracks,
+        View,
     )
 }
 

@@ -18,6 +18,7 @@ from svggt.refine.recognition import KeyframeFeatures
 from svggt.refine.relocalization import Remembered
 from svggt.refine.scale_drift import ScaleDrift
 from svggt.refine.tracking import Tracks
+from svggt.refine.views import View
 
 Array = NDArray[Any]
 
@@ -69,6 +70,7 @@ class RefinerState:
         settled: frames whose depth is not corrected any more.
         places: the newest keyframes, where a leap may have come from.
         features: what keyframes are recognised by, also old ones.
+        views: pictures of keyframes, also of old ones.
         loops: that were found.
         tied: index of the oldest keyframe that is tied to the newest by tracks.
         tracks: what is followed.
@@ -102,6 +104,7 @@ class RefinerState:
     settled: int = 0
     places: list[Remembered] = field(default_factory=list)
     features: list[KeyframeFeatures] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
     tied: int = 0
     tracks: Tracks = field(default_factory=Tracks.none)

@@ -6,7 +6,7 @@ a number do, so that the nodes of a scene grow with the logarithm of its length.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from svggt.geometry import Similarity
 from svggt.refine.correction import Correction
 from svggt.scene.clouds import Cloud, merge
 from svggt.scene.frame_poses import FramePoses
+from svggt.scene.partial_block import spread
 from svggt.scene.point_layers import PointLayers
 from svggt.view_options import Cameras
 
@@ -62,10 +63,64 @@ class PointBlock:
         if self.anchor is not None and "refined" in self.bands:
             self.bands["refined"].place(*_moved(self.anchor, correction))
 
+    def refill(self, frames: list[list[Cloud]], voxel: float, placings: list[FramePoses]) -> None:
+        """Merges its frames once more, by their refined cameras.
+
+        Args:
+            frames: bands of each, in the world as it is now.
+            voxel: edge, in the scene's unit.
+            placings: every frame's camera.
+        """
+        self.anchor = placings[self.frames.start].correction
+        bands = self.bands["refined"]
+        bands.fill([merge(list(band), voxel) for band in zip(*frames, strict=True)])
+        bands.place(np.eye(3, 4))
+
     def remove(self) -> None:
         """Takes it out of the scene."""
         for bands in self.bands.values():
             bands.remove()
+
+
+class Blocks(list[PointBlock]):
+    """The blocks of a scene, oldest first."""
+
+    @property
+    def bands(self) -> list[PointLayers]:
+        """Of all of them, by all cameras."""
+        return [bands for block in self for bands in block.bands.values()]
+
+    def grow(self, block: PointBlock, placings: list[FramePoses], voxel: float, make: Make) -> None:
+        """One more; where as many are of one size they become one. See `merge_frames`."""
+        self.append(block)
+        while len(self) >= FEW and len({each.level for each in self[-FEW:]}) == 1:
+            parts = self[-FEW:]
+            self[-FEW:] = [merge_blocks(parts, placings, voxel, make)]
+            for part in parts:
+                part.remove()
+
+    def flip(self, cameras: Cameras, moment: int, alone: bool) -> list[int]:
+        """Shows those that lie before a moment whole; returns frames to be shown in their place.
+
+        Args:
+            cameras: whose version.
+            moment: number of the frame shown.
+            alone: nothing but that frame.
+        """
+        hidden: list[int] = []
+        for block in self:
+            whole = block.frames.stop - 1 <= moment
+            block.show(cameras, whole and not alone)
+            if moment in block.frames and (alone or not whole):
+                hidden = [moment] if alone else spread(range(block.frames.start, moment + 1))
+        return hidden
+
+    def follow(self, corrections: Sequence[Correction]) -> None:
+        """Each goes where the camera of its first frame went."""
+        newest = {correction.frame: correction for correction in corrections}
+        for block in self:
+            if block.frames.start in newest:
+                block.follow(newest[block.frames.start])
 
 
 def merge_frames(

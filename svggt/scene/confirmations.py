@@ -18,6 +18,9 @@ from svggt.view_options import MOST_CONFIRMED
 Array = NDArray[Any]
 
 _AROUND = (-6, -3, 3, 6)  # counted from a frame: far enough to see its points from elsewhere
+FURTHEST = _AROUND[-1]
+"""Frames on either side of one that look at its points."""
+
 _NEAR = 0.08  # log depth
 _WITNESS = 1 / 3  # of what a view sees it must confirm; else its camera is wrong, not the points
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container
+from functools import lru_cache
 from typing import Protocol
 
 from svggt.prediction import FramePrediction
 from svggt.scene.clouds import Cloud, banded, stride_of
-from svggt.scene.confirmations import around
+from svggt.scene.confirmations import FURTHEST, around
 from svggt.scene.frame_poses import FramePoses
 from svggt.scene.posed_frame import PosedFrame
 from svggt.view_options import Cameras
@@ -59,9 +60,25 @@ class ConfirmedPoints:
 
     def read(self, number: int, cameras: Cameras) -> list[Cloud]:
         """Bands of any frame as it stands now, in the world."""
+        return self._read(number, cameras, self._frames.load)
+
+    def read_all(
+        self, numbers: range, cameras: Cameras, on_frame: Callable[[], None]
+    ) -> list[list[Cloud]]:
+        """The same of frames in their order, each loaded once; what `on_frame` raises ends it."""
+        load = lru_cache(maxsize=FURTHEST * 2 + 1)(self._frames.load)
+        made: list[list[Cloud]] = []
+        for number in numbers:
+            on_frame()
+            made.append(self._read(number, cameras, load))
+        return made
+
+    def _read(
+        self, number: int, cameras: Cameras, load: Callable[[int], FramePrediction]
+    ) -> list[Cloud]:
         placing = self._placings[number]
         pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
-        bands = self._banded(number, self._frames.load, range(len(self._placings)))
+        bands = self._banded(number, load, range(len(self._placings)))
         return [cloud.moved(pose, stretch) for cloud in bands]
 
     def _held(self, number: int) -> FramePrediction:

@@ -8,7 +8,7 @@ merged into blocks. What is shown are flags; a moment that blocks hide is read f
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import viser
@@ -17,7 +17,7 @@ from viser import transforms
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.blocks import FEW, PointBlock, merge_blocks, merge_frames
+from svggt.scene.blocks import FEW, Blocks, merge_frames
 from svggt.scene.clouds import NUM_BANDS, Cloud
 from svggt.scene.confirmed_points import ConfirmedPoints, Frames
 from svggt.scene.frame_poses import FramePoses, Point
@@ -25,7 +25,7 @@ from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon
 from svggt.scene.marks import Marks
 from svggt.scene.overlay_clouds import OverlayClouds
-from svggt.scene.partial_block import PartialBlock, spread
+from svggt.scene.partial_block import PartialBlock
 from svggt.scene.point_layers import PointLayers
 from svggt.scene.trajectory import Trajectory
 from svggt.scene.viewer_cameras import ViewerCameras
@@ -87,10 +87,9 @@ class Scene:
     @property
     def num_nodes(self) -> int:
         """Of viser, the few that are there for the whole scene included."""
-        parts = [*self._recent.values(), *self._blocks]
         frustums = self._frustums.num_nodes if self._frustums else 0
-        fixed = 2 + NUM_BANDS + 1 + self._underlay.num_nodes
-        return fixed + frustums + sum(part.num_nodes for part in parts)
+        fixed = 2 + NUM_BANDS + 1 + self._underlay.num_nodes + frustums
+        return fixed + sum(part.num_nodes for part in [*self._recent.values(), *self._blocks])
 
     @property
     def num_viewers(self) -> int:
@@ -164,10 +163,7 @@ class Scene:
                 self._recent[number].fill(self._points.made(number))
             if number in self._recent:
                 self._place(number)
-        newest = {correction.frame: correction for correction in corrections}
-        for block in self._blocks:
-            if block.frames.start in newest:
-                block.follow(newest[block.frames.start])
+        self._blocks.follow(corrections)
 
     def look(self, look: ViewOptions) -> None:
         """Shows what is wanted, from the same view; flips flags, sends no point."""
@@ -203,6 +199,20 @@ class Scene:
         with self._lock, self._server.atomic():
             self._growing = False
             self._points.rest()
+            self._flip()
+        self._server.flush()
+
+    def redraw(self, on_frame: Callable[[], None] = lambda: None) -> None:
+        """Merges blocks anew, after all cameras moved; what `on_frame` raises ends it half done."""
+        for block in [block for block in self._blocks if "refined" in block.bands]:
+            frames = self._points.read_all(block.frames, "refined", on_frame)
+            with self._lock, self._server.atomic():
+                block.refill(frames, _VOXEL * self._point_size, self._placings)
+        with self._lock, self._server.atomic():
+            for number, bands in self._recent.items():
+                bands.fill(self._points.made(number))
+            if self._part is not None:
+                self._part.forget()
             self._flip()
         self._server.flush()
 
@@ -252,7 +262,7 @@ class Scene:
             self._points = ConfirmedPoints(self._frames, self._placings, most)
             self._recent: dict[int, PointLayers] = {}
             self._unsettled: set[int] = set()
-            self._blocks: list[PointBlock] = []
+            self._blocks = Blocks()
             self._moment: int | None = None
             self._growing = True
             self._marks = Marks(scene, "/level/marks")
@@ -296,9 +306,8 @@ class Scene:
         return PointLayers(scene, path, clouds, self._point_size, self.flags)
 
     def _all_bands(self) -> list[PointLayers]:
-        merged_ones = [bands for block in self._blocks for bands in block.bands.values()]
         part = [] if self._part is None else [self._part.bands]
-        return [*self._recent.values(), *merged_ones, *part]
+        return [*self._recent.values(), *self._blocks.bands, *part]
 
     def _place(self, number: int) -> None:
         """Puts a recent frame where the cameras shown say."""
@@ -311,16 +320,12 @@ class Scene:
         while len(self._recent) >= RECENT + FEW:
             numbers = list(self._recent)[:FEW]
             oldest = {number: self._recent.pop(number) for number in numbers}
-            self._blocks.append(merge_frames(oldest, self._placings, *made))
+            block = merge_frames(oldest, self._placings, *made)
+            self._blocks.grow(block, self._placings, *made)
             for number, bands in oldest.items():
                 bands.remove()
                 self._unsettled.discard(number)
             self._points.keep(numbers[-1] + 1)
-        while len(self._blocks) >= FEW and len({b.level for b in self._blocks[-FEW:]}) == 1:
-            parts = self._blocks[-FEW:]
-            self._blocks[-FEW:] = [merge_blocks(parts, self._placings, *made)]
-            for part in parts:
-                part.remove()
 
     def _flip(self) -> None:
         """Shows the nodes of the moment, and hides the others."""
@@ -331,12 +336,7 @@ class Scene:
         for number, bands in self._recent.items():
             bands.show(first <= number <= moment)
         self._underlay.show(first, moment)
-        hidden: list[int] = []
-        for block in self._blocks:
-            whole = block.frames.stop - 1 <= moment
-            block.show(self.flags.cameras, whole and not alone)
-            if moment in block.frames and (alone or not whole):
-                hidden = [moment] if alone else spread(range(block.frames.start, moment + 1))
+        hidden = self._blocks.flip(self.flags.cameras, moment, alone)
         if self._part is not None:
             self._part.show(hidden, lambda number: self._points.read(number, self.flags.cameras))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
@@ -25,6 +25,7 @@ class Progress:
         latest: the newest prediction.
         tracking: the newest frame's refined camera; None where nothing is refined.
         loops: frames that were recognised in old ones, with those: loops that were closed.
+        adjusted: share of the adjustment of all cameras that is done; None before and after it.
         step_seconds: model time of every frame so far.
         elapsed_s: since the run began, until now or until it ended.
     """
@@ -38,6 +39,7 @@ class Progress:
     latest: FramePrediction | None = None
     tracking: Correction | None = None
     loops: Mapping[int, int] = field(default_factory=dict)
+    adjusted: float | None = None
     step_seconds: tuple[float, ...] = ()
     elapsed_s: float = 0.0
 
@@ -48,7 +50,9 @@ class Progress:
 
     @property
     def share(self) -> float | None:
-        """How much of the clip is done, 0 to 1, by frames or else by time; None if unknown."""
+        """How much is done, 0 to 1, of all cameras or of the clip; None if unknown."""
+        if self.adjusted is not None:
+            return self.adjusted
         if self.total:
             return min(1.0, self.frames_done / self.total)
         if self.length_s and self.latest is not None:
@@ -71,6 +75,22 @@ class Progress:
     def count(self) -> str:
         """Frames in the scene, for people."""
         return f"{self.frames_done} frame" + ("" if self.frames_done == 1 else "s")
+
+
+class Board:
+    """Where progress is read: a frozen value that is replaced by the next one."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def publish(self, **changes: object) -> None:
+        """Replaces it by one with changes."""
+        version = self.progress.version + 1
+        self.progress = replace(self.progress, version=version, **changes)
+
+    def clear(self) -> None:
+        """For a new run."""
+        self.progress = Progress(version=self.progress.version)
 
 
 def closed_loops(corrections: Iterable[Correction]) -> dict[int, int]:

@@ -7,37 +7,30 @@ session can leave memory and come back.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonRequest
 from svggt.compare.slot import ComparisonSlot
 from svggt.engine.recorded_stream import RecordedStream
-from svggt.engine.worker import Step, Worker
-from svggt.errors import BadInput, user_message, writing
+from svggt.engine.worker import Worker
+from svggt.errors import BadInput, writing
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import Clip
-from svggt.media.frames import Frame
 from svggt.prediction import PointTrack
 from svggt.scene.scene import Scene
-from svggt.session.progress import Progress, closed_loops
+from svggt.session.progress import Board, Progress
 from svggt.session.restore import restore
+from svggt.session.run import Run
 from svggt.settings import StreamSettings
-from svggt.store.recording import About, Recording, RunState
+from svggt.store.recording import About, Recording
 from svggt.store.store import Tokens
 from svggt.view_options import ViewOptions
 
-log = logging.getLogger(__name__)
-
 TRACKED_FRAMES = 32
 """That a clicked point is followed through: they are in the device's memory at once."""
-
-_FRAMES_A_LOOK = 16  # between two looks whether the disk has room
 
 
 class Session:
@@ -51,7 +44,6 @@ class Session:
 
     Attributes:
         scene: its viser server.
-        camera: whose pictures the run takes; None if it takes files.
         dismissed: its owner has left it, and wants to hear of it no more.
     """
 
@@ -64,17 +56,14 @@ class Session:
     ) -> None:
         self.address, self.tokens, self.recording = address, tokens, recording
         self.scene = Scene(recording.frames)
-        self.camera: CameraFeed | None = None
         self.dismissed = False
         self.opened = self.touched = time.monotonic()
         self._worker = worker
-        self._stop = threading.Event()
-        self._notes: list[str] = []  # of the decoder, about the run under way
-        self._thread: threading.Thread | None = None
+        self._run: Run | None = None
         self._closed = False
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
         try:
-            self._progress = restore(recording, self.scene)
+            self._board = Board(restore(recording, self.scene))
             self._beside = ComparisonSlot(worker, recording, self.scene)
         except BaseException:
             self.scene.close()
@@ -88,7 +77,12 @@ class Session:
     @property
     def progress(self) -> Progress:
         """What is known now; a frozen value, safe to keep."""
-        return self._progress
+        return self._board.progress
+
+    @property
+    def camera(self) -> CameraFeed | None:
+        """Whose pictures the run takes; None if it takes files."""
+        return None if self._run is None else self._run.camera
 
     @property
     def leaves(self) -> bool:
@@ -98,7 +92,7 @@ class Session:
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
-        return self._progress.state == "running"
+        return self.progress.state == "running"
 
     @property
     def comparison(self) -> Comparison | None:
@@ -134,7 +128,8 @@ class Session:
         with self._lock:
             self._make_ready()
             assert not self.recording.has_run  # its keys are a scene's: no other's
-            frames = clip.frames(self._stop.is_set, self._notes.append)
+            run = Run(self.recording, self.scene, self._board)
+            frames = clip.frames(lambda: run.is_stopped, run.notes.append)
             if not isinstance(clip, LiveClip):
                 first = next(frames, None)
                 if first is None:
@@ -159,8 +154,9 @@ class Session:
                 raise
             self.scene.reset(max_frames)
             self.scene.look(about.look)
-            self._progress = Progress(version=self._progress.version)
-            self._launch(clip, stream, frames)
+            self._board.clear()
+            self._run = run
+            run.launch(clip, stream, frames)
 
     def resume(self, camera: LiveClip | None = None) -> None:
         """Resumes an ended or interrupted run, after its last frame.
@@ -178,7 +174,7 @@ class Session:
             self._make_ready()
             about = self.recording.about
             clip = None if about is None else about.clip or camera
-            if about is None or clip is None or not self._progress.can_resume:
+            if about is None or clip is None or not self.progress.can_resume:
                 raise BadInput("There is no run to resume. Press Start for a new one.")
             if about.settings.model not in self._worker.models:
                 raise BadInput(
@@ -188,8 +184,10 @@ class Session:
             with writing():
                 self.recording.resume()
             stream = RecordedStream(self._worker, about.settings, self.recording)
-            frames = stream.frames_of(clip, self._stop.is_set, self._notes.append)
-            self._launch(clip, stream, frames)
+            self._run = run = Run(self.recording, self.scene, self._board)
+            run.launch(
+                clip, stream, stream.frames_of(clip, lambda: run.is_stopped, run.notes.append)
+            )
 
     def look(self, look: ViewOptions) -> None:
         """Sets what is shown, beside the stream too."""
@@ -223,119 +221,23 @@ class Session:
         return self._worker.track(about.settings.model, shown, pixel)
 
     def stop(self) -> None:
-        """Ends the run after the frame in hand; what is in the scene stays."""
+        """Ends the run after the frame in hand, or what follows its frames; see `Run.stop`."""
         with self._lock:
-            self._end_run()
+            if self._run is not None:
+                self._run.stop()
 
     def close(self) -> None:
         """Leaves memory: ends run, stream and scene. What is on disk stays."""
         with self._lock:
             self._closed = True
-            self._end_run()
+            if self._run is not None:
+                self._run.end()
             self._beside.end()
         self.scene.close()
 
     def _make_ready(self) -> None:
-        """Checks that a run may begin; from here on only a new Stop counts."""
+        """Checks that a run may begin."""
         if self._closed:
             raise BadInput("This scene has left memory. Press Start once more.")
         if self.running:
             raise BadInput("A run is under way. Stop it first, then start the next one.")
-        self._stop.clear()
-        self._notes.clear()
-
-    def _launch(
-        self, clip: Clip | LiveClip, stream: RecordedStream, frames: Iterator[Frame]
-    ) -> None:
-        self.camera = clip.camera if isinstance(clip, LiveClip) else None
-        message = "Working on the first frame."
-        if self.camera is not None:
-            message = "Waiting for the camera."
-        self._publish(
-            state="running", message=message, note="", total=clip.total, length_s=clip.length_s
-        )
-        arguments = (stream, frames, clip.is_cut)
-        self._thread = threading.Thread(target=self._run, args=arguments, name="run")
-        self._thread.start()
-
-    def _end_run(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _run(
-        self, stream: RecordedStream, frames: Iterator[Frame], cut: Callable[[int], bool]
-    ) -> None:
-        started = time.perf_counter() - self._progress.elapsed_s
-        state: RunState = "failed"
-        try:
-            state, message = self._steps(stream, frames, started)
-            if state == "finished" and cut(self._progress.frames_done):
-                message += " The rest of the clip was left out (Advanced, Max frames)."
-            message = " ".join([message, *self._notes])
-            self.scene.settle()
-        except BadInput as error:
-            message = str(error)
-        except Exception as error:  # the run's thread is the last to see it
-            log.exception("run failed")
-            state, message = "failed", user_message(error)
-        finally:
-            stream.close()
-            if self.camera is not None:
-                self.camera.end()
-        elapsed = time.perf_counter() - started
-        try:
-            self.recording.end(state, message, elapsed)
-        except OSError:  # then it counts as interrupted when it is read again
-            log.exception("the end of a run could not be written")
-        self._publish(state=state, message=message, elapsed_s=elapsed)
-
-    def _steps(
-        self, stream: RecordedStream, frames: Iterator[Frame], started: float
-    ) -> tuple[RunState, str]:
-        """Model, disk and scene, frame by frame; returns how the run ended."""
-        going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
-        for step in stream.steps(going):
-            number, kept = step.prediction.number, stream.num_kept
-            if number < kept:
-                self._publish(message=f"Rebuilding the memory: frame {number + 1} of {kept}.")
-                self.scene.correct(step.corrections)
-                continue
-            self._show(step, started)
-            if number % _FRAMES_A_LOOK == 0:
-                self.recording.check_room()
-        stopped = self._stop.is_set()  # before its last frame
-        if stopped:
-            stream.suspend()
-        last = stream.finalize()
-        self.scene.correct(last)
-        self._publish(loops={**self._progress.loops, **closed_loops(last)})
-        if stopped and self._closed:  # by its server, not by its owner
-            return "interrupted", self._progress.interrupted
-        if stopped:
-            return "stopped", f"Stopped after {self._progress.count}."
-        return "finished", f"Finished: {self._progress.count}."
-
-    def _show(self, step: Step, started: float) -> None:
-        tracking = step.corrections[-1] if step.corrections else None
-        self.scene.add(step.prediction, tracking, step.corrections[:-1])
-        self._publish(
-            message="",
-            note=self._note(),
-            latest=step.prediction,
-            tracking=tracking,
-            loops={**self._progress.loops, **closed_loops(step.corrections)},
-            step_seconds=(*self._progress.step_seconds, step.prediction.seconds),
-            elapsed_s=time.perf_counter() - started,
-        )
-
-    def _note(self) -> str:
-        if self.camera is None:
-            return ""
-        received = self.camera.received
-        return f"{received.arrived} pictures from the camera, {received.dropped} dropped"
-
-    def _publish(self, **changes: object) -> None:
-        version = self._progress.version + 1
-        self._progress = dataclasses.replace(self._progress, version=version, **changes)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from viser import transforms
 
 from svggt.refine.correction import Correction
+from svggt.scene.blocks import PointBlock
 from svggt.scene.clouds import banded
 from svggt.scene.frame_poses import UP
 from svggt.scene.horizon import upright
@@ -303,3 +305,36 @@ def test_a_recording_holds_what_was_drawn(scene: Scene) -> None:
     scene.add(prediction())
     recorder.insert_sleep(0.5)
     assert len(recorder.serialize()) > 5000
+
+
+def test_blocks_are_merged_anew_after_all_cameras_moved(scene: Scene, tmp_path: Path) -> None:
+    """What bends within a block: each frame's points are where its own camera went."""
+    scene.look(REFINED)
+    grow(scene, 24, refined=True)
+    bent = [correction(n, (0.02 * n * n, 0.1 * n, 0), 0.03 * n) for n in range(24)]
+    scene.correct(bent)
+    block = scene._blocks[0]
+    rigid = points_of(block)
+    frames: list[int] = []
+    scene.redraw(lambda: frames.append(1))
+    assert len(frames) == sum(len(block.frames) for block in scene._blocks)
+    anew = points_of(block)
+    wanted = np.concatenate(
+        [cloud.points for n in block.frames for cloud in scene._points.read(n, "refined")]
+    )
+    assert farthest(wanted, anew) < scene._point_size < 0.2 * farthest(wanted, rigid)
+
+
+def points_of(block: PointBlock) -> np.ndarray:
+    bands = block.bands["refined"]
+    scale = np.array(bands._clouds[0].scale)
+    pose = np.eye(3, 4)
+    pose[:, :3] = transforms.SO3(np.array(bands._frame.wxyz)).as_matrix()
+    pose[:, 3] = bands._frame.position
+    return np.concatenate([cloud.points for cloud in bands.placed(pose, scale)])
+
+
+def farthest(points: np.ndarray, from_points: np.ndarray) -> float:
+    """The 95th percentile of the distances of some points to their nearest ones."""
+    apart, _ = cKDTree(from_points).query(points[::7])
+    return float(np.percentile(apart, 95))

@@ -590,6 +590,7 @@ def test_cameras_stay_in_one_world_whenever_a_run_that_goes_on_is_stopped(
     session.start(clip, StreamSettings(model="tiny", refine=True))
     wait(session, lambda p: p.frames_done >= 20)
     session.stop()
+    wait(session, lambda p: p.state == "stopped")  # its cameras are adjusted
     session.recording.clear_snapshots()  # as a killed process leaves it
     before, drawn = session.recording.cameras.read(), session.scene.num_frames
     session.resume()

@@ -86,15 +86,15 @@ def test_starting_again_needs_no_second_place(client: Client, site) -> None:
     held = [sessions.get(each["token"]) for each in opened]
     for session in held:  # somebody looks at each: none may leave for another
         assert session is not None
-        session._progress = session.progress.__class__(state="running")
+        session._board.progress = session.progress.__class__(state="running")
     last = held[-1]
     assert last is not None
-    last._progress = last.progress.__class__(state="finished", latest=None)
+    last._board.progress = last.progress.__class__(state="finished", latest=None)
     scene(client, token=opened[-1]["token"], frames=1)
     assert len(sessions) == most
     for session in held:
         assert session is not None
-        session._progress = session.progress.__class__(state="finished")
+        session._board.progress = session.progress.__class__(state="finished")
 
 
 def test_deleting_leaves_no_byte(client: Client, site, tmp_path: Path) -> None:

@@ -1,0 +1,196 @@
+"""One run of a session: a clip's frames through a stream, on a thread, until it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from svggt.engine.recorded_stream import RecordedStream
+from svggt.engine.worker import Step
+from svggt.errors import BadInput, Cancelled, user_message
+from svggt.media.camera_stream import CameraFeed, LiveClip
+from svggt.media.clips import Clip
+from svggt.media.frames import Frame
+from svggt.refine.correction import Correction
+from svggt.scene.scene import Scene
+from svggt.session.progress import Board, closed_loops
+from svggt.store.recording import Recording, RunState
+
+log = logging.getLogger(__name__)
+
+_FRAMES_A_LOOK = 16  # between two looks whether the disk has room
+_STEP = 0.01  # of the adjustment: what is worth telling
+_CAMERAS = 0.8  # of the adjustment's time; the rest draws points
+
+
+class Run:
+    """Frames, then the adjustment of all cameras; each can be ended.
+
+    Args:
+        recording: where it goes,
+        scene: and where it is shown.
+        board: where it says how far it is.
+
+    Attributes:
+        camera: whose pictures it takes; None if it takes files.
+        notes: what was left out or repaired, a sentence each; the decoder's.
+    """
+
+    def __init__(self, recording: Recording, scene: Scene, board: Board) -> None:
+        self.camera: CameraFeed | None = None
+        self.notes: list[str] = []
+        self._recording, self._scene, self._board = recording, scene, board
+        self._stop, self._skip = threading.Event(), threading.Event()
+        self._frames_ended = threading.Event()
+        self._by_server = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no frame is wanted any more."""
+        return self._stop.is_set()
+
+    def launch(
+        self, clip: Clip | LiveClip, stream: RecordedStream, frames: Iterator[Frame]
+    ) -> None:
+        """Begins.
+
+        Args:
+            clip: what is known of the frames.
+            stream: takes them; it is closed in the end.
+            frames: the clip's, or those that are left of it.
+        """
+        self.camera = clip.camera if isinstance(clip, LiveClip) else None
+        message = "Working on the first frame."
+        if self.camera is not None:
+            message = "Waiting for the camera."
+        self._board.publish(
+            state="running", message=message, note="", total=clip.total, length_s=clip.length_s
+        )
+        arguments = (stream, frames, clip.is_cut)
+        self._thread = threading.Thread(target=self._run, args=arguments, name="run")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it after the frame in hand, which is waited for; what is in the scene stays.
+
+        Its cameras are then adjusted, which is not waited for; stopping once more skips that.
+        """
+        if self._frames_ended.is_set():
+            self._skip.set()
+        self._stop.set()
+        if self._thread is not None:
+            self._frames_ended.wait()
+            if self._skip.is_set():
+                self._thread.join()
+
+    def end(self) -> None:
+        """Ends all of it, by its server, and waits: what is left can be resumed."""
+        self._by_server = True
+        self._skip.set()
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(
+        self, stream: RecordedStream, frames: Iterator[Frame], cut: Callable[[int], bool]
+    ) -> None:
+        started = time.perf_counter() - self._board.progress.elapsed_s
+        state: RunState = "failed"
+        try:
+            state, message = self._steps(stream, frames, started)
+            if state == "finished" and cut(self._board.progress.frames_done):
+                message += " The rest of the clip was left out (Advanced, Max frames)."
+            message = " ".join([message, *self.notes])
+            self._scene.settle()
+        except BadInput as error:
+            message = str(error)
+        except Exception as error:  # the run's thread is the last to see it
+            log.exception("run failed")
+            state, message = "failed", user_message(error)
+        finally:
+            stream.close()
+            if self.camera is not None:
+                self.camera.end()
+        elapsed = self._board.progress.elapsed_s
+        try:
+            self._recording.end(state, message, elapsed)
+        except OSError:  # then it counts as interrupted when it is read again
+            log.exception("the end of a run could not be written")
+        self._board.publish(state=state, message=message, adjusted=None)
+        self._frames_ended.set()
+
+    def _steps(
+        self, stream: RecordedStream, frames: Iterator[Frame], started: float
+    ) -> tuple[RunState, str]:
+        """Model, disk and scene, frame by frame; returns how the run ended."""
+        going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
+        for step in stream.steps(going):
+            number, kept = step.prediction.number, stream.num_kept
+            if number < kept:
+                self._board.publish(message=f"Rebuilding the memory: frame {number + 1} of {kept}.")
+                self._scene.correct(step.corrections)
+                continue
+            self._show(step, started)
+            if number % _FRAMES_A_LOOK == 0:
+                self._recording.check_room()
+        stopped = self._stop.is_set()  # before its last frame
+        if stopped:
+            stream.suspend()
+        interrupted = stopped and self._by_server  # not by its owner
+        if self.camera is not None:
+            self.camera.end()
+        self._board.publish(elapsed_s=time.perf_counter() - started)
+        self._correct(stream.finalize())
+        self._adjust(stream)
+        if interrupted:
+            return "interrupted", self._board.progress.interrupted
+        if stopped:
+            return "stopped", f"Stopped after {self._board.progress.count}."
+        return "finished", f"Finished: {self._board.progress.count}."
+
+    def _adjust(self, stream: RecordedStream) -> None:
+        """All cameras at once, and the scene by them, unless somebody is in a hurry."""
+
+        def on_share(share: float) -> None:
+            self._frames_ended.set()
+            if self._skip.is_set():
+                raise Cancelled
+            told = self._board.progress.adjusted
+            if told is None or share - told >= _STEP:
+                message = f"Adjusting all cameras: {share:.0%}. Stop leaves it out."
+                self._board.publish(adjusted=share, message=message)
+
+        with contextlib.suppress(Cancelled):
+            corrections = stream.adjust(lambda share: on_share(_CAMERAS * share))
+            if corrections:
+                self._correct(corrections)
+                shares = itertools.count(_CAMERAS, (1 - _CAMERAS) / len(corrections))
+                self._scene.redraw(lambda: on_share(next(shares)))
+
+    def _correct(self, corrections: list[Correction]) -> None:
+        self._scene.correct(corrections)
+        self._board.publish(loops={**self._board.progress.loops, **closed_loops(corrections)})
+
+    def _show(self, step: Step, started: float) -> None:
+        tracking = step.corrections[-1] if step.corrections else None
+        self._scene.add(step.prediction, tracking, step.corrections[:-1])
+        self._board.publish(
+            message="",
+            note=self._note(),
+            latest=step.prediction,
+            tracking=tracking,
+            loops={**self._board.progress.loops, **closed_loops(step.corrections)},
+            step_seconds=(*self._board.progress.step_seconds, step.prediction.seconds),
+            elapsed_s=time.perf_counter() - started,
+        )
+
+    def _note(self) -> str:
+        if self.camera is None:
+            return ""
+        received = self.camera.received
+        return f"{received.arrived} pictures from the camera, {received.dropped} dropped"
