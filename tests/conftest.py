@@ -48,7 +48,7 @@ def tiny(parity: Fixture) -> LoadedModel:
         network=parity.network(),
         causal=True,
         input_width=84,
-        device=choose_device(),
+        device=choose_device("float32"),
         note="a test fixture",
         cameras_hold=True,
     )
@@ -57,7 +57,7 @@ def tiny(parity: Fixture) -> LoadedModel:
 @pytest.fixture(scope="session")
 def embedded() -> LoadedModel:
     """The embedded weights."""
-    return load_model("embedded", choose_device())
+    return load_model("embedded", choose_device("float32"))
 
 
 @pytest.fixture

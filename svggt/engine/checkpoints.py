@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from svggt.engine.devices import Device
+from svggt.engine.devices import Device, in_passing
 from svggt.engine.quantise import read_tensors
 from svggt.errors import CheckpointError
 from svggt.files import EMBEDDED_WEIGHTS
@@ -177,6 +177,10 @@ class _Silent:
 
 
 def _load(name: str, path: Path, preset: Preset | None, device: Device, note: str) -> LoadedModel:
+    return in_passing(partial(_read, name, path, preset, device, note))
+
+
+def _read(name: str, path: Path, preset: Preset | None, device: Device, note: str) -> LoadedModel:
     config, tensors = read_weights(path, device.torch)
     config = config or (preset.config if preset else ModelConfig())
     if preset is not None and config != preset.config:
@@ -253,8 +257,7 @@ def _take_over(
         elif tensor.shape != wanted[name]:
             problems.append(f"{name} is {tuple(tensor.shape)}, not {tuple(wanted[name])}")
         else:
-            reduced = name.startswith("aggregator.")
-            state[name] = tensor.to(device.torch, device.dtype if reduced else torch.float32)
+            state[name] = device.place(name, tensor)
     problems += [f"missing {name}" for name in wanted if name not in state]
     if problems:
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" * (len(problems) > 5))

@@ -71,5 +71,6 @@ def _facts(stream: Stream, settings: StreamSettings) -> dict[str, str]:
     return {
         "format": _FORMAT,
         "weights": stream.model.sha256,
+        "numbers": str(stream.model.device.dtype),
         "settings": json.dumps(dataclasses.asdict(settings)),
     }

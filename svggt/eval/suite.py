@@ -65,11 +65,11 @@ def cached_predictions(
     """What a model says of a clip's frames; from a file, if it said it before.
 
     Args:
-        model: whose weights name the file, together with the frames' pixels.
+        model: whose weights and numbers name the file, with the frames' pixels.
         name: of the clip.
         frames: its frames, in order.
     """
-    digest = hashlib.sha256(model.sha256.encode())
+    digest = hashlib.sha256(f"{model.sha256} {model.device.dtype}".encode())
     for frame in frames:
         digest.update(frame.image.tobytes())
     path = CACHE / "predictions" / f"{name}-{digest.hexdigest()[:16]}.npz"

@@ -142,7 +142,9 @@ class DenseHead(nn.Module):
             ratio = self.config.track.down_ratio
             x = _resize(x, (size[0] // ratio, size[1] // ratio))
         else:
-            x = self.scratch.output_conv2(_add_uv(_resize(x, size), size))
+            *inner, last = self.scratch.output_conv2
+            x = nn.Sequential(*inner)(_add_uv(_resize(x, size), size))
+            x = last(x.to(last.weight.dtype))  # float32, also where the rest is reduced
         return x.unflatten(0, (batch, frames))
 
     def _levels(self, tokens: dict[int, Tensor], size: tuple[int, int]) -> list[Tensor]:

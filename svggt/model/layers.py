@@ -19,10 +19,21 @@ from svggt.model.rope import Rope
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(queries, keys, values), each (B, heads, tokens, head_dim), to (B, heads, tokens, head_dim)."""
 
+_MOST_SCORES = 50_000_000  # 100 MB in bfloat16
+
 
 def attend_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Every token sees every token."""
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and _few(q, k):
+        # PyTorch's fused kernel computes bfloat16 in float32 there; two products do not.
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        return torch.softmax(scores, dim=-1) @ v
     return F.scaled_dot_product_attention(q, k, v)
+
+
+def _few(q: Tensor, k: Tensor) -> bool:
+    """Whether the scores of all pairs are few enough to be written down."""
+    return q.shape[:2].numel() * q.shape[2] * k.shape[2] <= _MOST_SCORES
 
 
 def attend_past(tokens_per_frame: int) -> Attend:

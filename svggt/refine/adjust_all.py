@@ -51,6 +51,7 @@ class _Asking:
 
     def ask(self, task: Task, steps: int = 1) -> Any:
         """The answer; None if there is none."""
+        self.on_share(self.done / self.steps)
         self.solver.submit(task)
         while (answer := self.solver.collect(_WAIT_SECONDS)) is None and self.solver.busy:
             self.on_share(self.done / self.steps)

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Step
@@ -129,15 +130,21 @@ class Run:
     ) -> tuple[RunState, str]:
         """Model, disk and scene, frame by frame; returns how the run ended."""
         going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
-        for step in stream.steps(going):
-            number, kept = step.prediction.number, stream.num_kept
-            if number < kept:
-                self._board.publish(message=f"Rebuilding the memory: frame {number + 1} of {kept}.")
-                self._scene.correct(step.corrections)
-                continue
-            self._show(step, started)
-            if number % _FRAMES_A_LOOK == 0:
-                self._recording.check_room()
+        with ThreadPoolExecutor(1, thread_name_prefix="drawing") as drawing:
+            drawn = drawing.submit(lambda: None)
+            for step in stream.steps(going):
+                number, kept = step.prediction.number, stream.num_kept
+                if number < kept:
+                    message = f"Rebuilding the memory: frame {number + 1} of {kept}."
+                    self._board.publish(message=message)
+                    self._scene.correct(step.corrections)
+                    continue
+                # A frame is drawn while the next one is predicted, and no later.
+                drawn.result()
+                drawn = drawing.submit(self._show, step, started)
+                if number % _FRAMES_A_LOOK == 0:
+                    self._recording.check_room()
+            drawn.result()
         stopped = self._stop.is_set()  # before its last frame
         if stopped:
             stream.suspend()

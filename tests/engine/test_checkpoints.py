@@ -24,7 +24,7 @@ from svggt.experiments.parity import Fixture, relative_error
 from svggt.files import ASSETS, EMBEDDED_WEIGHTS
 from svggt.model.config import PRESETS
 
-DEVICE = choose_device()
+DEVICE = choose_device("float32")
 
 
 @pytest.fixture

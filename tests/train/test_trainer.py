@@ -95,7 +95,7 @@ def test_a_slice_is_a_folder_that_goes_on(embedded, tmp_path: Path) -> None:
     assert second.step == first.step + 1 == 2
     rows = (folder / "log.csv").read_text().splitlines()
     assert len(rows) == 3 and rows[0].startswith("step,loss,camera")
-    loaded = load_model(str(folder / "weights.safetensors"), choose_device())
+    loaded = load_model(str(folder / "weights.safetensors"), choose_device("float32"))
     assert loaded.network.config == embedded.network.config
     travelled = read_network(folder / "weights.safetensors", CPU)
     assert facts_of(folder / "weights.safetensors").step == 2
