@@ -33,13 +33,14 @@ class Rope:
         positions = torch.cat([patches.new_zeros(num_special, 2), patches])
         angles = positions[:, :, None] / frequency**exponents  # (P, 2, head_dim / 4)
         angles = torch.cat([angles, angles], dim=-1).flatten(1)  # (P, head_dim)
-        self.cos, self.sin = angles.cos(), angles.sin()
+        signs = angles.new_tensor([-1.0, 1.0, -1.0, 1.0]).repeat_interleave(half // 2)
+        self.cos, self.sin = angles.cos(), angles.sin() * signs
 
     def rotate(self, x: Tensor) -> Tensor:
         """Rotates (B, heads, S * P, head_dim), frame by frame; computed in the tables' dtype."""
         frames = x.to(self.cos.dtype).unflatten(2, (-1, self.cos.shape[0]))
         a, b, c, d = frames.chunk(4, dim=-1)
-        turned = torch.cat([-b, a, -d, c], dim=-1)
+        turned = torch.cat([b, a, d, c], dim=-1)  # the sines have the signs
         return (frames * self.cos + turned * self.sin).flatten(2, 3).to(x.dtype)
 
 
