@@ -124,21 +124,22 @@ def _stream(
     """The run itself; Ctrl-C ends it, and it can be resumed later."""
     worker = LocalWorker(ModelRegistry([loaded]))
     stream = RecordedStream(worker, settings, recording)
-    began, done, state = time.perf_counter(), 0, "finished"
+    began, done, seconds, state = time.perf_counter(), 0, 0.0, "finished"
     try:
         frames = stream.frames_of(clip, lambda: False, tqdm.write)
         for step in tqdm(stream.steps(frames), total=clip.total, unit="frame"):
             done = step.prediction.number + 1
         stream.finalize()
+        seconds = time.perf_counter() - began
         _adjust(stream)
         if clip.is_cut(done):
             tqdm.write(f"The clip has more than {done} frames; --frames takes more of them.")
     except KeyboardInterrupt:
         state: RunState = "stopped"
+        seconds = time.perf_counter() - began
     finally:
         stream.close()
         worker.shutdown()
-    seconds = time.perf_counter() - began
     recording.end(state, f"{state.capitalize()}: {done} frames.", seconds)
     sys.stdout.write(f"{state}: {done} frames, {1000 * seconds / max(1, done):.0f} ms each\n")
     return state

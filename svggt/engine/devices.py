@@ -40,12 +40,17 @@ class Device:
     name: str
     free_bytes: int | None
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it computes on one, wherever weights are put first."""
+        return self.free_bytes is None and self.torch.type == "cpu"
+
     def place(self, name: str, weight: torch.Tensor) -> torch.Tensor:
         """A weight of the network as it is computed with here."""
         dense = name.startswith(("depth_head.", "point_head.")) and "output_conv2.2" not in name
-        reduced = name.startswith("aggregator.") or (dense and self.torch.type == "cpu")
+        reduced = name.startswith("aggregator.") or (dense and self.is_cpu)
         placed = weight.to(self.torch, self.dtype if reduced else torch.float32)
-        if self.torch.type == "cpu" and placed.dim() == 4:  # convolutions are a third faster so
+        if self.is_cpu and placed.dim() == 4:  # convolutions are a third faster so
             placed = placed.contiguous(memory_format=torch.channels_last)
         return placed
 

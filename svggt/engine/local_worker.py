@@ -116,6 +116,8 @@ class LocalWorker:
         stream_id = secrets.token_hex(8)
         stream = self._new_stream(settings)
         refined = None if snapshot is None else read_snapshot(snapshot, stream, settings)
+        if refined is not None and refined.frames:
+            refined.note_moved(0)  # what was told since may be of another world: adjusted cameras
         solver = (WaitingSolver if beside else ProcessSolver)(self._windows)
         refiner = None
         if settings.refine:

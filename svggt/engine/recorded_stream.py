@@ -18,6 +18,8 @@ from svggt.store.recording import Recording
 
 log = logging.getLogger(__name__)
 
+_KEYFRAMES, _KEYFRAME_BYTES = 500, 100_000  # whose pictures and features a refiner keeps
+
 
 class RecordedStream:
     """Frames through a stream into a recording. A run is resumed here, and nowhere else.
@@ -120,7 +122,8 @@ class RecordedStream:
         if self._num_done < self.num_kept:
             return
         try:
-            self._recording.check_room(self._memory_bytes)  # the file is about as large
+            kept = min(self._num_done, _KEYFRAMES) * _KEYFRAME_BYTES
+            self._recording.check_room(self._memory_bytes + kept)  # the file is about as large
             self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
         except (OSError, BadInput):
             log.exception("a stream is not kept: it will be rebuilt from its frames")

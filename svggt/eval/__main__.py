@@ -31,7 +31,7 @@ def smoke(model: str = "embedded") -> int:
     Args:
         model: a preset or a path to weights.
     """
-    loaded = load_model(model, choose_device())
+    loaded = load_model(model, choose_device("float32"))
     figures = smoke_figures(loaded, office_frames(loaded.input_width), office_truth())
     bounds = BOUNDS.get(model, BOUNDS["streamvggt-1b"])
     passed = True
@@ -73,7 +73,7 @@ def cameras(
         clips: of the suite only these; their names are in the table.
         out: where the suite's rows are kept, a JSON object a line.
     """
-    loaded = load_model(model, choose_device())
+    loaded = load_model(model, choose_device("float32"))
     if suite or quick:
         chosen = [c for c in suite_clips(quick) if not clips or c.name in clips]
         rows = list(run_suite(loaded, chosen, seeds or 1, out))
@@ -114,7 +114,7 @@ def geometry(
     """
     from svggt.eval.cloud_figures import export_figures  # exports bring viser
 
-    loaded = load_model(model, choose_device())
+    loaded = load_model(model, choose_device("float32"))
     frames, truth = _read(folder, every, loaded)
     predictions = predict(loaded, frames, window(8))
     corrections = refine_run(frames, predictions).final if cameras == "refined" else []

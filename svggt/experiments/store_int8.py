@@ -37,7 +37,7 @@ class StorageCost:
 
 def store_int8(source: Path, target: Path) -> StorageCost:
     """Writes `source` as int8 to `target`, loads it again and compares."""
-    original = load_model(str(source), choose_device())
+    original = load_model(str(source), choose_device("float32"))
     save_quantised(original.network, target)
     stored = load_model(str(target), original.device)
     before, after = original.network.state_dict(), stored.network.state_dict()

@@ -163,40 +163,57 @@ def _move(state: RefinerState, views: list[View], adjusted: AdjustedViews) -> No
     kept = np.flatnonzero(adjusted.held)
     indices = np.array([views[n].keyframe for n in kept])
     grown = np.array([_log_growth(state, views[n], adjusted.depths[n]) for n in kept])
-    poses = _anchored(state, indices, adjusted.world_from_cam[kept], float(np.median(grown)))
-    grown -= np.median(grown)
+    known = np.isfinite(grown)
+    if not known.any():
+        return
+    size = float(np.median(grown[known]))  # the world keeps its own
+    grown = np.interp(indices, indices[known], grown[known]) - size
+    whole = Similarity(float(np.exp(-size)), np.eye(3, 4))
     closed = [
         Similarity.of_camera(
-            pose,
+            whole.pose(adjusted.world_from_cam[n]),
             unclosed(state, index).rigid,
             state.keyframes[index].closed.scale * float(np.exp(growth)),
         )
-        for index, pose, growth in zip(indices.tolist(), poses, grown, strict=True)
+        for n, index, growth in zip(kept, indices.tolist(), grown, strict=True)
     ]
     segment = state.keyframes[views[0].keyframe].segment
-    for index, keyframe in enumerate(state.keyframes):
-        if keyframe.segment == segment:
-            place = float(np.interp(index, indices, np.arange(len(indices))))
-            before, after = closed[int(place)], closed[min(int(place) + 1, len(closed) - 1)]
-            keyframe.closed = _between(before, after, place % 1.0, unclosed(state, index).rigid)
+    mine = [index for index, each in enumerate(state.keyframes) if each.segment == segment]
+    poses = [unclosed(state, index).rigid for index in mine]
+    moves = [
+        _move_of(index, pose, indices, closed) for index, pose in zip(mine, poses, strict=True)
+    ]
+    # The segment's first keyframe keeps its place: the world is the first frame's camera.
+    before = state.keyframes[mine[0]].closed.pose(poses[0])
+    back = Similarity.of_camera(before, moves[0].pose(poses[0]), 1.0)
+    for index, pose, move in zip(mine, poses, moves, strict=True):
+        there = back.pose(move.pose(pose))
+        state.keyframes[index].closed = Similarity.of_camera(there, pose, move.scale)
+
+
+def _move_of(index: int, pose: Array, indices: Array, closed: list[Similarity]) -> Similarity:
+    """A keyframe's, from those of the views around it.
+
+    Args:
+        index: the keyframe's.
+        pose: (3, 4) where it is while nothing is closed.
+        indices: (V,) of the views' keyframes, ascending.
+        closed: where each of them goes.
+    """
+    place = float(np.interp(index, indices, np.arange(len(indices))))
+    before, after = closed[int(place)], closed[min(int(place) + 1, len(closed) - 1)]
+    return _between(before, after, place % 1.0, pose)
 
 
 def _log_growth(state: RefinerState, view: View, depths: Array) -> float:
-    """How much further what a view sees is from it than it was shown; 0 if nothing tells."""
+    """How much further what a view sees is from it than it was shown; NaN if nothing tells."""
     shown = correction_of(state, state.keyframes[view.keyframe].frame)
     seen = depths[: len(view.corners)]
     before = view.log_depth + shown.log_scale
     if shown.field is not None:
         before = before + sample(shown.field, view.corners.pixels, state.size)
     known = np.isfinite(seen)
-    return float(np.median(np.log(seen[known]) - before[known])) if known.any() else 0.0
-
-
-def _anchored(state: RefinerState, indices: Array, poses: Array, grown: float) -> Array:
-    """Adjusted poses (V, 3, 4), so that the first stays and the world keeps its size."""
-    first = correction_of(state, state.keyframes[int(indices[0])].frame).world_from_cam
-    back = Similarity.of_camera(first, poses[0], float(np.exp(-grown)))
-    return np.stack([back.pose(pose) for pose in poses])
+    return float(np.median(np.log(seen[known]) - before[known])) if known.any() else np.nan
 
 
 def _between(before: Similarity, after: Similarity, share: float, pose: Array) -> Similarity:

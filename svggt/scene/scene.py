@@ -210,7 +210,9 @@ class Scene:
                 block.refill(frames, _VOXEL * self._point_size, self._placings)
         with self._lock, self._server.atomic():
             for number, bands in self._recent.items():
+                self._placings[number].sent = self._placings[number].correction
                 bands.fill(self._points.made(number))
+                self._place(number)
             if self._part is not None:
                 self._part.forget()
             self._flip()
@@ -258,8 +260,7 @@ class Scene:
         with self._lock:
             self._frames, self._keep_view = frames or self._frames, keep_view
             self._placings: list[FramePoses] = []
-            most = POINT_BUDGET // max_frames
-            self._points = ConfirmedPoints(self._frames, self._placings, most)
+            self._points = ConfirmedPoints(self._frames, self._placings, POINT_BUDGET // max_frames)
             self._recent: dict[int, PointLayers] = {}
             self._unsettled: set[int] = set()
             self._blocks = Blocks()
@@ -293,8 +294,7 @@ class Scene:
         self._distance = float(np.median(prediction.depth))
         focal = np.diag(prediction.intrinsics)
         self._field = (width / 2 / focal[0], height / 2 / focal[1])
-        stride = self._points.stride(prediction)
-        self._point_size = 1.2 * stride * self._distance / focal[0]  # closes the gaps
+        self._point_size = 1.2 * self._points.stride(prediction) * self._distance / focal[0]
         size = 0.045 * self._distance
         self._frustums = Frustums(self._server.scene, "/level", size, self.look_through)
         self._part = PartialBlock(self._bands("part", _EMPTY))
@@ -302,8 +302,8 @@ class Scene:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
     def _bands(self, name: str, clouds: list[Cloud]) -> PointLayers:
-        scene, path = self._server.scene, f"/level/{name}"
-        return PointLayers(scene, path, clouds, self._point_size, self.flags)
+        scene = self._server.scene
+        return PointLayers(scene, f"/level/{name}", clouds, self._point_size, self.flags)
 
     def _all_bands(self) -> list[PointLayers]:
         part = [] if self._part is None else [self._part.bands]

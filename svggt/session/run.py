@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import threading
@@ -100,6 +99,14 @@ class Run:
     def _run(
         self, stream: RecordedStream, frames: Iterator[Frame], cut: Callable[[int], bool]
     ) -> None:
+        try:
+            self._run_to_end(stream, frames, cut)
+        finally:
+            self._frames_ended.set()
+
+    def _run_to_end(
+        self, stream: RecordedStream, frames: Iterator[Frame], cut: Callable[[int], bool]
+    ) -> None:
         started = time.perf_counter() - self._board.progress.elapsed_s
         state: RunState = "failed"
         try:
@@ -123,7 +130,6 @@ class Run:
         except OSError:  # then it counts as interrupted when it is read again
             log.exception("the end of a run could not be written")
         self._board.publish(state=state, message=message, adjusted=None)
-        self._frames_ended.set()
 
     def _steps(
         self, stream: RecordedStream, frames: Iterator[Frame], started: float
@@ -170,14 +176,20 @@ class Run:
             told = self._board.progress.adjusted
             if told is None or share - told >= _STEP:
                 message = f"Adjusting all cameras: {share:.0%}. Stop leaves it out."
+                if share >= _CAMERAS:
+                    message = f"Drawing points by the adjusted cameras: {share:.0%}."
                 self._board.publish(adjusted=share, message=message)
 
-        with contextlib.suppress(Cancelled):
+        try:
             corrections = stream.adjust(lambda share: on_share(_CAMERAS * share))
             if corrections:
                 self._correct(corrections)
                 shares = itertools.count(_CAMERAS, (1 - _CAMERAS) / len(corrections))
                 self._scene.redraw(lambda: on_share(next(shares)))
+        except Cancelled:
+            pass
+        except Exception:  # a disk that is full, a damaged frame: the run is whole without
+            log.exception("what follows a run's frames failed")
 
     def _correct(self, corrections: list[Correction]) -> None:
         self._scene.correct(corrections)

@@ -50,7 +50,8 @@ class ServeSettings:
         store_bytes: for all sessions on disk; the oldest go first.
         cameras: that a scene is shown by at first: the camera head's, or refined by tracking;
             auto is refined where the weights' head does not hold.
-        precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, float32 on a CPU.
+        precision: numbers of the backbone; auto is bf16, or fp16 on older GPUs, and what is
+            faster on a CPU: bf16 or float32.
         input: limits on what a visitor may send.
         session: limits on how many sessions there are and how long they last.
         allow_origin: further pages, as https://host, that may open the 3D view's socket.

@@ -323,6 +323,13 @@ def test_blocks_are_merged_anew_after_all_cameras_moved(scene: Scene, tmp_path: 
         [cloud.points for n in block.frames for cloud in scene._points.read(n, "refined")]
     )
     assert farthest(wanted, anew) < scene._point_size < 0.2 * farthest(wanted, rigid)
+    # And the newest ones, which are no block yet.
+    bands, number = scene._recent[23], 23
+    scale = np.array(bands._clouds[0].scale)
+    pose = scene._placings[number].pose("refined")
+    drawn = np.concatenate([cloud.points for cloud in bands.placed(pose, scale)])
+    wanted = np.concatenate([cloud.points for cloud in scene._points.read(number, "refined")])
+    assert farthest(wanted, drawn) < 0.05 * scene._point_size
 
 
 def points_of(block: PointBlock) -> np.ndarray:

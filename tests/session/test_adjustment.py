@@ -81,3 +81,20 @@ def test_a_server_that_ends_meanwhile_leaves_a_run_that_is_whole(sessions: Sessi
     session.close()
     assert session.progress.state == "finished"
     assert len(session.recording.cameras.read()) == session.progress.frames_done
+
+
+def test_a_run_that_is_resumed_after_it_was_adjusted_is_in_one_world(sessions: Sessions) -> None:
+    session = begun(sessions, 200)
+    wait(session, lambda p: p.frames_done >= 35, 60)
+    session.stop()
+    wait(session, ended, 60)
+    done, adjusted = session.progress.frames_done, session.recording.cameras.read()
+    session.resume()
+    wait(session, lambda p: p.frames_done >= done + 3, 60)
+    session.stop()
+    session.stop()  # which leaves the second adjustment out
+    after = session.recording.cameras.read()
+    assert not any(
+        np.allclose(after[n].world_from_cam, adjusted[n].world_from_cam, atol=1e-7)
+        for n in range(5, done)
+    )
