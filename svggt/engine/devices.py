@@ -18,6 +18,10 @@ from svggt.settings import Precision
 Result = TypeVar("Result")
 
 _TOKENS, _WIDTH = 181, 256  # of the embedded weights
+
+PRODUCT_FLOPS = 2 * _TOKENS * 4 * _WIDTH * _WIDTH
+"""Of the product that a CPU is judged by."""
+
 _TRIES = 20
 _FASTER = 1.5  # times: less is not worth the rounding
 
@@ -89,13 +93,13 @@ def in_passing(compute: Callable[[], Result]) -> Result:
 def _has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies in bfloat16 itself; else it is slower than float32."""
     usual, reduced = (
-        in_passing(partial(_product_seconds, dtype)) for dtype in (torch.float32, torch.bfloat16)
+        in_passing(partial(product_seconds, dtype)) for dtype in (torch.float32, torch.bfloat16)
     )
     return reduced < usual / _FASTER
 
 
-def _product_seconds(dtype: torch.dtype) -> float:
-    """Of one product of the sizes that a frame's tokens have; the best of a few."""
+def product_seconds(dtype: torch.dtype) -> float:
+    """Seconds of one product on the CPU, as large as a frame's are; the best of a few."""
     x = torch.ones(_TOKENS, _WIDTH, dtype=dtype)
     weight = torch.ones(4 * _WIDTH, _WIDTH, dtype=dtype)
     best = math.inf

@@ -13,12 +13,13 @@ from svggt.media.camera_stream import LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
 from svggt.refine.correction import Correction
+from svggt.refine.recognition import MOST_KEYFRAMES
 from svggt.settings import StreamSettings
 from svggt.store.recording import Recording
 
 log = logging.getLogger(__name__)
 
-_KEYFRAMES, _KEYFRAME_BYTES = 500, 100_000  # whose pictures and features a refiner keeps
+_KEYFRAME_BYTES = 100_000  # of the picture and features that a refiner keeps of one
 
 
 class RecordedStream:
@@ -122,7 +123,7 @@ class RecordedStream:
         if self._num_done < self.num_kept:
             return
         try:
-            kept = min(self._num_done, _KEYFRAMES) * _KEYFRAME_BYTES
+            kept = min(self._num_done, MOST_KEYFRAMES) * _KEYFRAME_BYTES
             self._recording.check_room(self._memory_bytes + kept)  # the file is about as large
             self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
         except (OSError, BadInput):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -142,9 +143,10 @@ class DenseHead(nn.Module):
             ratio = self.config.track.down_ratio
             x = _resize(x, (size[0] // ratio, size[1] // ratio))
         else:
-            *inner, last = self.scratch.output_conv2
-            x = nn.Sequential(*inner)(_add_uv(_resize(x, size), size))
-            x = last(x.to(last.weight.dtype))  # float32, also where the rest is reduced
+            inner, relu, last = self.scratch.output_conv2
+            x = relu(inner(_add_uv(_resize(x, size), size)))
+            # The last one is float32, also where the rest is reduced.
+            x = last(x.to(cast(nn.Conv2d, last).weight.dtype))
         return x.unflatten(0, (batch, frames))
 
     def _levels(self, tokens: dict[int, Tensor], size: tuple[int, int]) -> list[Tensor]:

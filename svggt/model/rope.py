@@ -33,8 +33,8 @@ class Rope:
         positions = torch.cat([patches.new_zeros(num_special, 2), patches])
         angles = positions[:, :, None] / frequency**exponents  # (P, 2, head_dim / 4)
         angles = torch.cat([angles, angles], dim=-1).flatten(1)  # (P, head_dim)
-        signs = angles.new_tensor([-1.0, 1.0, -1.0, 1.0]).repeat_interleave(half // 2)
-        self.cos, self.sin = angles.cos(), angles.sin() * signs
+        a, b, c, d = angles.sin().chunk(4, dim=-1)
+        self.cos, self.sin = angles.cos(), torch.cat([-a, b, -c, d], dim=-1)
 
     def rotate(self, x: Tensor) -> Tensor:
         """Rotates (B, heads, S * P, head_dim), frame by frame; computed in the tables' dtype."""

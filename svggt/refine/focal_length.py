@@ -13,7 +13,7 @@ _SIGMA = (0.005, 0.08)
 _KNOWN_SIGMA = 0.02  # of a focal length that is known: EXIF rounds it
 
 
-def learn(state: RefinerState, prediction: FramePrediction, known: float | None) -> None:
+def learn_focal(state: RefinerState, prediction: FramePrediction, known: float | None) -> None:
     """Until windows take over: what is known, or the median of what the head said.
 
     Args:
@@ -29,7 +29,9 @@ def learn(state: RefinerState, prediction: FramePrediction, known: float | None)
         state.focal = known or float(np.median(state.focals))
 
 
-def prior(state: RefinerState, options: RefineOptions, known: float | None) -> tuple[float, float]:
+def focal_prior(
+    state: RefinerState, options: RefineOptions, known: float | None
+) -> tuple[float, float]:
     """In pixels, and its relative sigma: what is known, or what older windows found."""
     if known:
         return known * state.size[1], _KNOWN_SIGMA

@@ -28,7 +28,9 @@ class _OfKeyframe(Protocol):
 Numbered = TypeVar("Numbered", bound=_OfKeyframe)
 """Something that is kept of keyframes, with its `keyframe`."""
 
-_MOST_KEYFRAMES = 500
+MOST_KEYFRAMES = 500
+"""Whose pictures and features are kept, spread over the stream."""
+
 _FEATURES = 400
 _TABLES, _BITS = 6, 16  # words of a descriptor, and planes of a word
 _SEED = 0  # of the planes
@@ -97,7 +99,7 @@ def most_alike(known: list[KeyframeFeatures], new: KeyframeFeatures, count: int)
 def remember(known: list[Numbered], new: Numbered) -> list[Numbered]:
     """The list with one more; the one whose neighbours in time stand nearest makes room."""
     known = [*known, new]
-    if len(known) <= _MOST_KEYFRAMES:
+    if len(known) <= MOST_KEYFRAMES:
         return known
     numbers = np.array([each.keyframe for each in known])
     crowded = int(np.argmin(numbers[2:] - numbers[:-2])) + 1

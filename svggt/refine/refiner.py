@@ -26,7 +26,7 @@ from svggt.refine.depth_alignment import align_depth
 from svggt.refine.dynamic_points import DynamicPoints
 from svggt.refine.field import correct, sample, still
 from svggt.refine.flow_check import FlowCheck, textured
-from svggt.refine.focal_length import learn, prior
+from svggt.refine.focal_length import focal_prior, learn_focal
 from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
 from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
 from svggt.refine.loop_closer import LoopCloser
@@ -107,7 +107,7 @@ class Refiner:
         s = self.state
         followed = followed or self.follow(grey)
         s.size = (grey.shape[0], grey.shape[1])
-        learn(s, prediction, self._focal)
+        learn_focal(s, prediction, self._focal)
         if followed is None:
             self._place("tracked", 1.0, prediction)
             self._make_keyframe(grey, prediction)
@@ -299,7 +299,7 @@ class Refiner:
             s.world,
             s.landmarks,
             self.camera,
-            prior(s, self.options, self._focal),
+            focal_prior(s, self.options, self._focal),
             sigma,
             self.options,
         )
