@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-MemoryPolicy = Literal["window", "full"]
+MemoryPolicy = Literal[
+    "window",
+    "full",
+    "keyframes",
+    "coverage",
+    "diversity",
+    "attention",
+    "residual",
+    "merge",
+    "trajectory",
+]
 """What a stream remembers: a cache policy of `svggt.model.policies`."""
 
-Storage = Literal["computed", "bfloat16", "int8"]
+MEMORY_TITLES: dict[MemoryPolicy, str] = {
+    "window": "the first frame and the last ones",
+    "full": "all frames",
+    "keyframes": "frames that differ from each other",
+    "coverage": "frames that see what no other does",
+    "diversity": "tokens that differ from the others",
+    "attention": "tokens that got most attention",
+    "residual": "tokens that the network worked on",
+    "merge": "the same, and the best of the rest merged in",
+    "trajectory": "first and last frames, five tokens of all others",
+}
+"""What each of them keeps, for people."""
+
+Storage = Literal["computed", "float32", "float16", "bfloat16", "int8", "int4", "host"]
 """Of the cached tokens; see `svggt.model.storage`."""
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -21,14 +45,95 @@ MAX_WINDOW = 64
 """Frames that visitors may have remembered; a window holds one at least."""
 
 
+class BudgetError(ValueError):
+    """A memory that cannot be had, with the remedy."""
+
+
+BudgetUnit = Literal["frames", "tokens", "bytes"]
+
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_LEAST_FRAMES = 2  # the first and the newest
+_WRITTEN = re.compile(
+    r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)\s*(frames?|tokens?|b|bytes?)\s*", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all global layers of a stream hold together after a step, frame 0 included.
+
+    Attributes:
+        amount: at least that of two frames, the first and the newest.
+        unit: of frames and tokens what is kept counts; of bytes what is allocated, which has room
+            for one more frame.
+    """
+
+    amount: int
+    unit: BudgetUnit
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Reads "9 frames", "20k tokens" or "500 MB".
+
+        Raises:
+            BudgetError: it is none of these.
+        """
+        found = _WRITTEN.fullmatch(text)
+        if found is None:
+            raise BudgetError(f"A budget of {text!r}: write '9 frames', '20k tokens' or '500 MB'")
+        number, size, unit = found.groups()
+        amount = round(float(number) * _SIZES[size.lower()])
+        units: dict[str, BudgetUnit] = {"f": "frames", "t": "tokens", "b": "bytes"}
+        budget = cls(amount, units[unit[0].lower()])
+        if budget.unit == "frames" and amount < _LEAST_FRAMES:
+            raise budget.too_small(_LEAST_FRAMES)
+        return budget
+
+    def __str__(self) -> str:
+        if self.unit == "bytes":
+            return f"{self.amount / 1e6:g} MB"
+        return f"{self.amount} {self.unit.removesuffix('s') if self.amount == 1 else self.unit}"
+
+    def tokens(self, tokens_per_frame: int, layers: int, token_bytes: int) -> int:
+        """Tokens that one layer may keep after a step.
+
+        Args:
+            tokens_per_frame: P.
+            layers: global layers that share the budget.
+            token_bytes: of one token in one layer, keys, values and facts.
+
+        Raises:
+            BudgetError: it is less than two frames.
+        """
+        kept = {
+            "frames": self.amount * tokens_per_frame,
+            "tokens": self.amount // layers,
+            "bytes": self.amount // (layers * token_bytes) - tokens_per_frame,
+        }[self.unit]
+        if kept < _LEAST_FRAMES * tokens_per_frame:
+            least = _LEAST_FRAMES * tokens_per_frame * layers
+            spare = tokens_per_frame * layers
+            needed = {"frames": 2, "tokens": least, "bytes": (least + spare) * token_bytes}
+            raise self.too_small(needed[self.unit])
+        return kept
+
+    def too_small(self, least: int) -> BudgetError:
+        """Says that it is, and what is enough."""
+        return BudgetError(
+            f"A memory of {self} does not hold the first and the newest frame:"
+            f" choose {Budget(least, self.unit)} or more"
+        )
+
+
 @dataclass(frozen=True)
 class StreamSettings:
     """How a stream is run. These lines are the command line's help and the page's hints.
 
     Attributes:
         model: weights.
-        memory: the first frame and the last ones, or all.
+        memory: what is kept of the past: the first frame and the last ones, all, or a choice.
         window: frames remembered besides the first.
+        budget: instead of the window, as "20k tokens" or "500 MB" of all layers; empty: the window.
         storage: how the memory's tokens are stored; fewer bits, less of it.
         published_camera_memory: as in the published tables.
         points: run the point head too, which costs time.
@@ -39,21 +144,46 @@ class StreamSettings:
     model: str = AUTO
     memory: MemoryPolicy = "window"
     window: int = 8
+    budget: str = ""
     storage: Storage = "computed"
     published_camera_memory: bool = False
     points: bool = False
     refine: bool = False
     field_of_view: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Checks the budget.
+
+        Raises:
+            BudgetError: it is not written as one.
+        """
+        if self.budget:
+            Budget.parse(self.budget)
+
     @property
     def memory_title(self) -> str:
         """The memory, for people."""
-        parts = [f"window {self.window}" if self.memory == "window" else "all frames"]
+        if self.memory == "full":
+            parts = ["all frames"]
+        elif self.budget:
+            parts = [f"{self.memory}, {self.budget}"]
+        else:
+            parts = [f"{self.memory} {self.window}"]
         if self.storage != "computed":
             parts.append(self.storage)
         if self.published_camera_memory:
             parts.append("published camera memory")
         return ", ".join(parts)
+
+    def with_memory_of(self, other: StreamSettings) -> StreamSettings:
+        """The same with the memory, window, budget and storage of others."""
+        return replace(
+            self,
+            memory=other.memory,
+            window=other.window,
+            budget=other.budget,
+            storage=other.storage,
+        )
 
     def within_limits(self) -> StreamSettings:
         """The same with what a visitor may ask for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -14,9 +15,11 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.errors import ModelOverflow
 from svggt.media.frames import Frame
 from svggt.model.chunks import WHOLE, Chunks
+from svggt.model.frame_geometry import FrameGeometry, RefinedCamera
 from svggt.model.memory import CachePolicy, Memory
 from svggt.model.network import NetworkOutput
-from svggt.prediction import FramePrediction
+from svggt.prediction import FramePrediction, MemoryMap
+from svggt.refine.correction import Correction
 
 
 class Stream:
@@ -87,9 +90,76 @@ class Stream:
         except BaseException:
             self._memory.rollback()
             raise
-        self._memory.commit()
+        self._memory.commit(self._geometry(prediction) if self._memory.wants_geometry else None)
         self._size = size
         return prediction
+
+    def correct(self, corrections: Sequence[Correction]) -> None:
+        """Tells the memory of refined cameras, for policies that choose by what was seen."""
+        if self._memory.wants_geometry and self._size is not None:
+            size = self._size
+            self._memory.correct([_refined(each, size) for each in corrections])
+
+    @torch.inference_mode()
+    def change_policy(self, policy: CachePolicy) -> None:
+        """Remembers otherwise from the next frame on; what is kept is carried over.
+
+        Raises:
+            ValueError: the budget is too small; the stream is as it was.
+        """
+        changed = Memory(self.model.network.config, policy)
+        changed.adopt(self._memory)
+        self._memory = changed
+
+    def memory_map(self) -> MemoryMap | None:
+        """What is kept of each frame; None before the first."""
+        layers = [ids.cpu().numpy() for ids in self._memory.kept_ids()]
+        if not layers or self._size is None:
+            return None
+        config = self.model.network.config
+        grid = self._size[0] // config.patch_size, self._size[1] // config.patch_size
+        tokens = config.num_special_tokens + grid[0] * grid[1]
+        counts = sum(
+            np.bincount(ids.ravel(), minlength=tokens * self.num_frames) / len(ids)
+            for ids in layers
+        )
+        shares = (np.asarray(counts) / len(layers)).reshape(-1, tokens)
+        frames = np.flatnonzero(shares.any(axis=1))
+        return MemoryMap(
+            frames,
+            shares[frames].astype(np.float32),
+            grid,
+            len(layers),
+            self._memory.global_bytes,
+        )
+
+    def _geometry(self, prediction: FramePrediction) -> FrameGeometry:
+        """Of the patches' centres."""
+        patch = self.model.network.config.patch_size
+        height, width = prediction.depth.shape
+        depth, confidence = (
+            torch.from_numpy(values[patch // 2 :: patch, patch // 2 :: patch].copy()).flatten()
+            for values in (prediction.depth, prediction.depth_conf)
+        )
+        return FrameGeometry(
+            prediction.number,
+            (height, width),
+            (height // patch, width // patch),
+            torch.from_numpy(prediction.cam_from_world).float(),
+            torch.from_numpy(prediction.intrinsics).float(),
+            depth,
+            confidence,
+        )
+
+
+def _refined(correction: Correction, size: tuple[int, int]) -> RefinedCamera:
+    """Its smooth bend of the depth and the lens's distortion make no difference here."""
+    height, width = size
+    intrinsics = torch.eye(3)
+    intrinsics[0, 0], intrinsics[0, 2] = correction.focal * width, width / 2
+    intrinsics[1, 1], intrinsics[1, 2] = correction.focal * height / correction.aspect, height / 2
+    pose = torch.from_numpy(geometry.invert(correction.world_from_cam)).float()
+    return RefinedCamera(correction.frame, pose, intrinsics, math.exp(correction.log_scale))
 
 
 def to_images(frames: Sequence[Frame | FramePrediction], model: LoadedModel) -> Tensor:

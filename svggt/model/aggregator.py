@@ -44,18 +44,21 @@ class Aggregator(nn.Module):
     def forward(
         self,
         images: Tensor,
-        attend: Callable[[int], Attend] | None,
+        attend: Callable[[int, Tensor | None], Attend] | None,
         first_frame: int = 0,
         chunks: Chunks = WHOLE,
+        residuals: bool = False,
     ) -> dict[int, Tensor]:
         """Tokens of the layers that the heads read.
 
         Args:
             images: (B, S, 3, H, W) in [0, 1], H and W multiples of the patch.
-            attend: layer -> how the tokens of all S frames attend in that global block; None:
-                every token to every token.
+            attend: layer, residual -> how the tokens of all S frames attend in that global
+                block; None: every token to every token.
             first_frame: number in the stream of the first of these frames.
             chunks: how the pass is cut; a global block is cut only where all attend to all.
+            residuals: tell `attend` how much the frame block's MLP changed each token, (B * S, P);
+                else None.
 
         Returns:
             layer -> (B, S, P, 2 C): [frame block's output | global block's output], where the
@@ -73,13 +76,17 @@ class Aggregator(nn.Module):
         for layer, (frame_block, global_block) in enumerate(
             zip(self.frame_blocks, self.global_blocks, strict=True)
         ):
-            inside = chunks.over(partial(frame_block, rope=rope), x)  # (B * S, P, C)
+            residual = None
+            if residuals:
+                inside, residual = cast(Block, frame_block).with_residual(x, rope)
+            else:
+                inside = chunks.over(partial(frame_block, rope=rope), x)  # (B * S, P, C)
             across = inside.unflatten(0, (batch, frames)).flatten(1, 2)  # (B, S * P, C)
             if attend is None:
                 block = cast(Block, global_block)
                 across = block.in_chunks(across, rope, x.shape[1], chunks)
             else:
-                across = global_block(across, attend(layer), rope)
+                across = global_block(across, attend(layer, residual), rope)
             chunks.turn()
             x = across.unflatten(1, (frames, -1)).flatten(0, 1)
             if layer in wanted:

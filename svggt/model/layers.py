@@ -169,6 +169,15 @@ class Block(nn.Module):
             chunks.turn()
         return torch.cat(finished, dim=1)
 
+    def with_residual(self, x: Tensor, rope: Rope) -> tuple[Tensor, Tensor]:
+        """What `forward` makes of (B, P, C), and the norm (B, P) of what the MLP adds to it."""
+        x = x + self.ls1(self.attn(self.norm1(x), attend_all, rope))
+        added = self._mlp(x)
+        return x + added, added.norm(dim=-1)
+
     def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
         x = x + self.ls1(attended)
-        return x + self.ls2(self.mlp(self.norm2(x)))
+        return x + self._mlp(x)
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        return self.ls2(self.mlp(self.norm2(x)))

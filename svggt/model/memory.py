@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from svggt.model.config import ModelConfig
+from svggt.model.frame_geometry import FrameGeometry, RefinedCamera
 from svggt.model.layers import Attend, attend_all
 from svggt.model.storage import named_under
 
@@ -28,11 +29,53 @@ class FrameTokens:
         number: the frame's number in the stream.
         grid: (rows, columns) of its patches.
         num_special: camera and register tokens before the patches.
+        residual: (B, P) how much the previous block's MLP changed each token; None where no
+            policy asks for it.
     """
 
     number: int
     grid: tuple[int, int]
     num_special: int
+    residual: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class KeptTokens:
+    """What one layer keeps, each head's in order of time.
+
+    Attributes:
+        ids: (R, n) frame * tokens_per_frame + place in it; R = 1 (all heads alike) or B * heads.
+        keys: (B, heads, n, head_dim).
+        values: the same shape.
+        frame: the newest.
+        tokens_per_frame: P.
+    """
+
+    ids: Tensor
+    keys: Tensor
+    values: Tensor
+    frame: FrameTokens
+    tokens_per_frame: int
+
+
+class Observer(ABC):
+    """What the layers of a stream share: facts about frames that no layer sees."""
+
+    @abstractmethod
+    def observe(self, seen: FrameGeometry) -> None:
+        """Takes in the newest frame's geometry, before its layers commit."""
+
+    @abstractmethod
+    def correct(self, cameras: list[RefinedCamera]) -> None:
+        """Takes in refined cameras, also of frames that it does not know."""
+
+    @abstractmethod
+    def save(self) -> dict[str, Tensor]:
+        """All that it knows, by name."""
+
+    @abstractmethod
+    def load(self, saved: dict[str, Tensor]) -> None:
+        """Knows what `save` returned."""
 
 
 class LayerMemory(ABC):
@@ -70,10 +113,37 @@ class LayerMemory(ABC):
     def load(self, saved: dict[str, Tensor]) -> None:
         """Becomes what `save` returned, of a memory that was made alike."""
 
+    @abstractmethod
+    def kept_ids(self) -> Tensor | None:
+        """`KeptTokens.ids` alone, which moves no key."""
+
+    @abstractmethod
+    def kept(self) -> KeptTokens | None:
+        """What was committed; None before the first frame."""
+
+    @abstractmethod
+    def adopt(self, kept: KeptTokens) -> None:
+        """Begins with what another memory kept, as much of it as this one's budget allows."""
+
     @property
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes allocated, not only used."""
+
+
+@dataclass(frozen=True)
+class GlobalMemory:
+    """The memories of a stream's global layers.
+
+    Attributes:
+        layers: one a layer.
+        observer: what they share; None where they need no geometry.
+        scores_residual: `FrameTokens.residual` is asked for.
+    """
+
+    layers: list[LayerMemory]
+    observer: Observer | None = None
+    scores_residual: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +152,7 @@ class CachePolicy:
 
     Attributes:
         name: as the page and the command line show it.
-        global_layer: makes the memory of one global block.
+        global_memory: makes the memories of so many global layers.
         camera_layer: makes the memory of one camera trunk block in one pass.
         shared_camera_passes: all passes of the camera head share one memory per block, as in
             the published streaming loop; its poses then differ from its own batch pass
@@ -90,7 +160,7 @@ class CachePolicy:
     """
 
     name: str
-    global_layer: Callable[[], LayerMemory]
+    global_memory: Callable[[int], GlobalMemory]
     camera_layer: Callable[[], LayerMemory]
     shared_camera_passes: bool = False
 
@@ -106,7 +176,7 @@ class Memory:
     def __init__(self, config: ModelConfig, policy: CachePolicy):
         self.num_frames = 0
         self._num_special = config.num_special_tokens
-        self._layers = [policy.global_layer() for _ in range(config.depth)]
+        self._global = policy.global_memory(config.depth)
         passes = 1 if policy.shared_camera_passes else config.camera_iterations
         self._camera = [
             [policy.camera_layer() for _ in range(config.camera_trunk_depth)] for _ in range(passes)
@@ -115,12 +185,29 @@ class Memory:
     @property
     def nbytes(self) -> int:
         """Bytes allocated for keys and values."""
-        return sum(layer.nbytes for layer in self._all())
+        return self.global_bytes + sum(layer.nbytes for blocks in self._camera for layer in blocks)
 
-    def global_attend(self, grid: tuple[int, int]) -> Callable[[int], Attend]:
-        """How the new frame's tokens attend in each global block."""
+    @property
+    def global_bytes(self) -> int:
+        """Bytes of the global layers, which a budget bounds; the camera head's are beside it."""
+        return sum(layer.nbytes for layer in self._global.layers)
+
+    @property
+    def scores_residual(self) -> bool:
+        """Whether global layers want to know how much the block before changed each token."""
+        return self._global.scores_residual
+
+    @property
+    def wants_geometry(self) -> bool:
+        """Whether `commit` should be told where the frame's patches are."""
+        return self._global.observer is not None
+
+    def global_attend(self, grid: tuple[int, int]) -> Callable[[int, Tensor | None], Attend]:
+        """How the new frame's tokens attend in each global block, given its residual."""
         frame = FrameTokens(self.num_frames, grid, self._num_special)
-        return lambda layer: _through(self._layers[layer], frame)
+        return lambda layer, residual: _through(
+            self._global.layers[layer], replace(frame, residual=residual)
+        )
 
     def camera_attend(self) -> Callable[[int, int], Attend]:
         """How the new frame's camera token attends in each pass and block of the camera head."""
@@ -128,22 +215,58 @@ class Memory:
         last = len(self._camera) - 1
         return lambda number, block: _through(self._camera[min(number, last)][block], frame)
 
-    def commit(self) -> None:
-        """Makes the staged frame part of the memory."""
+    def commit(self, seen: FrameGeometry | None = None) -> None:
+        """Makes the staged frame part of the memory.
+
+        Args:
+            seen: its geometry, if `wants_geometry`.
+        """
+        if self._global.observer is not None and seen is not None:
+            self._global.observer.observe(seen)
         for layer in self._all():
             layer.commit()
         self.num_frames += 1
+
+    def correct(self, cameras: list[RefinedCamera]) -> None:
+        """Tells what became known of earlier frames' cameras, if `wants_geometry`."""
+        if self._global.observer is not None:
+            self._global.observer.correct(cameras)
 
     def rollback(self) -> None:
         """Returns to the state before the step."""
         for layer in self._all():
             layer.rollback()
 
+    def kept(self) -> list[KeptTokens]:
+        """What each global layer keeps; empty before the first frame."""
+        kept = [layer.kept() for layer in self._global.layers]
+        return [each for each in kept if each is not None]
+
+    def kept_ids(self) -> list[Tensor]:
+        """Ids (R, n) of what each global layer keeps; empty before the first frame."""
+        kept = [layer.kept_ids() for layer in self._global.layers]
+        return [ids for ids in kept if ids is not None]
+
+    def adopt(self, other: Memory) -> None:
+        """Begins with what a memory of another policy kept, as much as the budget allows.
+
+        Raises:
+            ValueError: the budget is less than two frames.
+        """
+        self.num_frames = other.num_frames
+        for ours, theirs in zip(self._all(), other._all(), strict=True):
+            kept = theirs.kept()
+            if kept is not None:
+                ours.adopt(kept)
+
     def save(self) -> dict[str, Tensor]:
         """All that is kept, by name; tensors that later steps change."""
         saved = {"num_frames": torch.tensor(self.num_frames)}
         for number, layer in enumerate(self._all()):
             saved |= {f"{number}.{name}": tensor for name, tensor in layer.save().items()}
+        if self._global.observer is not None:
+            shared = self._global.observer.save()
+            saved |= {f"observer.{name}": tensor for name, tensor in shared.items()}
         return saved
 
     def load(self, saved: dict[str, Tensor]) -> None:
@@ -155,9 +278,11 @@ class Memory:
         self.num_frames = int(saved["num_frames"])
         for number, layer in enumerate(self._all()):
             layer.load(named_under(f"{number}.", saved))
+        if self._global.observer is not None:
+            self._global.observer.load(named_under("observer.", saved))
 
     def _all(self) -> list[LayerMemory]:
-        return [*self._layers, *(layer for blocks in self._camera for layer in blocks)]
+        return [*self._global.layers, *(layer for blocks in self._camera for layer in blocks)]
 
 
 def _through(memory: LayerMemory, frame: FrameTokens) -> Attend:

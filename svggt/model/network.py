@@ -91,7 +91,7 @@ class VGGT(nn.Module):
         The frame is only staged: the caller commits the memory, or rolls it back on an error.
         """
         attend = memory.global_attend(self._grid(images))
-        tokens = self.aggregator(images, attend, first_frame=memory.num_frames, chunks=chunks)
+        tokens = self.aggregator(images, attend, memory.num_frames, chunks, memory.scores_residual)
         return self._heads(tokens, images, memory.camera_attend(), points, chunks)
 
     def track(self, images: Tensor, query_points: Tensor, causal: bool) -> TrackOutput:
@@ -114,7 +114,9 @@ class VGGT(nn.Module):
         past = attend_past(self.config.num_special_tokens + rows * columns)
         attend = past if causal else attend_all
         watched = watch or (lambda layer, way: way)
-        return self.aggregator(images, lambda layer: watched(layer, attend), chunks=chunks)
+        return self.aggregator(
+            images, lambda layer, residual: watched(layer, attend), chunks=chunks
+        )
 
     def _heads(
         self,

@@ -1,182 +1,253 @@
-"""How kept keys and values lie in memory: as they are computed, in bfloat16, or in 8 bits.
+"""How kept tokens lie in memory: as computed, in fewer bits, or on the host.
 
-In 8 bits keys have a scale per channel of a frame and values one per token, symmetric (KIVI,
-Liu et al. 2024: keys have outliers in few channels, values do not).
+A buffer has slots; a token may be written to any of them, so that what a policy drops leaves room
+for the next frame and nothing is moved.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Storage = Literal["computed", "bfloat16", "int8"]
+from svggt.settings import Storage
+
+Slots = slice | Tensor
+"""Where tokens lie: a stretch, or numbers (R, P) with R = 1 (the same in every batch and head) or
+R = B * heads."""
 
 _GROWTH = 1.5
-_LARGEST = 127
+_GROUP = 64  # channels with a scale of their own
 
 
-class TokenBuffer(ABC):
-    """Tokens (B, heads, N, head_dim), written a frame at a time."""
-
-    @abstractmethod
-    def write(self, tokens: Tensor, start: int, capacity: int | None = None) -> None:
-        """Puts a frame's tokens at a position, in place of what was there.
-
-        Args:
-            tokens: (B, heads, P, head_dim); all frames have as many.
-            start: a multiple of P.
-            capacity: tokens to make room for at first; None grows as they come.
-        """
+class NumberFormat(ABC):
+    """Tokens (B, heads, P, head_dim) as one or more parts (B, heads, P, any), and back."""
 
     @abstractmethod
-    def read(self, end: int) -> Tensor:
-        """The tokens before a position, as they were computed or nearly."""
+    def encode(self, tokens: Tensor) -> list[Tensor]:
+        """Parts, each token's by itself."""
 
     @abstractmethod
-    def save(self) -> dict[str, Tensor]:
-        """All that it holds, by name; tensors that later writes change. Empty before a write."""
-
-    @abstractmethod
-    def load(self, saved: dict[str, Tensor]) -> None:
-        """Holds what `save` returned, instead of what is there."""
-
-    @property
-    @abstractmethod
-    def nbytes(self) -> int:
-        """Bytes allocated."""
+    def decode(self, parts: list[Tensor], dtype: torch.dtype) -> Tensor:
+        """Nearly the tokens that were encoded."""
 
 
-class PlainBuffer(TokenBuffer):
-    """As they are, or in fewer bits of the same number format.
+@dataclass(frozen=True)
+class Plain(NumberFormat):
+    """As they are, or in another floating-point format.
 
-    Args:
+    Attributes:
         dtype: kept; None: that of the tokens.
     """
 
-    def __init__(self, dtype: torch.dtype | None = None) -> None:
-        self._dtype = dtype
-        self._kept: Tensor | None = None
-        self._computed = torch.float32
+    dtype: torch.dtype | None = None
 
-    def write(self, tokens: Tensor, start: int, capacity: int | None = None) -> None:
-        self._computed = tokens.dtype
-        kept = tokens.to(self._dtype or tokens.dtype)
-        self._kept = _written(self._kept, kept, start, capacity)
+    def encode(self, tokens: Tensor) -> list[Tensor]:
+        return [tokens.to(self.dtype or tokens.dtype)]
 
-    def read(self, end: int) -> Tensor:
-        assert self._kept is not None
-        return self._kept[:, :, :end].to(self._computed)  # a view where nothing is converted
-
-    def save(self) -> dict[str, Tensor]:
-        if self._kept is None:
-            return {}
-        return {"kept": self._kept, "computed": self._kept.new_empty(0, dtype=self._computed)}
-
-    def load(self, saved: dict[str, Tensor]) -> None:
-        self._kept = saved.get("kept")
-        self._computed = saved["computed"].dtype if saved else torch.float32
-
-    @property
-    def nbytes(self) -> int:
-        return _bytes(self._kept)
+    def decode(self, parts: list[Tensor], dtype: torch.dtype) -> Tensor:
+        return parts[0].to(dtype)  # the part itself where nothing is converted
 
 
-class Int8Buffer(TokenBuffer):
-    """In 8 bits with scales.
+class Int8(NumberFormat):
+    """Eight bits, symmetric, a half-precision scale for each group of 64 channels of a token."""
+
+    def encode(self, tokens: Tensor) -> list[Tensor]:
+        grouped = _grouped(tokens.float())
+        scales = (grouped.abs().amax(dim=-1).clamp_min(1e-6) / 127).half()
+        kept = (grouped / scales.float()[..., None]).round().clamp(-127, 127)
+        return [kept.flatten(-2).to(torch.int8), scales]
+
+    def decode(self, parts: list[Tensor], dtype: torch.dtype) -> Tensor:
+        kept, scales = parts
+        return (_regrouped(kept.to(dtype), scales) * scales.to(dtype)[..., None]).flatten(-2)
+
+
+class Int4(NumberFormat):
+    """Four bits, two channels a byte, from the least to the greatest of each group of 64."""
+
+    def encode(self, tokens: Tensor) -> list[Tensor]:
+        grouped = _grouped(tokens.float())
+        least, greatest = grouped.amin(dim=-1).half(), grouped.amax(dim=-1)
+        steps = ((greatest - least.float()).clamp_min(1e-6) / 15).half()
+        kept = ((grouped - least.float()[..., None]) / steps.float()[..., None]).round()
+        whole = kept.clamp(0, 15).flatten(-2).to(torch.uint8)
+        return [whole[..., 0::2] | whole[..., 1::2] << 4, steps, least]
+
+    def decode(self, parts: list[Tensor], dtype: torch.dtype) -> Tensor:
+        packed, steps, least = parts
+        whole = torch.stack([packed & 15, packed >> 4], dim=-1).flatten(-2).to(dtype)
+        kept = _regrouped(whole, steps)
+        return (kept * steps.to(dtype)[..., None] + least.to(dtype)[..., None]).flatten(-2)
+
+
+def _grouped(tokens: Tensor) -> Tensor:
+    """(..., head_dim) as (..., groups, 64); fewer channels are one group."""
+    size = min(_GROUP, tokens.shape[-1])
+    return tokens.unflatten(-1, (tokens.shape[-1] // size, size))
+
+
+def _regrouped(kept: Tensor, scales: Tensor) -> Tensor:
+    return kept.unflatten(-1, (scales.shape[-1], -1))
+
+
+_FORMATS: dict[Storage, NumberFormat] = {
+    "computed": Plain(),
+    "float32": Plain(torch.float32),
+    "float16": Plain(torch.float16),
+    "bfloat16": Plain(torch.bfloat16),
+    "int8": Int8(),
+    "int4": Int4(),
+    "host": Plain(),
+}
+
+
+class TokenBuffer:
+    """Tokens in slots.
 
     Args:
-        per_channel: one scale a channel of a frame, else one a token.
+        storage: number format, and whether they lie in host memory.
+        balanced: every channel is divided by its largest value in what is written first. Keys
+            have outliers in few channels (KIVI, Liu et al. 2024, arXiv 2402.02750); a scale a
+            channel would need all tokens of a group to be kept or dropped together.
     """
 
-    def __init__(self, per_channel: bool) -> None:
-        self._dim = 2 if per_channel else 3
-        self._kept: Tensor | None = None
-        self._scales: Tensor | None = None
-        self._tokens = 1  # of a frame
-        self._computed = torch.float32
+    def __init__(self, storage: Storage, balanced: bool) -> None:
+        self._format = _FORMATS[storage]
+        self._on_host = storage == "host"
+        self._balanced = balanced and not isinstance(self._format, Plain)
+        self._parts: list[Tensor] = []
+        self._channels: Tensor | None = None  # (B, heads, 1, head_dim), what each is divided by
+        self._like = torch.empty(0)  # of the tokens' dtype, on their device
 
-    def write(self, tokens: Tensor, start: int, capacity: int | None = None) -> None:
-        self._computed, self._tokens = tokens.dtype, tokens.shape[2]
-        scales = tokens.float().abs().amax(dim=self._dim, keepdim=True).clamp_min(1e-8) / _LARGEST
-        kept = (tokens.float() / scales).round().to(torch.int8)
-        self._kept = _written(self._kept, kept, start, capacity)
-        rows = scales.shape[2]  # 1 or P
-        places = None if capacity is None else capacity * rows // self._tokens
-        start_row = start * rows // self._tokens
-        self._scales = _written(self._scales, scales.half(), start_row, places)
+    def write(self, tokens: Tensor, slots: Slots, capacity: int) -> None:
+        """Puts tokens into slots.
+
+        Args:
+            tokens: (B, heads, P, head_dim).
+            slots: P for each; those not written yet follow those that are.
+            capacity: slots to make room for, if there are fewer.
+        """
+        self._like = tokens.new_empty(0)
+        if self._balanced and self._channels is None:
+            self._channels = tokens.abs().amax(dim=2, keepdim=True).clamp_min(1e-6)
+        encoded = self._format.encode(tokens if self._channels is None else tokens / self._channels)
+        if self._on_host:
+            encoded = [part.cpu() for part in encoded]
+        if not self._parts or self._parts[0].shape[2] < capacity:
+            self._parts = [_grown(self._parts, i, part, capacity) for i, part in enumerate(encoded)]
+        for kept, part in zip(self._parts, encoded, strict=True):
+            _put(kept, part, slots)
 
     def read(self, end: int) -> Tensor:
-        assert self._kept is not None and self._scales is not None
-        kept = self._kept[:, :, :end].to(self._computed)
-        if self._dim == 3:
-            return kept * self._scales[:, :, :end].to(self._computed)
-        frames = end // self._tokens
-        scales = self._scales[:, :, :frames].to(self._computed)
-        shaped = kept.unflatten(2, (frames, self._tokens)) * scales[:, :, :, None]
-        return shaped.flatten(2, 3)
+        """The tokens of the first slots, (B, heads, end, head_dim), on the stream's device."""
+        return self._decoded([part[:, :, :end] for part in self._parts])
+
+    def take(self, slots: Tensor) -> Tensor:
+        """The tokens of some slots (R, P)."""
+        return self._decoded([_taken(part, slots) for part in self._parts])
+
+    def _decoded(self, parts: list[Tensor]) -> Tensor:
+        if self._on_host:
+            parts = [part.to(self._like.device) for part in parts]
+        tokens = self._format.decode(parts, self._like.dtype)
+        return tokens if self._channels is None else tokens * self._channels
+
+    def token_bytes(self, tokens: Tensor) -> int:
+        """Bytes of one slot of all batches and heads, for tokens like these."""
+        return sum(part[:, :, :1].nbytes for part in self._format.encode(tokens[:, :, :1]))
 
     def save(self) -> dict[str, Tensor]:
-        if self._kept is None or self._scales is None:
-            return {}
-        return {
-            "kept": self._kept,
-            "scales": self._scales,
-            "tokens": torch.tensor(self._tokens),
-            "computed": self._kept.new_empty(0, dtype=self._computed),
-        }
+        """All that it holds, by name; tensors that later writes change. Empty before a write."""
+        saved = {f"part{i}": part for i, part in enumerate(self._parts)}
+        if self._parts:
+            saved["like"] = self._like
+        if self._channels is not None:
+            saved["channels"] = self._channels
+        return saved
 
     def load(self, saved: dict[str, Tensor]) -> None:
-        self._kept, self._scales = saved.get("kept"), saved.get("scales")
-        self._tokens = int(saved["tokens"]) if saved else 1
-        self._computed = saved["computed"].dtype if saved else torch.float32
+        """Holds what `save` returned, instead of what is there."""
+        names = sorted(name for name in saved if name.startswith("part"))
+        self._parts = [saved[name].cpu() if self._on_host else saved[name] for name in names]
+        self._like, self._channels = saved.get("like", self._like), saved.get("channels")
+
+    @property
+    def device(self) -> torch.device:
+        """Of the tokens that were written, wherever they lie now."""
+        return self._like.device
+
+    @property
+    def shape(self) -> torch.Size:
+        """(B, heads, slots, any) of what is allocated; empty before a write."""
+        return self._parts[0].shape if self._parts else torch.Size()
 
     @property
     def nbytes(self) -> int:
-        return _bytes(self._kept) + _bytes(self._scales)
+        """Bytes allocated."""
+        channels = 0 if self._channels is None else self._channels.nbytes
+        return channels + sum(part.nbytes for part in self._parts)
 
 
-@dataclass(frozen=True, eq=False)
 class KeysAndValues:
-    """What one layer keeps."""
+    """What one layer keeps: two buffers with the same slots.
 
-    keys: TokenBuffer
-    values: TokenBuffer
+    Args:
+        storage: of both.
+    """
 
-    @classmethod
-    def of(cls, storage: Storage) -> KeysAndValues:
-        """Empty."""
-        if storage == "int8":
-            return cls(Int8Buffer(per_channel=True), Int8Buffer(per_channel=False))
-        dtype = torch.bfloat16 if storage == "bfloat16" else None
-        return cls(PlainBuffer(dtype), PlainBuffer(dtype))
+    def __init__(self, storage: Storage) -> None:
+        self._keys = TokenBuffer(storage, balanced=True)
+        self._values = TokenBuffer(storage, balanced=False)
 
-    def write(self, keys: Tensor, values: Tensor, start: int, capacity: int | None = None) -> None:
-        """Puts a frame's at a position; see `TokenBuffer.write`."""
-        self.keys.write(keys, start, capacity)
-        self.values.write(values, start, capacity)
+    @property
+    def rows(self) -> int:
+        """Batches times heads."""
+        return self._keys.shape[:2].numel()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the stream computes."""
+        return self._keys.device
+
+    @property
+    def capacity(self) -> int:
+        """Slots that are allocated."""
+        return self._keys.shape[2] if self._keys.shape else 0
+
+    def write(self, keys: Tensor, values: Tensor, slots: Slots, capacity: int) -> None:
+        """See `TokenBuffer.write`."""
+        self._keys.write(keys, slots, capacity)
+        self._values.write(values, slots, capacity)
 
     def read(self, end: int) -> tuple[Tensor, Tensor]:
-        """Those before a position."""
-        return self.keys.read(end), self.values.read(end)
+        """Those of the first slots."""
+        return self._keys.read(end), self._values.read(end)
+
+    def take(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of some slots (R, P)."""
+        return self._keys.take(slots), self._values.take(slots)
+
+    def token_bytes(self, keys: Tensor) -> int:
+        """Bytes of one slot of all batches and heads, for keys and values like these."""
+        return 2 * self._keys.token_bytes(keys)
 
     def save(self) -> dict[str, Tensor]:
         """See `TokenBuffer.save`."""
-        both = {"keys": self.keys, "values": self.values}
+        both = {"keys": self._keys, "values": self._values}
         return {f"{k}.{name}": t for k, buffer in both.items() for name, t in buffer.save().items()}
 
     def load(self, saved: dict[str, Tensor]) -> None:
         """See `TokenBuffer.load`."""
-        self.keys.load(named_under("keys.", saved))
-        self.values.load(named_under("values.", saved))
+        self._keys.load(named_under("keys.", saved))
+        self._values.load(named_under("values.", saved))
 
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
-        return self.keys.nbytes + self.values.nbytes
+        return self._keys.nbytes + self._values.nbytes
 
 
 def named_under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -184,18 +255,36 @@ def named_under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _written(buffer: Tensor | None, new: Tensor, start: int, capacity: int | None) -> Tensor:
-    """Writes at `start`, into a larger copy of the buffer where it does not fit."""
-    end = start + new.shape[2]
-    if buffer is None or buffer.shape[2] < end:
-        room = capacity or (end if buffer is None else max(end, int(_GROWTH * buffer.shape[2])))
-        grown = new.new_empty(*new.shape[:2], room, new.shape[3])
-        if buffer is not None:
-            grown[:, :, :start] = buffer[:, :, :start]
-        buffer = grown
-    buffer[:, :, start:end] = new
-    return buffer
+def grown_capacity(room: int, needed: int) -> int:
+    """Slots to allocate where there is no budget: growth by half, so that copies are few."""
+    return room if needed <= room else max(needed, int(_GROWTH * room))
 
 
-def _bytes(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.nbytes
+def _grown(parts: list[Tensor], number: int, like: Tensor, capacity: int) -> Tensor:
+    """A larger buffer that begins with the one there is."""
+    grown = like.new_empty(*like.shape[:2], capacity, like.shape[3])
+    if parts:
+        grown[:, :, : parts[number].shape[2]] = parts[number]
+    return grown
+
+
+def _put(kept: Tensor, tokens: Tensor, slots: Slots) -> None:
+    if isinstance(slots, slice):
+        kept[:, :, slots] = tokens
+    elif len(slots) == 1:
+        kept.index_copy_(2, slots[0].to(kept.device), tokens)
+    else:
+        kept.flatten(0, 2).index_copy_(0, _rows(kept, slots), tokens.flatten(0, 2))
+
+
+def _taken(kept: Tensor, slots: Tensor) -> Tensor:
+    if len(slots) == 1:
+        return kept.index_select(2, slots[0].to(kept.device))
+    taken = kept.flatten(0, 2).index_select(0, _rows(kept, slots))
+    return taken.unflatten(0, (*kept.shape[:2], -1))
+
+
+def _rows(kept: Tensor, slots: Tensor) -> Tensor:
+    """Numbers of slots (B * heads, P) in the buffer's rows of all batches and heads."""
+    first = torch.arange(len(slots), device=kept.device)[:, None] * kept.shape[2]
+    return (slots.to(kept.device) + first).flatten()

@@ -89,7 +89,7 @@ def test_window_sees_anchor_and_last_frames(parity: Fixture) -> None:
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
 
     with torch.no_grad():
-        masked = network.aggregator(images, lambda layer: attend)
+        masked = network.aggregator(images, lambda layer, residual: attend)
         streamed = stream_clip(network, images, window(size)).tokens
     for layer, expected in masked.items():
         assert relative_error(streamed[layer], expected) <= 1e-10

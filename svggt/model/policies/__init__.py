@@ -1,6 +1,6 @@
 """Cache policies: what a stream keeps of its past.
 
-A new one is a file here, a line of `_POLICIES`, and a name in `svggt.settings`.
+A new one is a file here, a line of `_MEMORIES`, and a name in `svggt.settings`.
 """
 
 from __future__ import annotations
@@ -8,28 +8,36 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from svggt.model.memory import CachePolicy
+from svggt.model.memory import CachePolicy, GlobalMemory
+from svggt.model.policies.attention import AttentionMemory
+from svggt.model.policies.coverage import Coverage, CoverageMemory
+from svggt.model.policies.diversity import DiversityMemory, LayerShares
 from svggt.model.policies.full import FullMemory
+from svggt.model.policies.keyframes import KeyframeMemory
+from svggt.model.policies.merge import MergeMemory
+from svggt.model.policies.residual import Anchors, ResidualMemory
+from svggt.model.policies.trajectory import TrajectoryMemory
 from svggt.model.policies.window import WindowMemory
-from svggt.settings import MemoryPolicy, Storage, StreamSettings
+from svggt.model.token_memory import Limits, TokenMemory
+from svggt.settings import Budget, MemoryPolicy, Storage, StreamSettings
 
 # A camera token is small but not nothing (262 kB a frame at 1B sizes, in the camera head's
 # float32), so a bounded policy bounds it too. Exact below this many frames.
-CAMERA_WINDOW = 256
+CAMERA_WINDOW = Limits(Budget(1 + 256, "frames"))
 
 
 def full(storage: Storage = "computed") -> CachePolicy:
-    """Keeps every token of every frame (StreamVGGT).
+    """Keeps every token of every frame.
 
     Args:
         storage: how the global layers' tokens are stored; the camera head's are few and stay as
             computed.
     """
-    return CachePolicy("full", lambda: FullMemory(storage), FullMemory)
+    return bounded("full", None, storage)
 
 
 def window(frames: int, storage: Storage = "computed") -> CachePolicy:
-    """Keeps frame 0, the anchor, and the last `frames` frames (STream3R).
+    """Keeps frame 0, the anchor, and the last `frames` frames.
 
     Args:
         frames: besides the anchor.
@@ -40,10 +48,28 @@ def window(frames: int, storage: Storage = "computed") -> CachePolicy:
     """
     if frames < 1:
         raise ValueError(f"a window of {frames} frames keeps nothing: choose 1 or more")
+    return bounded("window", Budget(1 + frames, "frames"), storage)
+
+
+def bounded(
+    kind: MemoryPolicy, budget: Budget | None, storage: Storage = "computed"
+) -> CachePolicy:
+    """Any policy by its name.
+
+    Args:
+        kind: its name.
+        budget: of the global layers; None: unlimited, which equals `full`.
+        storage: see `full`.
+    """
+
+    def global_memory(layers: int) -> GlobalMemory:
+        return _MEMORIES[kind](Limits(budget, layers, storage))
+
+    unlimited = budget is None
     return CachePolicy(
-        f"window {frames}",
-        lambda: WindowMemory(frames, storage),
-        lambda: WindowMemory(CAMERA_WINDOW),
+        kind if unlimited else f"{kind}, {budget}",
+        global_memory,
+        lambda: FullMemory(Limits()) if unlimited else WindowMemory(CAMERA_WINDOW),
     )
 
 
@@ -56,22 +82,59 @@ def published_camera_memory(policy: CachePolicy) -> CachePolicy:
     return dataclasses.replace(
         policy,
         name=f"{policy.name}, published camera memory",
-        camera_layer=FullMemory,
+        camera_layer=lambda: FullMemory(Limits()),
         shared_camera_passes=True,
     )
-
-
-_POLICIES: dict[MemoryPolicy, Callable[[StreamSettings], CachePolicy]] = {
-    "window": lambda settings: window(settings.window, settings.storage),
-    "full": lambda settings: full(settings.storage),
-}
 
 
 def policy_of(settings: StreamSettings) -> CachePolicy:
     """The cache policy that settings mean.
 
     Raises:
-        ValueError: the window is too small.
+        ValueError: the budget is not one.
     """
-    policy = _POLICIES[settings.memory](settings)
+    if settings.memory == "full":
+        budget = None
+    elif settings.budget:
+        budget = Budget.parse(settings.budget)
+    else:
+        budget = Budget(1 + settings.window, "frames")
+    policy = bounded(settings.memory, budget, settings.storage)
     return published_camera_memory(policy) if settings.published_camera_memory else policy
+
+
+def _alike(memory: type[TokenMemory]) -> Callable[[Limits], GlobalMemory]:
+    """Layers that know nothing of each other."""
+    return lambda limits: GlobalMemory([memory(limits) for _ in range(limits.layers)])
+
+
+def _diversity(limits: Limits) -> GlobalMemory:
+    shares = LayerShares(limits.layers)
+    return GlobalMemory([DiversityMemory(limits, n, shares) for n in range(limits.layers)])
+
+
+def _residual(memory: type[ResidualMemory]) -> Callable[[Limits], GlobalMemory]:
+    def made(limits: Limits) -> GlobalMemory:
+        anchors = Anchors()
+        layers = [memory(limits, anchors) for _ in range(limits.layers)]
+        return GlobalMemory([*layers], anchors, scores_residual=True)
+
+    return made
+
+
+def _coverage(limits: Limits) -> GlobalMemory:
+    coverage = Coverage()
+    return GlobalMemory([CoverageMemory(limits, coverage) for _ in range(limits.layers)], coverage)
+
+
+_MEMORIES: dict[MemoryPolicy, Callable[[Limits], GlobalMemory]] = {
+    "window": _alike(WindowMemory),
+    "full": _alike(FullMemory),
+    "keyframes": _alike(KeyframeMemory),
+    "diversity": _diversity,
+    "residual": _residual(ResidualMemory),
+    "attention": _alike(AttentionMemory),
+    "merge": _residual(MergeMemory),
+    "trajectory": _alike(TrajectoryMemory),
+    "coverage": _coverage,
+}

@@ -1,0 +1,55 @@
+"""As `residual`, but the best of what goes is merged into what stays (StreamCacheVGGT)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from svggt.model.policies.residual import ResidualMemory
+
+_MERGED = 0.15  # of the tokens that go
+
+
+class MergeMemory(ResidualMemory):
+    """The highest-scoring dropped tokens are averaged into their nearest kept keys.
+
+    Weighted by score, keys and values alike. Neither frame 0 nor the newest is merged into: they
+    stay as they were.
+    """
+
+    def choose(self, count: int) -> Tensor:
+        dropped, scores = super().choose(count), self.scores()
+        best = scores.gather(1, dropped).topk(math.ceil(_MERGED * count), dim=1).indices
+        merged = dropped.gather(1, best)  # (R, m)
+        target = self._nearest(merged, self.stays().scatter(1, dropped, True))
+        weight, of_target = scores.gather(1, merged), scores.gather(1, target)
+        same = (target[:, :, None] == target[:, None]).to(weight)  # (R, m, m): into the same key
+        total = (of_target + (same @ weight[..., None])[..., 0]).clamp_min(1e-12)
+        means = [
+            self._mean(into, what, of_target / total, same * (weight[:, None] / total[..., None]))
+            for into, what in zip(self._kept.take(target), self._kept.take(merged), strict=True)
+        ]
+        self._kept.write(means[0], means[1], target, self._kept.capacity)
+        return dropped
+
+    def _nearest(self, merged: Tensor, barred: Tensor) -> Tensor:
+        """(R, m) slots of the keys most like those in some slots, by cosine."""
+        keys = F.normalize(self.keys().float(), dim=-1)  # (R, slots, D)
+        ours = keys.gather(1, merged[..., None].expand(-1, -1, keys.shape[-1]))
+        return (ours @ keys.mT).masked_fill(barred[:, None], -torch.inf).argmax(dim=2)
+
+    @staticmethod
+    def _mean(into: Tensor, what: Tensor, kept: Tensor, shares: Tensor) -> Tensor:
+        """(B, heads, m, head_dim): each target with all that is merged into it.
+
+        Args:
+            into: (B, heads, m, head_dim) targets.
+            what: the same shape, the tokens that are merged.
+            kept: (R, m) a target's own share.
+            shares: (R, m, m) of each merged token in each target.
+        """
+        flat, added = into.flatten(0, 1), shares.to(what) @ what.flatten(0, 1)
+        return (flat * kept.to(flat)[..., None] + added).unflatten(0, into.shape[:2])
