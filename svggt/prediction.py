@@ -85,3 +85,38 @@ class PointTrack:
             return None
         x, y = self.pixels[step].tolist()
         return x, y
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryMap:
+    """What the cached token memory of a stream's global layers keeps of each frame.
+
+    Attributes:
+        frames: (F,) numbers of those of which anything is kept, ascending.
+        shares: (F, P) float32, of the layers and heads those that keep a token, 0 to 1; camera
+            and register tokens first, then patches row by row.
+        grid: (rows, columns) of patches.
+        num_layers: global layers.
+        nbytes: allocated by them; the camera head's memory is beside it.
+    """
+
+    frames: NDArray[np.int64]
+    shares: NDArray[np.float32]
+    grid: tuple[int, int]
+    num_layers: int
+    nbytes: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens kept by all layers, each counted once for all its heads."""
+        return round(self.num_layers * float(self.shares.sum()))
+
+    @property
+    def of_frames(self) -> NDArray[np.float32]:
+        """(F,) share of each frame's tokens that is kept."""
+        return self.shares.mean(axis=1)
+
+    def patches(self, index: int) -> NDArray[np.float32]:
+        """(rows, columns) shares of one frame's patches."""
+        rows, columns = self.grid
+        return self.shares[index, -rows * columns :].reshape(rows, columns)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,19 +19,19 @@ from typing import TypeVar
 from svggt.engine.device_queue import DeviceQueue, Measured
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip, track_point
+from svggt.engine.open_streams import OpenStream, Parking, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
-from svggt.engine.stream import Stream
 from svggt.engine.worker import Pass, Step
-from svggt.errors import Cancelled, MemoryFull
+from svggt.errors import BadInput, Cancelled
 from svggt.media.frames import Frame
 from svggt.model.chunks import Chunks
 from svggt.model.policies import policy_of
-from svggt.prediction import FramePrediction, PointTrack
+from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess, WaitingSolver
-from svggt.settings import StreamSettings
+from svggt.settings import BudgetError, StreamSettings
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +39,6 @@ Result = TypeVar("Result")
 
 _LOOK_SECONDS = 0.2  # between two looks whether anybody waits for it
 _FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at most
-
-
-@dataclass(eq=False)
-class _Running:
-    """A stream, in memory or parked on disk while others need the room.
-
-    Attributes:
-        stepping: held while the stream is used.
-        parked: the file that it waits in; None: it is in memory.
-        used_s: when it was used last, monotonic.
-    """
-
-    settings: StreamSettings
-    stream: Stream
-    refiner: Refiner | None
-    beside: bool
-    stepping: threading.Lock = field(default_factory=threading.Lock)
-    parked: Path | None = None
-    used_s: float = field(default_factory=time.monotonic)
 
 
 class LocalWorker:
@@ -81,12 +61,11 @@ class LocalWorker:
         cache_bytes: int = 8_000_000_000,
     ) -> None:
         self.models = models
-        self._budget = cache_bytes
-        self._streams: dict[str, _Running] = {}
+        self._streams: dict[str, OpenStream] = {}
         self._windows, self._device = SolverProcess(), DeviceQueue()
         self._adjusting = threading.Lock()
         self.num_frames, self.model_seconds = 0, 0.0
-        self._parking = tempfile.TemporaryDirectory(prefix="svggt-streams-")
+        self._parking = Parking(cache_bytes)
 
     @property
     def num_streams(self) -> int:
@@ -114,7 +93,7 @@ class LocalWorker:
             SnapshotRefused: the file is damaged, or of another stream.
         """
         stream_id = secrets.token_hex(8)
-        stream = self._new_stream(settings)
+        stream = new_stream(self.models[settings.model], settings)
         refined = None if snapshot is None else read_snapshot(snapshot, stream, settings)
         if refined is not None and refined.frames:
             refined.note_moved(0)  # what was told since may be of another world: adjusted cameras
@@ -122,7 +101,7 @@ class LocalWorker:
         refiner = None
         if settings.refine:
             refiner = Refiner(solver, state=refined, field_of_view=settings.field_of_view)
-        self._streams[stream_id] = _Running(settings, stream, refiner, beside)
+        self._streams[stream_id] = OpenStream(settings, stream, refiner, beside)
         return stream_id
 
     def snapshot(self, stream_id: str, path: Path) -> None:
@@ -134,7 +113,7 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         with running.stepping:
-            self._bring_back(running)
+            self._parking.bring_back(running)
             _ask_refiner(running, lambda refiner: refiner.settle_window())
             refined = None if running.refiner is None else running.refiner.state
             write_snapshot(path, running.stream, refined, running.settings)
@@ -147,17 +126,21 @@ class LocalWorker:
 
         Raises:
             KeyError: the stream was closed. A worker never starts an empty one in its place.
+            BadInput: the budget of the memory does not hold two of these frames.
             MemoryFull: no memory is left for a stream to grow, also after others were parked on
                 disk; it stays as it is.
         """
         running = self._streams[stream_id]
         with running.stepping:
-            self._make_room(running)
-            self._bring_back(running)
+            self._parking.make_room(running, list(self._streams.values()))
+            self._parking.bring_back(running)
             running.used_s = time.monotonic()
-            return self._step(running, frame)
+            try:
+                return self._step(running, frame)
+            except BudgetError as error:
+                raise BadInput(f"{error}.") from None
 
-    def _step(self, running: _Running, frame: Frame) -> Step:
+    def _step(self, running: OpenStream, frame: Frame) -> Step:
         model, step = running.stream.model, partial(running.stream.step, frame)
         if running.beside:
             done = self._device.in_gaps(model, lambda turn: step(Chunks(None, turn)))
@@ -172,7 +155,36 @@ class LocalWorker:
         corrections = _ask_refiner(
             running, lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
+        running.stream.correct(corrections or [])
         return Step(prediction, corrections or [])
+
+    def change_memory(self, stream_id: str, settings: StreamSettings) -> None:
+        """Remembers by other settings from the next frame on; what is kept is carried over.
+
+        Args:
+            stream_id: the stream's.
+            settings: of which memory, window, budget and storage count.
+
+        Raises:
+            KeyError: the stream was closed.
+            ValueError: the budget is too small; the stream is as it was.
+        """
+        running = self._streams[stream_id]
+        with running.stepping:
+            self._parking.bring_back(running)
+            changed = running.settings.with_memory_of(settings)
+            running.stream.change_policy(policy_of(changed))
+            running.settings = changed
+
+    def memory_map(self, stream_id: str) -> MemoryMap | None:
+        """What a stream keeps of each frame; None before its first, and while it is parked.
+
+        Raises:
+            KeyError: the stream was closed.
+        """
+        running = self._streams[stream_id]
+        with running.stepping:
+            return running.stream.memory_map()
 
     def finalize(self, stream_id: str) -> list[Correction]:
         """Corrections that are still on their way after the last frame; waits for them."""
@@ -286,52 +298,16 @@ class LocalWorker:
         self._streams.clear()
         self._windows.close()
         self._device.shutdown()
-        self._parking.cleanup()
-
-    def _new_stream(self, settings: StreamSettings) -> Stream:
-        return Stream(self.models[settings.model], policy_of(settings), settings.points)
-
-    def _make_room(self, running: _Running) -> None:
-        """Parks streams on disk, the one used longest ago first, while the budget is exceeded.
-
-        Raises:
-            MemoryFull: the stream itself exceeds it, or the disk is full too.
-        """
-        budget = self._budget // 2 if running.beside else self._budget
-        while self.cache_bytes > budget:
-            others = [each for each in list(self._streams.values()) if each is not running]
-            oldest_first = sorted(others, key=lambda each: each.used_s)
-            if not any(self._park(each) for each in oldest_first if each.stream.memory_bytes):
-                raise MemoryFull("the memory set aside for all streams is used up")
-
-    def _park(self, running: _Running) -> bool:
-        """Moves a stream's memory to disk unless it is used just now; whether it was moved."""
-        if not running.stepping.acquire(blocking=False):
-            return False
-        try:
-            path = Path(self._parking.name) / secrets.token_hex(8)
-            write_snapshot(path, running.stream, None, running.settings)
-            running.stream, running.parked = self._new_stream(running.settings), path
-        except OSError:
-            log.exception("a stream cannot be parked on disk")
-            return False
-        finally:
-            running.stepping.release()
-        return True
-
-    def _bring_back(self, running: _Running) -> None:
-        """Makes sure that a stream is in memory, as it was when it was parked."""
-        if running.parked is not None:
-            read_snapshot(running.parked, running.stream, running.settings)
-            running.parked.unlink()
-            running.parked = None
+        self._parking.close()
 
 
 def _with_cost(done: Measured[FramePrediction]) -> FramePrediction:
     return replace(done.result, seconds=done.seconds, peak_bytes=done.peak_bytes)
 
 
-def _ask_refiner(running: _Running, question: Callable[[Refiner], Result | None]) -> Result | None:
+def _ask_refiner(
+    running: OpenStream, question: Callable[[Refiner], Result | None]
+) -> Result | None:
     """What a stream's refiner answers; None where it has none, or none any more."""
     if running.refiner is None:
         return None

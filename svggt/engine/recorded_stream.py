@@ -12,6 +12,7 @@ from svggt.errors import BadInput, SnapshotRefused
 from svggt.media.camera_stream import LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
+from svggt.prediction import MemoryMap
 from svggt.refine.correction import Correction
 from svggt.refine.recognition import MOST_KEYFRAMES
 from svggt.settings import StreamSettings
@@ -89,6 +90,20 @@ class RecordedStream:
                 yield step
             else:
                 yield Step(step.prediction, self._rebuilt(step.corrections))
+
+    def change_memory(self, settings: StreamSettings) -> None:
+        """Remembers by other settings from the next frame on, also where it is resumed later.
+
+        Raises:
+            ValueError: the budget is too small; nothing changes.
+            KeyError: the stream was closed.
+        """
+        self._worker.change_memory(self._stream_id, settings)
+        self._recording.change_memory(settings, self._num_done)
+
+    def memory_map(self) -> MemoryMap | None:
+        """What is kept of each frame; None before the first."""
+        return self._worker.memory_map(self._stream_id)
 
     def finalize(self) -> list[Correction]:
         """Records the corrections that come after the last frame.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from svggt.media.frames import Frame
-from svggt.prediction import FramePrediction, PointTrack
+from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.refine.correction import Correction
 from svggt.settings import StreamSettings
 
@@ -64,6 +64,13 @@ class Worker(Protocol):
 
     def snapshot(self, stream_id: str, path: Path) -> None:
         """Writes a stream to a file that `open` goes on from."""
+
+    def change_memory(self, stream_id: str, settings: StreamSettings) -> None:
+        """Remembers by other settings from the next frame on."""
+
+    def memory_map(self, stream_id: str) -> MemoryMap | None:
+        """What a stream keeps of each frame."""
+        ...
 
     def finalize(self, stream_id: str) -> list[Correction]:
         """Corrections that come after the last frame."""

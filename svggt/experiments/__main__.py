@@ -7,8 +7,9 @@ import json
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import torch
 import tyro
@@ -16,12 +17,18 @@ import tyro
 from svggt.cli import run
 from svggt.compare.report import numbers
 from svggt.compare.run_config import RunConfig
+from svggt.engine.checkpoints import load_model
+from svggt.engine.devices import choose_device
+from svggt.eval.posed_clip import PosedClip
+from svggt.eval.suite import suite
+from svggt.experiments import long as long_experiment
 from svggt.experiments import parity as parity_experiment
 from svggt.experiments.compare import ClipSource, compare_clip
+from svggt.experiments.long_plots import plot_runs
 from svggt.experiments.store_int8 import store_int8 as write_int8
 from svggt.exports.replay import write_viser
 from svggt.media.examples import EXAMPLES
-from svggt.settings import StreamSettings
+from svggt.settings import MemoryPolicy, Storage, StreamSettings
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 
@@ -152,8 +159,48 @@ def compare(
     return 0
 
 
+def long(
+    out: Annotated[Path, tyro.conf.Positional],
+    model: str = "embedded",
+    clips: tuple[str, ...] = ("office", "kitchen", "rooms"),
+    policies: tuple[MemoryPolicy, ...] = get_args(MemoryPolicy),
+    budgets: tuple[str, ...] = ("9 frames",),
+    storages: tuple[Storage, ...] = ("computed",),
+    frames: int = 300,
+) -> int:
+    """Run long streams under memories, and write tables, a CSV of every frame, and plots.
+
+    Args:
+        out: folder; it is resumed when cut off.
+        model: a preset or a path to causal weights.
+        clips: of the suite (`svggt.eval cameras --suite`), with a truth; walked back and forth.
+        policies: what is kept; the full memory comes first, since others are compared with it.
+        budgets: of every policy but full, as "9 frames", "20k tokens" or "500 MB".
+        storages: how it is kept.
+        frames: of each stream.
+    """
+    known = {clip.name: clip for clip in suite()}
+    asked = list(long_experiment.all_runs(clips, policies, budgets, storages))
+
+    def loaded() -> Iterator[tuple[str, PosedClip]]:
+        for name in clips:
+            clip = known[name].load() if name in known else None
+            if clip is None or clip.truth is None:
+                raise ValueError(f"no clip with a truth named {name}: one of {', '.join(known)}")
+            yield name, long_experiment.forth_and_back(clip, frames)
+
+    network = load_model(model, choose_device("float32"))
+    rows = long_experiment.run_all(network, loaded(), asked, out)
+    report = long_experiment.table(rows) + "\n"
+    (out / "table.md").write_text(report, "utf-8")
+    plot_runs(rows, out)
+    sys.stdout.write(report)
+    return 0
+
+
 COMMANDS = {
     "compare": compare,
+    "long": long,
     "parity": parity,
     "replay": replay,
     "tours": tours,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from svggt.prediction import FramePrediction
+from svggt.prediction import FramePrediction, MemoryMap
 from svggt.refine.correction import Correction
 from svggt.store.recording import RunState
 
@@ -26,6 +27,8 @@ class Progress:
         tracking: the newest frame's refined camera; None where nothing is refined.
         loops: frames that were recognised in old ones, with those: loops that were closed.
         adjusted: share of the adjustment of all cameras that is done; None before and after it.
+        memory: what the stream keeps of each frame, as it was lately; None where nobody knows.
+        memory_changes: frames from which it remembered otherwise, with how.
         step_seconds: model time of every frame so far.
         elapsed_s: since the run began, until now or until it ended.
     """
@@ -40,6 +43,8 @@ class Progress:
     tracking: Correction | None = None
     loops: Mapping[int, int] = field(default_factory=dict)
     adjusted: float | None = None
+    memory: MemoryMap | None = None
+    memory_changes: tuple[tuple[int, str], ...] = ()
     step_seconds: tuple[float, ...] = ()
     elapsed_s: float = 0.0
 
@@ -82,11 +87,15 @@ class Board:
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
+        self._lock = (
+            threading.Lock()
+        )  # a run publishes from two threads, and its owner from another
 
     def publish(self, **changes: object) -> None:
         """Replaces it by one with changes."""
-        version = self.progress.version + 1
-        self.progress = replace(self.progress, version=version, **changes)
+        with self._lock:
+            version = self.progress.version + 1
+            self.progress = replace(self.progress, version=version, **changes)
 
     def clear(self) -> None:
         """For a new run."""

@@ -49,6 +49,7 @@ def restore(recording: Recording, scene: Scene) -> Progress:
         latest=latest,
         tracking=None if latest is None else corrections.get(latest.number),
         loops=closed_loops(corrections.values()),
+        memory_changes=about.memory_changes,
         step_seconds=tuple(seconds),
         elapsed_s=about.elapsed_s,
     )

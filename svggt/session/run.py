@@ -18,10 +18,15 @@ from svggt.media.frames import Frame
 from svggt.refine.correction import Correction
 from svggt.scene.scene import Scene
 from svggt.session.progress import Board, closed_loops
+from svggt.settings import StreamSettings
 from svggt.store.recording import Recording, RunState
 
 log = logging.getLogger(__name__)
 
+NO_RUN = "No frame comes any more: the memory of the next run is chosen before its Start."
+"""Why a memory cannot be changed."""
+
+_MAP_SECONDS = 0.5  # between two looks at what is remembered
 _FRAMES_A_LOOK = 16  # between two looks whether the disk has room
 _STEP = 0.01  # of the adjustment: what is worth telling
 _CAMERAS = 0.8  # of the adjustment's time; the rest draws points
@@ -47,6 +52,8 @@ class Run:
         self._stop, self._skip = threading.Event(), threading.Event()
         self._frames_ended = threading.Event()
         self._by_server = False
+        self._stream: RecordedStream | None = None
+        self._mapped = 0.0  # when what is remembered was looked at, monotonic
         self._thread: threading.Thread | None = None
 
     @property
@@ -71,9 +78,28 @@ class Run:
         self._board.publish(
             state="running", message=message, note="", total=clip.total, length_s=clip.length_s
         )
+        self._stream = stream
         arguments = (stream, frames, clip.is_cut)
         self._thread = threading.Thread(target=self._run, args=arguments, name="run")
         self._thread.start()
+
+    def change_memory(self, settings: StreamSettings) -> None:
+        """Remembers otherwise from the next frame on.
+
+        Raises:
+            BadInput: the budget is too small, or no frame comes any more.
+        """
+        if self._stream is None or self._frames_ended.is_set():
+            raise BadInput(NO_RUN)
+        try:
+            self._stream.change_memory(settings)
+        except KeyError:
+            raise BadInput(NO_RUN) from None
+        except ValueError as error:
+            raise BadInput(f"{error}.") from None
+        about = self._recording.about
+        if about is not None:
+            self._board.publish(memory_changes=about.memory_changes)
 
     def stop(self) -> None:
         """Ends it after the frame in hand, which is waited for; what is in the scene stays.
@@ -148,9 +174,12 @@ class Run:
                 # A frame is drawn while the next one is predicted, and no later.
                 drawn.result()
                 drawn = drawing.submit(self._show, step, started)
+                if time.monotonic() - self._mapped > _MAP_SECONDS:
+                    self._look_at_memory(stream)
                 if number % _FRAMES_A_LOOK == 0:
                     self._recording.check_room()
             drawn.result()
+        self._look_at_memory(stream)
         stopped = self._stop.is_set()  # before its last frame
         if stopped:
             stream.suspend()
@@ -190,6 +219,10 @@ class Run:
             pass
         except Exception:  # a disk that is full, a damaged frame: the run is whole without
             log.exception("what follows a run's frames failed")
+
+    def _look_at_memory(self, stream: RecordedStream) -> None:
+        self._mapped = time.monotonic()
+        self._board.publish(memory=stream.memory_map())
 
     def _correct(self, corrections: list[Correction]) -> None:
         self._scene.correct(corrections)

@@ -11,6 +11,10 @@ import itertools
 import threading
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonRequest
 from svggt.compare.slot import ComparisonSlot
@@ -23,7 +27,7 @@ from svggt.prediction import PointTrack
 from svggt.scene.scene import Scene
 from svggt.session.progress import Board, Progress
 from svggt.session.restore import restore
-from svggt.session.run import Run
+from svggt.session.run import NO_RUN, Run
 from svggt.settings import StreamSettings
 from svggt.store.recording import About, Recording
 from svggt.store.store import Tokens
@@ -31,6 +35,8 @@ from svggt.view_options import ViewOptions
 
 TRACKED_FRAMES = 32
 """That a clicked point is followed through: they are in the device's memory at once."""
+
+_THUMBNAIL_WIDTH, _THUMBNAILS = 128, 64
 
 
 class Session:
@@ -61,6 +67,7 @@ class Session:
         self._worker = worker
         self._run: Run | None = None
         self._closed = False
+        self._thumbnails: dict[int, NDArray[np.uint8]] = {}
         self._lock = threading.Lock()  # starts, stops and clears come from several requests
         try:
             self._board = Board(restore(recording, self.scene))
@@ -219,6 +226,28 @@ class Session:
         last = min(self.scene.num_frames, number + TRACKED_FRAMES)
         shown = [self.recording.frames.load(each) for each in range(number, last)]
         return self._worker.track(about.settings.model, shown, pixel)
+
+    def thumbnail(self, number: int) -> NDArray[np.uint8]:
+        """A frame's picture, small; the last ones that were asked for are in memory.
+
+        Raises:
+            KeyError: the frame is not there any more.
+            DamagedFrame: it cannot be read.
+        """
+        if number not in self._thumbnails:
+            image = Image.fromarray(self.recording.frames.load(number).image)
+            image.thumbnail((_THUMBNAIL_WIDTH, _THUMBNAIL_WIDTH))
+            while len(self._thumbnails) >= _THUMBNAILS:
+                self._thumbnails.pop(next(iter(self._thumbnails)))
+            self._thumbnails[number] = np.asarray(image)
+        return self._thumbnails[number]
+
+    def change_memory(self, settings: StreamSettings) -> None:
+        """The run remembers otherwise from its next frame on; see `Run.change_memory`."""
+        run = self._run
+        if run is None or not self.running:
+            raise BadInput(NO_RUN)
+        run.change_memory(settings.within_limits())
 
     def stop(self) -> None:
         """Ends the run after the frame in hand, or what follows its frames; see `Run.stop`."""

@@ -62,6 +62,8 @@ class About:
         elapsed_s: that it took.
         sent: files as they were sent, which wait for another Start for a while.
         frames: that there were when it ended; 0 before, and where an older version kept it.
+        memory_changes: frames from which the stream remembered otherwise, each with how, for
+            people; the settings are the last ones.
     """
 
     settings: StreamSettings
@@ -74,6 +76,7 @@ class About:
     elapsed_s: float = 0.0
     sent: tuple[Path, ...] = ()
     frames: int = 0
+    memory_changes: tuple[tuple[int, str], ...] = ()
 
 
 _ABOUT = TypeAdapter(About)
@@ -178,6 +181,14 @@ class Recording:
         self.cameras.compact()
         self._clear_exports()  # of cameras that were not the last
         self._end(state, message, elapsed_s)
+
+    def change_memory(self, settings: StreamSettings, number: int) -> None:
+        """Says that the stream remembers otherwise from a frame on."""
+        about = self.about
+        if about is not None:
+            changed = about.settings.with_memory_of(settings)
+            changes = (*about.memory_changes, (number, changed.memory_title))
+            self._write(replace(about, settings=changed, memory_changes=changes))
 
     def snapshot(self, num_frames: int) -> Path:
         """Where its stream lies after so many frames, if it does."""

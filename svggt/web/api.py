@@ -17,10 +17,11 @@ import gradio as gr
 from svggt.errors import BadInput
 from svggt.exports import FORMATS, Exporter, FormatName
 from svggt.media.examples import EXAMPLES
+from svggt.prediction import MemoryMap
 from svggt.session.progress import Progress
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import AUTO, StreamSettings
+from svggt.settings import AUTO, MemoryPolicy, Storage, StreamSettings
 from svggt.view_options import Cameras, ViewOptions
 from svggt.web import pictures
 from svggt.web.endpoint import GONE, endpoint, owned
@@ -46,8 +47,8 @@ class Api:
     def offer(self) -> None:
         """Registers all endpoints with the blocks that are open."""
         for each in (
-            self.describe, self.start, self.resume, self.stop, self.clear, self.delete,
-            self.progress, self.follow, self.frame, self.picture, self.look, self.seek,
+            self.describe, self.start, self.resume, self.change_memory, self.stop, self.clear,
+            self.delete, self.progress, self.follow, self.frame, self.picture, self.look, self.seek,
             self.look_through, self.reset_view, self.measure, self.track, self.export, self.revoke,
         ):  # fmt: skip
             gr.api(endpoint(each), api_name=each.__name__, concurrency_limit=None)
@@ -97,6 +98,23 @@ class Api:
     def resume(self, token: str) -> dict[str, Any]:
         """Take a stopped or interrupted run up again; returns what `start` does."""
         return _opened(self._beginner.resume(token))
+
+    def change_memory(
+        self,
+        token: str,
+        memory: MemoryPolicy = "window",
+        window: int = 8,
+        budget: str = "",
+        storage: Storage = "computed",
+    ) -> dict[str, Any]:
+        """Remember otherwise from the next frame on; what is kept is carried over."""
+        session = self._owned(token)
+        try:
+            chosen = StreamSettings(memory=memory, window=window, budget=budget, storage=storage)
+        except ValueError as error:
+            raise BadInput(f"{error}.") from None
+        session.change_memory(chosen)
+        return _plain(session.progress)
 
     def stop(self, token: str) -> dict[str, Any]:
         """End the run after the frame in hand; returns its progress."""
@@ -265,4 +283,11 @@ def _plain(progress: Progress) -> dict[str, Any]:
         "elapsed_s": progress.elapsed_s,
         "tracking": None if progress.tracking is None else progress.tracking.status,
         "loops": sorted(progress.loops.items()),
+        "memory": None if progress.memory is None else _remembered(progress.memory),
+        "memory_changes": progress.memory_changes,
     }
+
+
+def _remembered(memory: MemoryMap) -> dict[str, Any]:
+    shares = zip(memory.frames.tolist(), memory.of_frames.round(3).tolist(), strict=True)
+    return {"frames": list(shares), "tokens": memory.num_tokens, "bytes": memory.nbytes}

@@ -14,11 +14,21 @@ from svggt.web.settings_inputs import SettingsInputs
 
 @dataclass(frozen=True)
 class Advanced:
-    """How a run is made."""
+    """How a run is made.
+
+    Attributes:
+        rate: frames a second.
+        max_frames: of a run.
+        settings: how its stream is computed.
+        change: applies the memory's settings to the run that is under way.
+        changed: what came of that.
+    """
 
     rate: gr.Number
     max_frames: gr.Number
     settings: SettingsInputs
+    change: gr.Button
+    changed: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -44,24 +54,26 @@ class Share:
 
 def lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced:
     """The drawer of settings; the first model is the default."""
-    with gr.Accordion("Advanced", open=False, elem_id="advanced"), gr.Row():
-        return Advanced(
-            rate=gr.Number(
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        with gr.Row():
+            rate = gr.Number(
                 0,
                 label="FPS",
                 info="taken from an uploaded video; 0: chosen by motion",
                 minimum=0,
-            ),
-            max_frames=gr.Number(
+            )
+            max_frames = gr.Number(
                 limits.max_frames,
                 label="Max frames",
                 info="of a run",
                 minimum=1,
                 maximum=limits.max_frames,
                 precision=0,
-            ),
-            settings=SettingsInputs([model.name for model in models]),
-        )
+            )
+            settings = SettingsInputs([model.name for model in models])
+        change = gr.Button("Use this memory from the next frame on", size="sm", elem_id="change")
+        changed = gr.HTML(elem_id="changed")
+    return Advanced(rate, max_frames, settings, change, changed)
 
 
 def lay_out_share(retention: str) -> Share:

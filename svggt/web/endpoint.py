@@ -100,4 +100,5 @@ def sentence_of(error: ValidationError, options: Container[object] = ()) -> str:
     """
     first = error.errors(include_url=False)[0]
     names = [str(part) for part in first["loc"] if part not in options]
-    return f"{'.'.join(names)}: {first['msg']}."
+    said = first["msg"].removeprefix("Value error, ")  # our own sentence
+    return f"{'.'.join(names)}: {said}." if names else f"{said}."

@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.compare import figures
 from svggt.compare.aligned_frames import DIFFERENCE_TOP, INKS, Paint
 from svggt.compare.request import ComparisonProgress
-from svggt.prediction import FramePrediction, PointTrack
+from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.session.progress import Progress
 from svggt.web import pictures
 
 _TEMPLATES = Environment(loader=PackageLoader("svggt.web", "."), autoescape=True)
+_WHOLE = 0.995  # of a frame's tokens
 _PANELS: Any = _TEMPLATES.get_template("panels.html").module
 
 
@@ -120,15 +122,38 @@ def retention(rows: dict[str, str], *sentences: str) -> str:
     return str(_PANELS.retention(rows, sentences))
 
 
-def live(progress: Progress) -> str:
-    """Strip of the newest frame, four figures, latency plot, and how well it is tracked."""
+def live(progress: Progress, kept: Mapping[str, NDArray[np.uint8] | None] | None = None) -> str:
+    """Strip of the newest frame, four figures, latency plot, memory, and how well it is tracked.
+
+    Args:
+        progress: of a run.
+        kept: pictures of frames that are remembered, by their names.
+    """
     shown: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(("RGB", "Depth", "Confidence"))
     if progress.latest is not None:
         shown |= pictures.of_frame(progress.latest)
-    plot = _Plot.of(progress.step_seconds)
+    plot = _Plot.of(progress.step_seconds, progress.memory_changes)
     rows = _figures(progress, progress.latest)
     loops = sorted(progress.loops.items())
-    return str(_PANELS.live(_addresses(shown), rows, plot, progress.tracking, loops))
+    memory = "" if progress.memory is None else _memory(progress.memory, progress, kept or {})
+    return str(_PANELS.live(_addresses(shown), rows, plot, memory, progress.tracking, loops))
+
+
+def _memory(
+    memory: MemoryMap, progress: Progress, kept: Mapping[str, NDArray[np.uint8] | None]
+) -> Markup:
+    """What is remembered: in words, on the timeline, and over pictures."""
+    shares, count = memory.of_frames, max(progress.frames_done, int(memory.frames[-1]) + 1)
+    whole = int((shares > _WHOLE).sum())
+    parts = [f"{whole} of {count} frames whole"] if whole else []
+    if whole < len(shares):
+        parts.append(f"{len(shares) - whole} in part")
+    parts += [f"{memory.num_tokens:,} tokens".replace(",", "\u202f"), _megabytes(memory.nbytes)]
+    bars = [
+        (f"{100 * number / count:.3f}", f"{100 / count:.3f}", f"{share:.2f}")
+        for number, share in zip(memory.frames.tolist(), shares.tolist(), strict=True)
+    ]
+    return Markup(_PANELS.memory(" · ".join(parts), bars, _addresses(kept)))  # noqa: S704  # escaped there
 
 
 def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:
@@ -180,23 +205,29 @@ class _Plot:
     Attributes:
         line: points of an SVG polyline; empty where there are not two.
         top: milliseconds at the upper edge.
+        changes: where the memory was changed, and how.
         width: pixels.
         height: pixels.
     """
 
     line: str
     top: str
+    changes: list[tuple[str, str]]
     width: int = 300
     height: int = 56
 
     @classmethod
-    def of(cls, step_seconds: tuple[float, ...]) -> _Plot:
+    def of(cls, step_seconds: tuple[float, ...], changes: tuple[tuple[int, str], ...]) -> _Plot:
         milliseconds = 1000 * np.array(step_seconds or (0.0,))
         top = max(float(np.percentile(milliseconds, 98)), 1.0) * 1.15
         x = np.linspace(0, cls.width, len(milliseconds))
         y = cls.height * (1 - np.minimum(milliseconds / top, 1))
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        return cls(points if len(step_seconds) > 1 else "", f"{top:.0f}")
+        last = max(1, len(milliseconds) - 1)
+        marks = [
+            (f"{cls.width * min(1.0, n / last):.1f}", f"frame {n + 1}: {how}") for n, how in changes
+        ]
+        return cls(points if len(step_seconds) > 1 else "", f"{top:.0f}", marks)
 
 
 def _megabytes(size: int) -> str:

@@ -21,6 +21,7 @@ PICTURE_WIDTH = 640
 """Pixels; Gradio tells where a click was only in a picture that it need not enlarge."""
 
 _DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
+_FORGOTTEN = 0.15  # of its light
 _MARK = (220, 30, 120)
 
 
@@ -57,6 +58,20 @@ def picture(shown: FramePrediction, what: str, track: PointTrack | None = None) 
     if at is not None:
         ImageDraw.Draw(drawn).circle(at, 2, fill=_MARK, outline="white")
     return enlarged(drawn)
+
+
+def remembered(image: Picture, shares: NDArray[np.float32]) -> Picture:
+    """A frame darkened where its patches are forgotten.
+
+    Args:
+        image: (h, w, 3), of any size.
+        shares: (rows, columns) of the layers and heads that keep a patch, 0 to 1.
+    """
+    height, width = image.shape[:2]
+    rows = np.arange(height) * shares.shape[0] // height
+    columns = np.arange(width) * shares.shape[1] // width
+    light = _FORGOTTEN + (1 - _FORGOTTEN) * shares[rows[:, None], columns]
+    return (image * light[..., None]).astype(np.uint8)
 
 
 def enlarged(drawn: Image.Image) -> Image.Image:

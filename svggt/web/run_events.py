@@ -17,6 +17,7 @@ from svggt.errors import BadInput
 from svggt.media.examples import EXAMPLES
 from svggt.session.progress import Progress
 from svggt.session.registry import Role, Sessions
+from svggt.session.run import NO_RUN
 from svggt.session.session import Session
 from svggt.view_options import Cameras
 from svggt.web import layout, panels
@@ -72,6 +73,8 @@ class RunEvents:
         c.resume.click(self._resume, [c.token], c.followed, **layout.PRIVATE)
         c.stop.click(self._stop, [c.token], None, **layout.PRIVATE)
         c.clear.click(self._clear, [c.token, c.source.example], c.followed, **layout.PRIVATE)
+        chosen = {c.token, *a.settings.all}
+        a.change.click(self._change_memory, chosen, [a.changed], **layout.PRIVATE)
         arrive, keep = "() => window.svggt.arrive()", "(keys) => window.svggt.keep(keys)"
         blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **layout.PRIVATE)
         c.keys.change(None, [c.keys], None, js=keep, **layout.PRIVATE)
@@ -211,6 +214,18 @@ class RunEvents:
         session = self._sessions.get(token)
         if session is not None:
             session.stop()
+
+    def _change_memory(self, values: Changes) -> str:
+        """The run under way remembers otherwise; says from which frame on, or why not."""
+        session = self._sessions.get(values[self._c.token])
+        try:
+            if session is None:
+                raise BadInput(NO_RUN)
+            session.change_memory(self._c.advanced.settings.read(values, refine=True))
+        except BadInput as error:
+            return panels.failure(str(error))
+        number, how = session.progress.memory_changes[-1]
+        return panels.notice(f"From frame {number + 1} on: {how}.")
 
     def _clear(self, token: str | None, example: int) -> Changes:
         """Leaves a scene, which stays at its link; the page is as it was before any."""

@@ -12,12 +12,13 @@ from gradio.components import FormComponent
 from pydantic import TypeAdapter, ValidationError
 
 from svggt.errors import BadInput
-from svggt.settings import MAX_WINDOW, StreamSettings
+from svggt.settings import MAX_WINDOW, MEMORY_TITLES, StreamSettings
 from svggt.web.endpoint import sentence_of
 
 _SETTINGS = TypeAdapter(StreamSettings)
 _LABELS = {"points": "Point head"}  # others are the field's name
 _DECIDED = "refine"  # by the page: what the cameras shown need
+_MOST_TEXT = 40
 OF_A_CLIP = "field_of_view"
 """What the settings say of the clip, and a comparison's run shares."""
 
@@ -43,6 +44,8 @@ class SettingsInputs:
                 continue
             label = _LABELS.get(field.name, field.name.replace("_", " ").capitalize()) + suffix
             choices = models if field.name == "model" else get_args(types[field.name])
+            if field.name == "memory":
+                choices = [(f"{name}: {kept}", name) for name, kept in MEMORY_TITLES.items()]
             self._by_field[field.name] = _input(
                 types[field.name], choices, field.default, label, hints[field.name]
             )
@@ -80,7 +83,7 @@ class SettingsInputs:
 def _input(
     kind: Any, choices: Sequence[Any], default: Any, label: str, info: str | None
 ) -> FormComponent:
-    """An input for values of a type: a choice, a switch or a number."""
+    """An input for values of a type: a choice, a switch, a number or a line of text."""
     if kind is bool:
         return gr.Checkbox(default, label=label, info=info)
     if kind is float:  # a field of view
@@ -89,6 +92,8 @@ def _input(
         return gr.Number(
             default, label=label, info=info, minimum=1, maximum=MAX_WINDOW, precision=0
         )
+    if not choices:  # a budget
+        return gr.Textbox(default, label=label, info=info, max_length=_MOST_TEXT, lines=1)
     if get_origin(kind) is not Literal:  # weights
         default = choices[0] if isinstance(choices[0], str) else choices[0][1]
     return gr.Dropdown(list(choices), value=default, label=label, info=info, filterable=False)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
+from svggt.errors import DamagedFrame
 from svggt.media.examples import Example
 from svggt.session.progress import Progress
 from svggt.session.session import Session
@@ -20,6 +22,8 @@ Changes = dict[Any, Any]
 
 POLL_SECONDS = 0.15
 """Between two looks at what goes on in another thread, of whoever shows it."""
+
+_PICTURES = 6  # of remembered frames
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def watched(c: Controls, watcher: SessionWatcher | None, progress: Progress) -> 
     running, empty = progress.state == "running", progress.state == "empty"
     changes: Changes = {
         c.status: panels.status(progress),
-        c.live: panels.live(progress),
+        c.live: panels.live(progress, _remembered(watcher, progress)),
         # What makes sense now can be pressed.
         c.start: gr.Button(interactive=not running),
         c.resume: gr.Button(visible=progress.can_resume and watcher is not None),
@@ -121,6 +125,29 @@ def watched(c: Controls, watcher: SessionWatcher | None, progress: Progress) -> 
         if not watcher.owns:  # the run has ended: a replay of one's own
             changes[c.view.frame] = _view(watcher)
     return changes
+
+
+def _remembered(
+    watcher: SessionWatcher | None, progress: Progress
+) -> dict[str, pictures.Picture | None]:
+    """Pictures of some of the frames that are remembered, the first one among them.
+
+    The newest is whole whatever is kept, and lies above.
+    """
+    memory = progress.memory
+    if watcher is None or memory is None or len(memory.frames) < 2:
+        return {}
+    older = np.arange(len(memory.frames) - 1)
+    chosen = older[np.unique(np.linspace(0, len(older) - 1, _PICTURES).round().astype(int))]
+    shown: dict[str, pictures.Picture | None] = {}
+    for index in chosen.tolist():
+        number = int(memory.frames[index])
+        try:
+            image = watcher.session.thumbnail(number)
+        except (KeyError, DamagedFrame):
+            continue
+        shown[f"Frame {number + 1}"] = pictures.remembered(image, memory.patches(index))
+    return shown
 
 
 def controls_of(v: view_controls.ViewInputs, look: ViewOptions) -> Changes:

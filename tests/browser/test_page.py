@@ -53,7 +53,7 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
     visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
     assert session.running and session.progress.frames_done < 110
     visitor.wait_frames(10)
-    assert visitor.page.locator(".strip img").count() == 3
+    assert visitor.page.locator(".live > .strip img").count() == 3 + 6  # as remembered
     visitor.page.click("#stop")
     visitor.page.wait_for_function("document.querySelector('#start').disabled === false")
     assert "Stopped after" in visitor.status()
@@ -66,6 +66,35 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
     visitor.page.reload()
     visitor.page.wait_for_selector("#start")
     visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)  # drawn again from disk
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_run_remembers_otherwise_from_a_frame_on(arrive, site: Site, size) -> None:
+    """By the keyboard too: what is remembered, the switch in the plot, and a budget too small."""
+    visitor = arrive(size)
+    page = visitor.page
+    page.get_by_text("Advanced", exact=True).click()
+    page.click("#change")
+    page.wait_for_selector("#changed >> text=before its Start")
+    visitor.start()
+    visitor.wait_frames(12)
+    page.get_by_label("Memory", exact=True).click()
+    page.get_by_role("option", name="diversity").click()
+    page.get_by_label("Budget").fill("3 frames")
+    page.locator("#change").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#changed >> text=/From frame \\d+ on: diversity, 3 frames/")
+    page.wait_for_selector(".plot line", state="attached")
+    page.wait_for_selector(".memory >> text=/in part/")
+    page.get_by_label("Budget").fill("1 frame")
+    page.click("#change")
+    page.wait_for_selector("#changed [role=alert] >> text=choose 2 frames or more")
+    session = only_session(site)
+    session.stop()
+    ((number, how),) = session.progress.memory_changes
+    assert number >= 12 and how == "diversity, 3 frames"
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= size[0]
 
 
 def test_cameras_flip_without_sending_points(arrive, site: Site) -> None:

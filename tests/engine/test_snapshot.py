@@ -98,10 +98,10 @@ def test_streams_that_do_not_fit_together_wait_on_disk(tiny, settings: StreamSet
             ours = tight.step(stream_id, frame).prediction
             assert np.array_equal(ours.depth, expected[number].depth)
             assert np.array_equal(ours.cam_from_world, expected[number].cam_from_world)
-    waiting = list(Path(tight._parking.name).iterdir())
+    waiting = list(Path(tight._parking._folder.name).iterdir())
     assert waiting
     for stream_id in streams:
         tight.close(stream_id)
-    assert not list(Path(tight._parking.name).iterdir())
+    assert not list(Path(tight._parking._folder.name).iterdir())
     ample.shutdown()
     tight.shutdown()

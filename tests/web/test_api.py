@@ -18,9 +18,10 @@ from svggt.session.registry import Sessions
 from tests.media.files import write_pictures
 
 ENDPOINTS = {
-    "describe", "start", "resume", "stop", "clear", "delete", "progress", "follow", "frame",
-    "picture", "look", "seek", "look_through", "reset_view", "measure", "track", "compare",
-    "comparison", "cancel_comparison", "paint", "compared_frame", "both_views", "export", "revoke",
+    "describe", "start", "resume", "change_memory", "stop", "clear", "delete", "progress",
+    "follow", "frame", "picture", "look", "seek", "look_through", "reset_view", "measure",
+    "track", "compare", "comparison", "cancel_comparison", "paint", "compared_frame",
+    "both_views", "export", "revoke",
 }  # fmt: skip
 
 
@@ -171,6 +172,24 @@ def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
     client.predict(token, api_name="/delete")
     with pytest.raises(AppError, match=r"no such session|has expired"):
         client.predict(token, api_name="/progress")
+
+
+def test_a_run_remembers_otherwise(client: Client) -> None:
+    opened = client.predict(source="example", max_frames=40, api_name="/start")
+    token = opened["token"]
+    for said in client.submit(token=token, api_name="/follow"):
+        if said["frames_done"] >= 3:
+            break
+    with pytest.raises(AppError, match="write '9 frames'"):
+        client.predict(token=token, budget="plenty", api_name="/change_memory")
+    client.predict(token=token, memory="diversity", budget="3 frames", api_name="/change_memory")
+    *_, last = client.submit(token=token, api_name="/follow")
+    ((number, how),) = last["memory_changes"]
+    assert 3 <= number < 40 and how == "diversity, 3 frames"
+    kept = [frame for frame, _ in last["memory"]["frames"]]
+    assert kept[0] == 0 and kept[-1] == last["frames_done"] - 1
+    with pytest.raises(AppError, match="before its Start"):
+        client.predict(token=token, memory="full", api_name="/change_memory")
 
 
 def test_a_camera_is_waited_for(client: Client, site) -> None:

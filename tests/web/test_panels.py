@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
+from svggt.prediction import MemoryMap
 from svggt.session.progress import Progress, closed_loops
-from svggt.web import panels
+from svggt.web import panels, pictures
 from tests.scene.frames import correction, prediction
 
 
@@ -41,3 +44,24 @@ def test_how_far_a_run_is_is_told_also_where_nobody_knows_how_many_frames_come()
     assert "Frame 5, 40 % of the clip" in said and 'value="0.400"' in said
     assert "<progress" not in panels.status(Progress(state="running", step_seconds=(0.1,)))
     assert "<progress" not in panels.status(dataclasses.replace(by_time, state="finished"))
+
+
+def test_what_is_remembered_is_drawn_and_said() -> None:
+    shares = np.array([[1, 1, 1], [0, 0.5, 0.25], [1, 1, 1]], np.float32)
+    memory = MemoryMap(np.array([0, 40, 99]), shares, (1, 2), 4, 3_000_000)
+    said = panels.live(
+        Progress(memory=memory, memory_changes=((50, "merge 8"),), step_seconds=(0.1,) * 100),
+        {"Frame 41": pictures.remembered(np.full((4, 8, 3), 200, np.uint8), memory.patches(1))},
+    )
+    assert said.count("<rect") == 3 and 'x="40.000"' in said and 'opacity="0.25"' in said
+    assert "2 of 100 frames whole · 1 in part · 27 tokens · 3.0 MB" in said
+    assert "memory changed at frame 51: merge 8" in said and "<line" in said
+    assert "Frame 41" in said
+    assert "remembered" not in panels.live(Progress())
+
+
+def test_forgotten_patches_are_dark() -> None:
+    shares = np.array([[1.0, 0.0], [0.5, 1.0]], np.float32)
+    drawn = pictures.remembered(np.full((5, 7, 3), 200, np.uint8), shares)
+    assert drawn.shape == (5, 7, 3) and drawn[0, 0, 0] == 200 == drawn[-1, -1, 0]
+    assert drawn[0, -1, 0] < drawn[-1, 0, 0] < 200

@@ -40,11 +40,17 @@ def test_a_window_is_kept_within_its_range(inputs: SettingsInputs, given, kept) 
 
 
 @pytest.mark.parametrize(
-    ("label", "value"), [("Memory", "lots"), ("Storage", "int4"), ("Window", "many")]
+    ("label", "value"),
+    [("Memory", "lots"), ("Storage", "int3"), ("Window", "many"), ("Budget", "plenty")],
 )
 def test_what_is_of_no_kind_is_refused_by_name(inputs: SettingsInputs, label, value) -> None:
     with pytest.raises(BadInput, match=label.lower()):
         inputs.read(values(inputs, **{label: value}), refine=True)
+
+
+def test_a_budget_that_is_none_is_refused_with_an_example(inputs: SettingsInputs) -> None:
+    with pytest.raises(BadInput, match=r"^A budget of 'plenty': write '9 frames'.*MB'\.$"):
+        inputs.read(values(inputs, Budget="plenty"), refine=True)
 
 
 def test_page_scripts_and_command_line_say_the_same(inputs: SettingsInputs, capsys) -> None:

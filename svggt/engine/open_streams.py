@@ -1,0 +1,104 @@
+"""Streams that are open, in memory or parked on disk while others need the room."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.snapshot import read, write
+from svggt.engine.stream import Stream
+from svggt.errors import MemoryFull
+from svggt.model.policies import policy_of
+from svggt.refine.refiner import Refiner
+from svggt.settings import StreamSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class OpenStream:
+    """A stream, in memory or parked on disk.
+
+    Attributes:
+        settings: how it is computed.
+        stream: empty while it is parked.
+        refiner: None where nothing is refined.
+        beside: it is a comparison's, and has half of the memory of all at most.
+        stepping: held while the stream is used.
+        parked: the file that it waits in; None: it is in memory.
+        used_s: when it was used last, monotonic.
+    """
+
+    settings: StreamSettings
+    stream: Stream
+    refiner: Refiner | None
+    beside: bool
+    stepping: threading.Lock = field(default_factory=threading.Lock)
+    parked: Path | None = None
+    used_s: float = field(default_factory=time.monotonic)
+
+
+def new_stream(model: LoadedModel, settings: StreamSettings) -> Stream:
+    """Without a frame."""
+    return Stream(model, policy_of(settings), settings.points)
+
+
+class Parking:
+    """Where streams wait on disk.
+
+    Args:
+        most_bytes: of the cached token memories of all streams that are in memory.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._folder = tempfile.TemporaryDirectory(prefix="svggt-streams-")
+
+    def make_room(self, running: OpenStream, streams: Collection[OpenStream]) -> None:
+        """Parks other streams, the one used longest ago first, while too much is in memory.
+
+        Raises:
+            MemoryFull: the stream itself exceeds it, or the disk is full too.
+        """
+        most = self._most // 2 if running.beside else self._most
+        while sum(each.stream.memory_bytes for each in streams) > most:
+            others = sorted(
+                (each for each in streams if each is not running and each.stream.memory_bytes),
+                key=lambda each: each.used_s,
+            )
+            if not any(self._park(each) for each in others):
+                raise MemoryFull("the memory set aside for all streams is used up")
+
+    def bring_back(self, running: OpenStream) -> None:
+        """Makes sure that a stream is in memory, as it was when it was parked."""
+        if running.parked is not None:
+            read(running.parked, running.stream, running.settings)
+            running.parked.unlink()
+            running.parked = None
+
+    def close(self) -> None:
+        """Removes what waits."""
+        self._folder.cleanup()
+
+    def _park(self, running: OpenStream) -> bool:
+        """Moves a stream's memory to disk unless it is used just now; whether it was moved."""
+        if not running.stepping.acquire(blocking=False):
+            return False
+        try:
+            path = Path(self._folder.name) / secrets.token_hex(8)
+            write(path, running.stream, None, running.settings)
+            running.stream = new_stream(running.stream.model, running.settings)
+            running.parked = path
+        except OSError:
+            log.exception("a stream cannot be parked on disk")
+            return False
+        finally:
+            running.stepping.release()
+        return True

@@ -1,0 +1,95 @@
+"""A run remembers otherwise from a frame on, and says what it remembers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from svggt.errors import BadInput
+from svggt.session.registry import Sessions
+from svggt.session.session import Session
+from svggt.settings import StreamSettings
+from tests.session.runs import SETTINGS, Made, ended, run, wait
+
+KEYFRAMES = StreamSettings(memory="keyframes", budget="3 frames", storage="int8")
+
+
+def changed_at(session: Session, number: int, to: StreamSettings, frames: int = 9) -> None:
+    """Runs a session and changes its memory before a frame."""
+    gate = threading.Event()
+    run(session, Made(frames, wait_at=number, gate=gate))
+    wait(session, lambda p: p.frames_done == number)
+    session.change_memory(to)
+    gate.set()
+    wait(session, ended)
+
+
+def test_memory_changes_at_the_next_frame_and_carries_over(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    changed_at(session, 4, KEYFRAMES)
+    progress = session.progress
+    assert progress.state == "finished" and progress.frames_done == 9, progress.message
+    assert progress.memory_changes == ((4, "keyframes, 3 frames, int8"),)
+    assert progress.memory is not None
+    frames = progress.memory.frames.tolist()
+    assert frames[0] == 0 and frames[-1] == 8 and progress.memory.of_frames.max() == 1.0
+    assert progress.memory.num_tokens <= 3 * progress.memory.shares.shape[1] * 4  # layers
+
+
+def test_what_a_window_keeps_is_told(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(7))
+    wait(session, ended)
+    memory = session.progress.memory
+    assert memory is not None and memory.frames.tolist() == [0, 5, 6]  # the anchor, and two
+    assert (memory.shares == 1).all() and memory.patches(0).shape == memory.grid
+    assert 0 < memory.nbytes <= session.progress.latest.memory_bytes  # pyright: ignore
+
+
+def test_a_run_comes_back_with_its_changed_memory(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    changed_at(session, 4, KEYFRAMES)
+    about = session.recording.about
+    assert about is not None and about.settings == SETTINGS.with_memory_of(KEYFRAMES)
+    tokens = session.tokens
+    sessions.close(session.token)
+    again = sessions.find(tokens.owner)
+    assert again is not None
+    assert again.progress.memory_changes == ((4, "keyframes, 3 frames, int8"),)
+
+
+def test_a_run_stopped_after_a_change_is_resumed_by_the_new_memory(sessions: Sessions) -> None:
+    session, gate = sessions.open("a"), threading.Event()
+    run(session, Made(40, wait_at=30, gate=gate))
+    wait(session, lambda p: p.frames_done == 30)
+    session.change_memory(KEYFRAMES)
+    stopping = threading.Thread(target=session.stop)
+    stopping.start()
+    gate.set()
+    stopping.join()
+    wait(session, ended)
+    assert session.recording.snapshot(session.progress.frames_done).is_file()
+
+
+def test_a_memory_too_small_or_too_late_is_refused(sessions: Sessions) -> None:
+    session, gate = sessions.open("a"), threading.Event()
+    with pytest.raises(BadInput, match="before its Start"):
+        session.change_memory(KEYFRAMES)
+    run(session, Made(6, wait_at=3, gate=gate))
+    wait(session, lambda p: p.frames_done == 3)
+    with pytest.raises(BadInput, match=r"^A memory of 0.002 MB .* choose [\d.]+ MB or more\.$"):
+        session.change_memory(replace(KEYFRAMES, budget="2 kB"))
+    gate.set()
+    wait(session, ended)
+    assert session.progress.state == "finished" and session.progress.memory_changes == ()
+    with pytest.raises(BadInput, match="before its Start"):
+        session.change_memory(KEYFRAMES)
+
+
+def test_a_budget_that_holds_no_two_frames_ends_a_run_with_the_least(sessions: Sessions) -> None:
+    session = sessions.open("a")
+    run(session, Made(3), replace(SETTINGS, budget="2 kB"))
+    wait(session, ended)
+    assert session.progress.state == "failed" and "MB or more" in session.progress.message
