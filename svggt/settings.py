@@ -54,8 +54,9 @@ BudgetUnit = Literal["frames", "tokens", "bytes"]
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _LEAST_FRAMES = 2  # the first and the newest
 _WRITTEN = re.compile(
-    r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)\s*(frames?|tokens?|b|bytes?)\s*", re.IGNORECASE
+    r"(\d{1,12}(?:\.\d{1,6})?) ?([kmg]?) ?(frames?|tokens?|b|bytes?)", re.IGNORECASE
 )
+_LONGEST = 40  # characters
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ class Budget:
         Raises:
             BudgetError: it is none of these.
         """
-        found = _WRITTEN.fullmatch(text)
+        found = _WRITTEN.fullmatch(text.strip()) if len(text) <= _LONGEST else None
         if found is None:
-            raise BudgetError(f"A budget of {text!r}: write '9 frames', '20k tokens' or '500 MB'")
+            raise BudgetError(
+                f"A budget of {text[:_LONGEST]!r}: write '9 frames', '20k tokens' or '500 MB'"
+            )
         number, size, unit = found.groups()
         amount = round(float(number) * _SIZES[size.lower()])
         units: dict[str, BudgetUnit] = {"f": "frames", "t": "tokens", "b": "bytes"}
@@ -91,16 +94,19 @@ class Budget:
 
     def __str__(self) -> str:
         if self.unit == "bytes":
-            return f"{self.amount / 1e6:g} MB"
+            return f"{self.amount / 1e6:.10g} MB"
         return f"{self.amount} {self.unit.removesuffix('s') if self.amount == 1 else self.unit}"
 
-    def tokens(self, tokens_per_frame: int, layers: int, token_bytes: int) -> int:
+    def tokens(
+        self, tokens_per_frame: int, layers: int, token_bytes: int, fixed_bytes: int = 0
+    ) -> int:
         """Tokens that one layer may keep after a step.
 
         Args:
             tokens_per_frame: P.
             layers: global layers that share the budget.
             token_bytes: of one token in one layer, keys, values and facts.
+            fixed_bytes: of a layer, beside its tokens.
 
         Raises:
             BudgetError: it is less than two frames.
@@ -108,12 +114,12 @@ class Budget:
         kept = {
             "frames": self.amount * tokens_per_frame,
             "tokens": self.amount // layers,
-            "bytes": self.amount // (layers * token_bytes) - tokens_per_frame,
+            "bytes": (self.amount // layers - fixed_bytes) // token_bytes - tokens_per_frame,
         }[self.unit]
         if kept < _LEAST_FRAMES * tokens_per_frame:
             least = _LEAST_FRAMES * tokens_per_frame * layers
-            spare = tokens_per_frame * layers
-            needed = {"frames": 2, "tokens": least, "bytes": (least + spare) * token_bytes}
+            allocated = (least + tokens_per_frame * layers) * token_bytes + layers * fixed_bytes
+            needed = {"frames": 2, "tokens": least, "bytes": -(-allocated // 1000) * 1000}
             raise self.too_small(needed[self.unit])
         return kept
 
@@ -166,7 +172,7 @@ class StreamSettings:
         if self.memory == "full":
             parts = ["all frames"]
         elif self.budget:
-            parts = [f"{self.memory}, {self.budget}"]
+            parts = [f"{self.memory}, {Budget.parse(self.budget)}"]
         else:
             parts = [f"{self.memory} {self.window}"]
         if self.storage != "computed":

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from svggt.engine.device_queue import DeviceQueue, Measured
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip, track_point
@@ -23,7 +25,7 @@ from svggt.engine.open_streams import OpenStream, Parking, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
 from svggt.engine.worker import Pass, Step
-from svggt.errors import BadInput, Cancelled
+from svggt.errors import BadInput, Cancelled, MemoryFull
 from svggt.media.frames import Frame
 from svggt.model.chunks import Chunks
 from svggt.model.policies import policy_of
@@ -158,23 +160,34 @@ class LocalWorker:
         running.stream.correct(corrections or [])
         return Step(prediction, corrections or [])
 
-    def change_memory(self, stream_id: str, settings: StreamSettings) -> None:
+    def change_memory(self, stream_id: str, settings: StreamSettings) -> int:
         """Remembers by other settings from the next frame on; what is kept is carried over.
 
         Args:
             stream_id: the stream's.
             settings: of which memory, window, budget and storage count.
 
+        Returns:
+            The number of that frame.
+
         Raises:
             KeyError: the stream was closed.
-            ValueError: the budget is too small; the stream is as it was.
+            BudgetError: the budget is too small for its frames, if there was one; the stream is
+                as it was.
+            MemoryFull: the device is; the stream is as it was.
         """
         running = self._streams[stream_id]
         with running.stepping:
             self._parking.bring_back(running)
             changed = running.settings.with_memory_of(settings)
-            running.stream.change_policy(policy_of(changed))
+            model, policy = running.stream.model, policy_of(changed)
+            changing = self._device.submit(model, partial(running.stream.change_policy, policy))
+            try:
+                changing.result()
+            except torch.OutOfMemoryError:
+                raise MemoryFull("no room for the other memory beside this one") from None
             running.settings = changed
+            return running.stream.num_frames
 
     def memory_map(self, stream_id: str) -> MemoryMap | None:
         """What a stream keeps of each frame; None before its first, and while it is parked.

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from svggt.engine.worker import Step, Worker
-from svggt.errors import BadInput, SnapshotRefused
+from svggt.errors import BadInput, MemoryFull, SnapshotRefused, writing
 from svggt.media.camera_stream import LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
 from svggt.prediction import MemoryMap
 from svggt.refine.correction import Correction
 from svggt.refine.recognition import MOST_KEYFRAMES
-from svggt.settings import StreamSettings
+from svggt.settings import BudgetError, StreamSettings
 from svggt.store.recording import Recording
 
 log = logging.getLogger(__name__)
 
 _KEYFRAME_BYTES = 100_000  # of the picture and features that a refiner keeps of one
+
+
+MEMORY_FIXED = "No frame comes any more: the memory of the next run is chosen before its Start."
+"""Why a memory cannot be changed."""
 
 
 class RecordedStream:
@@ -51,6 +56,7 @@ class RecordedStream:
         self._worker, self._recording = worker, recording
         self._num_done = 0
         self._memory_bytes = 0  # of the stream, after its last step
+        self._changing, self._frames_ended = threading.Lock(), False
         self._anew: list[Correction] = []  # corrections of frames that were kept
         self._stream_id = self._resumed(settings, beside) or worker.open(settings, beside)
 
@@ -95,11 +101,34 @@ class RecordedStream:
         """Remembers by other settings from the next frame on, also where it is resumed later.
 
         Raises:
-            ValueError: the budget is too small; nothing changes.
-            KeyError: the stream was closed.
+            BadInput: the budget is too small, the disk takes nothing, or no frame comes any more;
+                nothing changes.
         """
-        self._worker.change_memory(self._stream_id, settings)
-        self._recording.change_memory(settings, self._num_done)
+        with self._changing:
+            about = self._recording.about
+            if self._frames_ended or about is None:
+                raise BadInput(MEMORY_FIXED)
+            try:
+                number = self._worker.change_memory(self._stream_id, settings)
+            except KeyError:
+                raise BadInput(MEMORY_FIXED) from None
+            except BudgetError as error:
+                raise BadInput(f"{error}.") from None
+            except MemoryFull:
+                raise BadInput(
+                    "The device has no room to change the memory. Choose a smaller budget."
+                ) from None
+            try:
+                with writing():
+                    self._recording.change_memory(settings, max(number, self.num_kept))
+            except BaseException:
+                self._worker.change_memory(self._stream_id, about.settings)
+                raise
+
+    def end_frames(self) -> None:
+        """Says that no frame comes any more: what is remembered stays as it is."""
+        with self._changing:
+            self._frames_ended = True
 
     def memory_map(self) -> MemoryMap | None:
         """What is kept of each frame; None before the first."""

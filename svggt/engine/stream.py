@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -84,15 +85,16 @@ class Stream:
         try:
             images = to_images([frame], self.model)
             output = self.model.network.step(images, self._memory, self._points, chunks)
-            arrays = to_arrays(output)
-            seconds = time.perf_counter() - started
-            (prediction,) = predictions([frame], arrays, seconds, self._memory.nbytes)
+            (prediction,) = predictions([frame], to_arrays(output), 0.0, 0)
+            wanted = self._memory.wants_geometry
+            self._memory.prepare(self._geometry(prediction) if wanted else None)
         except BaseException:
             self._memory.rollback()
             raise
-        self._memory.commit(self._geometry(prediction) if self._memory.wants_geometry else None)
+        self._memory.commit()
         self._size = size
-        return prediction
+        seconds = time.perf_counter() - started
+        return replace(prediction, seconds=seconds, memory_bytes=self._memory.nbytes)
 
     def correct(self, corrections: Sequence[Correction]) -> None:
         """Tells the memory of refined cameras, for policies that choose by what was seen."""
@@ -105,7 +107,7 @@ class Stream:
         """Remembers otherwise from the next frame on; what is kept is carried over.
 
         Raises:
-            ValueError: the budget is too small; the stream is as it was.
+            BudgetError: the budget is too small for the frames kept; the stream is as it was.
         """
         changed = Memory(self.model.network.config, policy)
         changed.adopt(self._memory)
@@ -119,15 +121,18 @@ class Stream:
         config = self.model.network.config
         grid = self._size[0] // config.patch_size, self._size[1] // config.patch_size
         tokens = config.num_special_tokens + grid[0] * grid[1]
-        counts = sum(
-            np.bincount(ids.ravel(), minlength=tokens * self.num_frames) / len(ids)
-            for ids in layers
-        )
-        shares = (np.asarray(counts) / len(layers)).reshape(-1, tokens)
-        frames = np.flatnonzero(shares.any(axis=1))
+        # Few frames of a long stream are kept: tokens are counted for those alone.
+        there = np.zeros(self.num_frames, bool)
+        for ids in layers:
+            there[ids.ravel() // tokens] = True
+        frames, rank = np.flatnonzero(there), np.cumsum(there) - 1
+        shares = np.zeros(len(frames) * tokens)
+        for ids in layers:
+            places = rank[ids.ravel() // tokens] * tokens + ids.ravel() % tokens
+            shares += np.bincount(places, minlength=len(shares)) / len(ids)
         return MemoryMap(
             frames,
-            shares[frames].astype(np.float32),
+            (shares / len(layers)).reshape(-1, tokens).astype(np.float32),
             grid,
             len(layers),
             self._memory.global_bytes,

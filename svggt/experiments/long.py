@@ -151,6 +151,9 @@ def run_all(
         clips: name and clip.
         asked: runs over them.
         folder: `rows.jsonl`, a CSV of each run, and plots.
+
+    Raises:
+        ValueError: the folder holds runs of another length, or of other weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, machine = folder / "rows.jsonl", platform.processor() or platform.machine()
@@ -158,9 +161,17 @@ def run_all(
     rows = {row["name"]: row for row in map(json.loads, lines)}
     for name, clip in clips:
         for each in asked:
-            if each.clip != name or each.name in rows:
+            about = {
+                "name": each.name,
+                **asdict(each),
+                "frames": len(clip.pictures),
+                "weights": model.sha256,
+            }
+            row = rows.get(each.name)
+            if row is not None and about.items() - row.items():
+                raise ValueError(f"{folder} holds runs of other frames or weights: choose another")
+            if each.clip != name or row is not None:
                 continue
-            about = {"name": each.name, **asdict(each), "frames": len(clip.pictures)}
             figures = asdict(run(model, clip, each, folder))
             rows[each.name] = {**about, "machine": machine, **figures}
             with path.open("a", encoding="utf-8") as file:
@@ -191,7 +202,7 @@ def _apart(depths: NDArray[Any], full: Path) -> NDArray[Any] | None:
     if not full.exists():
         return None
     exact = np.load(full, mmap_mode="r")
-    return np.array([np.median(np.abs(d / e - 1)) for d, e in zip(depths, exact, strict=False)])
+    return np.array([np.median(np.abs(d / e - 1)) for d, e in zip(depths, exact, strict=True)])
 
 
 def _write_frames(

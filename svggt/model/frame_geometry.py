@@ -101,28 +101,28 @@ class FrameGeometry:
         return cls(int(saved["number"]), size, grid, *tensors, scale=float(saved["scale"]))
 
 
-def seen_by(frames: list[FrameGeometry]) -> Tensor:
-    """(F, F, N) bool, [i, j, n]: frame j sees the surface that patch n of frame i is on.
+def seen_by(frames: list[FrameGeometry], others: list[FrameGeometry]) -> Tensor:
+    """(F, G, N) bool, [i, j, n]: other j sees the surface that patch n of frame i is on.
 
     The patch's centre is moved into the other camera and compared with the depth of the patch
     that it falls on there; nearer or further by more than 15 % is another surface.
 
     Args:
-        frames: F, each with N patches in the same grid.
+        frames: F, each with N patches.
+        others: G, in the same grid and size.
     """
-    rows, columns = frames[0].grid
-    height, width = frames[0].size
-    cameras = torch.stack([frame.cam_from_world for frame in frames])  # (F, 3, 4)
-    world = torch.stack([frame.points for frame in frames]) - cameras[:, None, :, 3]
-    world = world @ cameras[:, :, :3]  # (F, N, 3): the rotation's transpose, to rows
-    points = torch.einsum("jab,inb->ijna", cameras[:, :, :3], world) + cameras[:, None, :, 3]
-    intrinsics = torch.stack([frame.intrinsics for frame in frames])
+    (rows, columns), (height, width) = others[0].grid, others[0].size
+    ours, theirs = (torch.stack([f.cam_from_world for f in each]) for each in (frames, others))
+    world = torch.stack([frame.points for frame in frames]) - ours[:, None, :, 3]
+    world = world @ ours[:, :, :3]  # (F, N, 3): the rotation's transpose, to rows
+    points = torch.einsum("jab,inb->ijna", theirs[:, :, :3], world) + theirs[:, None, :, 3]
+    intrinsics = torch.stack([other.intrinsics for other in others])
     pixels = torch.einsum("jab,ijnb->ijna", intrinsics, points)
     depth = points[..., 2]
     x = (pixels[..., 0] / depth * columns / width).floor()
     y = (pixels[..., 1] / depth * rows / height).floor()
     inside = (depth > 0) & (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
     place = torch.where(inside, y * columns + x, 0).long()
-    depths = torch.stack([frame.scale * frame.depth for frame in frames])  # (F, N)
+    depths = torch.stack([other.scale * other.depth for other in others])  # (G, N)
     there = depths[None].expand(len(frames), -1, -1).gather(2, place)
     return inside & ((depth / there - 1).abs() < _SAME_SURFACE)

@@ -44,18 +44,23 @@ class KeptTokens:
     """What one layer keeps, each head's in order of time.
 
     Attributes:
-        ids: (R, n) frame * tokens_per_frame + place in it; R = 1 (all heads alike) or B * heads.
+        facts: (R, n) each, by name; R = 1 (all heads alike) or B * heads.
         keys: (B, heads, n, head_dim).
         values: the same shape.
         frame: the newest.
         tokens_per_frame: P.
     """
 
-    ids: Tensor
+    facts: dict[str, Tensor]
     keys: Tensor
     values: Tensor
     frame: FrameTokens
     tokens_per_frame: int
+
+    @property
+    def ids(self) -> Tensor:
+        """(R, n) int32: frame * tokens_per_frame + place in it."""
+        return self.facts["id"]
 
 
 class Observer(ABC):
@@ -63,7 +68,11 @@ class Observer(ABC):
 
     @abstractmethod
     def observe(self, seen: FrameGeometry) -> None:
-        """Takes in the newest frame's geometry, before its layers commit."""
+        """Takes in the newest frame's geometry, before its layers prepare."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Undoes the last `observe`."""
 
     @abstractmethod
     def correct(self, cameras: list[RefinedCamera]) -> None:
@@ -98,12 +107,16 @@ class LayerMemory(ABC):
         """
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Takes in what was staged and drops; may fail, and is undone by `rollback`."""
+
+    @abstractmethod
     def commit(self) -> None:
-        """Makes what was staged part of the memory, and evicts. Must not fail."""
+        """Makes what was prepared stay; prepares first, if that was not done."""
 
     @abstractmethod
     def rollback(self) -> None:
-        """Forgets what was staged."""
+        """Returns to what was committed last."""
 
     @abstractmethod
     def save(self) -> dict[str, Tensor]:
@@ -177,6 +190,7 @@ class Memory:
         self.num_frames = 0
         self._num_special = config.num_special_tokens
         self._global = policy.global_memory(config.depth)
+        self._observed = False  # in this step
         passes = 1 if policy.shared_camera_passes else config.camera_iterations
         self._camera = [
             [policy.camera_layer() for _ in range(config.camera_trunk_depth)] for _ in range(passes)
@@ -215,16 +229,25 @@ class Memory:
         last = len(self._camera) - 1
         return lambda number, block: _through(self._camera[min(number, last)][block], frame)
 
-    def commit(self, seen: FrameGeometry | None = None) -> None:
-        """Makes the staged frame part of the memory.
+    def prepare(self, seen: FrameGeometry | None = None) -> None:
+        """Takes in the staged frame and drops; if that fails, `rollback` undoes it.
 
         Args:
             seen: its geometry, if `wants_geometry`.
         """
         if self._global.observer is not None and seen is not None:
+            self._observed = True
             self._global.observer.observe(seen)
         for layer in self._all():
+            layer.prepare()
+
+    def commit(self, seen: FrameGeometry | None = None) -> None:
+        """Makes the staged frame part of the memory; prepares first, if that was not done."""
+        if seen is not None:
+            self.prepare(seen)
+        for layer in self._all():
             layer.commit()
+        self._observed = False
         self.num_frames += 1
 
     def correct(self, cameras: list[RefinedCamera]) -> None:
@@ -234,6 +257,9 @@ class Memory:
 
     def rollback(self) -> None:
         """Returns to the state before the step."""
+        if self._observed and self._global.observer is not None:
+            self._global.observer.forget()
+        self._observed = False
         for layer in self._all():
             layer.rollback()
 
@@ -254,10 +280,13 @@ class Memory:
             ValueError: the budget is less than two frames.
         """
         self.num_frames = other.num_frames
-        for ours, theirs in zip(self._all(), other._all(), strict=True):
-            kept = theirs.kept()
+        ours, theirs = self._global.observer, other._global.observer
+        if ours is not None and theirs is not None and type(ours) is type(theirs):
+            ours.load(theirs.save())
+        for layer, before in zip(self._all(), other._all(), strict=True):
+            kept = before.kept()
             if kept is not None:
-                ours.adopt(kept)
+                layer.adopt(kept)
 
     def save(self) -> dict[str, Tensor]:
         """All that is kept, by name; tensors that later steps change."""

@@ -100,7 +100,7 @@ _FORMATS: dict[Storage, NumberFormat] = {
     "bfloat16": Plain(torch.bfloat16),
     "int8": Int8(),
     "int4": Int4(),
-    "host": Plain(),
+    "host": Plain(),  # brought when a layer asks; no layer's is fetched ahead yet
 }
 
 
@@ -158,6 +158,10 @@ class TokenBuffer:
     def token_bytes(self, tokens: Tensor) -> int:
         """Bytes of one slot of all batches and heads, for tokens like these."""
         return sum(part[:, :, :1].nbytes for part in self._format.encode(tokens[:, :, :1]))
+
+    def fixed_bytes(self, tokens: Tensor) -> int:
+        """Bytes beside the slots', for tokens like these."""
+        return tokens[:, :, :1].nbytes if self._balanced else 0
 
     def save(self) -> dict[str, Tensor]:
         """All that it holds, by name; tensors that later writes change. Empty before a write."""
@@ -233,6 +237,10 @@ class KeysAndValues:
     def token_bytes(self, keys: Tensor) -> int:
         """Bytes of one slot of all batches and heads, for keys and values like these."""
         return 2 * self._keys.token_bytes(keys)
+
+    def fixed_bytes(self, keys: Tensor) -> int:
+        """Bytes beside the slots', for keys like these."""
+        return self._keys.fixed_bytes(keys)
 
     def save(self) -> dict[str, Tensor]:
         """See `TokenBuffer.save`."""

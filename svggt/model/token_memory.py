@@ -9,6 +9,7 @@ nothing that was kept is overwritten, so that a step can be undone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from svggt.model.storage import KeysAndValues, Slots, grown_capacity, named_unde
 from svggt.settings import Budget, Storage
 
 _DROPPED = -1
+_AT_ONCE = 66  # frames that memory is taken for at once: those of the largest window
+_FEW = 512  # tokens, likewise
+_FACT_BYTES, _SLOT_BYTES = 4, 8
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class TokenMemory(LayerMemory):
     heads_alike = True
     """Whether every head keeps the same tokens."""
 
-    num_facts = 1
-    """Facts kept of each token, four bytes each; the first is whose it is."""
+    facts: tuple[str, ...] = ()
+    """Names of what is noted of each token beside whose it is, four bytes each."""
 
     whole_frames = False
     """Whether a budget is rounded down to whole frames."""
@@ -60,11 +64,13 @@ class TokenMemory(LayerMemory):
         self._facts: dict[str, Tensor] = {}  # by name; "id" is frame * P + place, or dropped
         self._length = 0  # slots that were ever written
         self._free: Tensor | None = None  # (R, F <= P) of them, which nothing is kept in
-        self._staged: list[Slots] = []  # of this step's tokens
         self._frame = FrameTokens(0, (0, 0), 0)  # the newest
         self._tokens = 0  # P
         self._budget: int | None = None  # tokens of this layer after a step
         self._resized = False  # the budget was changed, the buffers not yet
+        self._staged: list[Slots] = []  # of this step's tokens,
+        self._coming = self._frame  # and their frame
+        self._before: dict[str, Any] | None = None  # all of the above, before `prepare`
 
     # What a policy says.
 
@@ -78,6 +84,9 @@ class TokenMemory(LayerMemory):
     def excess(self) -> int:
         """Tokens to drop now that the newest frame is kept."""
         return 0 if self._budget is None else max(0, self.count - self._budget)
+
+    def finish(self) -> None:
+        """Writes what was prepared into kept tokens; nothing, unless overridden."""
 
     def choose(self, count: int) -> Tensor:
         """(R, count) slots to drop, in their order: those of the lowest scores."""
@@ -115,10 +124,10 @@ class TokenMemory(LayerMemory):
         return self._facts[name][:, : self._length]
 
     def keep_fact(self, name: str, slots: Tensor, values: Tensor | float) -> None:
-        """Writes a fact of some tokens (R, P); 0 where it was never written."""
+        """Writes a fact of some tokens (R, P); NaN where it was never written."""
         ids = self._facts["id"]
         if name not in self._facts:
-            self._facts[name] = torch.zeros_like(ids, dtype=torch.float32)
+            self._facts[name] = torch.full_like(ids, torch.nan, dtype=torch.float32)
         given = torch.as_tensor(values, dtype=self._facts[name].dtype, device=ids.device)
         self._facts[name].scatter_(1, slots, given.expand(slots.shape))
 
@@ -140,20 +149,31 @@ class TokenMemory(LayerMemory):
     ) -> tuple[Tensor, Tensor]:
         if not self._length and not self._staged:
             self._settle(keys)
-        self._frame = frame
+        self._coming = frame
         slots, end = self._next_slots(keys)
         self._kept.write(keys, values, slots, self._capacity(end))
         self._staged.append(slots)
         return self._kept.read(end)
 
-    def commit(self) -> None:
+    def prepare(self) -> None:
+        facts = {name: values.clone() for name, values in self._facts.items()}
+        self._before = {**vars(self), "_facts": facts}
+        self._frame = self._coming
         for slots in self._staged:
             self._take_in(slots)
         self._staged, self._free = [], None  # what was free is taken
         self._drop(self.excess())
 
+    def commit(self) -> None:
+        if self._before is None:
+            self.prepare()
+        self._before = None
+        self.finish()
+
     def rollback(self) -> None:
-        self._staged = []
+        if self._before is not None:
+            vars(self).update(self._before)
+        self._staged, self._before = [], None
         if not self._length:  # what the first tokens decided is undone too
             self._kept = KeysAndValues(self._limits.storage)
 
@@ -184,17 +204,23 @@ class TokenMemory(LayerMemory):
         ids = self.fact("id")
         order = ids.sort(dim=1).indices[:, self._length - self.count :]  # dropped ones are first
         keys, values = self._kept.take(order)
-        return KeptTokens(ids.gather(1, order), keys, values, self._frame, self._tokens)
+        facts = {name: self.fact(name).gather(1, order) for name in self._facts}
+        return KeptTokens(facts, keys, values, self._frame, self._tokens)
 
     def adopt(self, kept: KeptTokens) -> None:
         self._frame, self._tokens = kept.frame, kept.tokens_per_frame
-        self._budget = self._tokens_allowed(kept.keys)
+        own = 1 if self.heads_alike else kept.keys.shape[:2].numel()
+        self._budget = self._tokens_allowed(kept.keys, max(own, len(kept.ids)))
         self._append(kept)
         self._drop(self.excess())
 
     @property
     def nbytes(self) -> int:
-        return self._kept.nbytes + sum(values.nbytes for values in self._facts.values())
+        facts = sum(values.nbytes for values in self._facts.values())
+        if self._budget is None or not self._facts:
+            return self._kept.nbytes + facts
+        # The numbers of free slots count from the beginning: they are there with every later frame.
+        return self._kept.nbytes + facts + _SLOT_BYTES * len(self._facts["id"]) * self._tokens
 
     # How it is done.
 
@@ -205,15 +231,16 @@ class TokenMemory(LayerMemory):
     def _settle(self, keys: Tensor) -> None:
         """What the first frame's tokens decide."""
         self._tokens = keys.shape[2]
-        self._budget = self._tokens_allowed(keys)
+        rows = 1 if self.heads_alike else keys.shape[:2].numel()
+        self._budget = self._tokens_allowed(keys, rows)
 
-    def _tokens_allowed(self, keys: Tensor) -> int | None:
+    def _tokens_allowed(self, keys: Tensor, rows: int) -> int | None:
         limits = self._limits
         if limits.budget is None:
             return None
-        rows = 1 if self.heads_alike else keys.shape[:2].numel()
-        token_bytes = self._kept.token_bytes(keys) + 4 * rows * self.num_facts
-        allowed = limits.budget.tokens(self._tokens, limits.layers, token_bytes)
+        token_bytes = self._kept.token_bytes(keys) + _FACT_BYTES * rows * (1 + len(self.facts))
+        fixed = self._kept.fixed_bytes(keys) + _SLOT_BYTES * rows * self._tokens
+        allowed = limits.budget.tokens(self._tokens, limits.layers, token_bytes, fixed)
         return allowed - allowed % self._tokens if self.whole_frames else allowed
 
     def _drop(self, count: int) -> None:
@@ -237,10 +264,15 @@ class TokenMemory(LayerMemory):
         return torch.cat([free, more.expand(len(free), -1)], dim=1), begin + len(more)
 
     def _capacity(self, end: int) -> int:
-        """Slots to have room for: those of the budget and of one frame more, if that is enough."""
-        if self._budget is not None and end <= self._budget + self._tokens:
-            return self._budget + self._tokens
-        return grown_capacity(self._kept.capacity, end)
+        """Slots to have room for: at most those of the budget and of one frame more."""
+        room = grown_capacity(self._kept.capacity, end)
+        if self._budget is None:
+            return room
+        # At once, so that shapes stay; a budget that few clips fill takes memory as they do.
+        allowed = self._budget + self._tokens
+        if end > allowed:  # a policy that keeps more
+            return room
+        return allowed if allowed <= max(_AT_ONCE * self._tokens, _FEW) else min(room, allowed)
 
     def _take_in(self, slots: Slots) -> None:
         """Writes down whose the staged tokens are."""
@@ -266,7 +298,10 @@ class TokenMemory(LayerMemory):
         self._kept.write(kept.keys, kept.values, whole, self._capacity(count))
         self._facts = {}
         self._make_room(max(rows, self._own_rows), kept.ids.device)
-        self._facts["id"][:, whole] = kept.ids.to(torch.int32)
+        self._facts["id"][:, whole] = kept.ids
+        for name in kept.facts.keys() & set(self.facts):
+            self.keep_fact(name, torch.arange(count, device=kept.ids.device)[None], 0.0)
+            self._facts[name][:, whole] = kept.facts[name]
 
     @property
     def _own_rows(self) -> int:
@@ -281,7 +316,7 @@ class TokenMemory(LayerMemory):
         for name, values in self._facts.items():
             if values.shape[1] < capacity:
                 more = capacity - values.shape[1]
-                fill = _DROPPED if name == "id" else 0
+                fill = _DROPPED if name == "id" else torch.nan
                 self._facts[name] = torch.nn.functional.pad(values, (0, more), value=fill)
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from svggt.engine.recorded_stream import RecordedStream
+from svggt.engine.recorded_stream import MEMORY_FIXED, RecordedStream
 from svggt.engine.worker import Step
 from svggt.errors import BadInput, Cancelled, user_message
 from svggt.media.camera_stream import CameraFeed, LiveClip
@@ -22,9 +22,6 @@ from svggt.settings import StreamSettings
 from svggt.store.recording import Recording, RunState
 
 log = logging.getLogger(__name__)
-
-NO_RUN = "No frame comes any more: the memory of the next run is chosen before its Start."
-"""Why a memory cannot be changed."""
 
 _MAP_SECONDS = 0.5  # between two looks at what is remembered
 _FRAMES_A_LOOK = 16  # between two looks whether the disk has room
@@ -87,16 +84,11 @@ class Run:
         """Remembers otherwise from the next frame on.
 
         Raises:
-            BadInput: the budget is too small, or no frame comes any more.
+            BadInput: see `RecordedStream.change_memory`.
         """
-        if self._stream is None or self._frames_ended.is_set():
-            raise BadInput(NO_RUN)
-        try:
-            self._stream.change_memory(settings)
-        except KeyError:
-            raise BadInput(NO_RUN) from None
-        except ValueError as error:
-            raise BadInput(f"{error}.") from None
+        if self._stream is None:
+            raise BadInput(MEMORY_FIXED)
+        self._stream.change_memory(settings)
         about = self._recording.about
         if about is not None:
             self._board.publish(memory_changes=about.memory_changes)
@@ -179,6 +171,7 @@ class Run:
                 if number % _FRAMES_A_LOOK == 0:
                     self._recording.check_room()
             drawn.result()
+        stream.end_frames()
         self._look_at_memory(stream)
         stopped = self._stop.is_set()  # before its last frame
         if stopped:

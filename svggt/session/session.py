@@ -18,7 +18,7 @@ from PIL import Image
 from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonRequest
 from svggt.compare.slot import ComparisonSlot
-from svggt.engine.recorded_stream import RecordedStream
+from svggt.engine.recorded_stream import MEMORY_FIXED, RecordedStream
 from svggt.engine.worker import Worker
 from svggt.errors import BadInput, writing
 from svggt.media.camera_stream import CameraFeed, LiveClip
@@ -27,7 +27,7 @@ from svggt.prediction import PointTrack
 from svggt.scene.scene import Scene
 from svggt.session.progress import Board, Progress
 from svggt.session.restore import restore
-from svggt.session.run import NO_RUN, Run
+from svggt.session.run import Run
 from svggt.settings import StreamSettings
 from svggt.store.recording import About, Recording
 from svggt.store.store import Tokens
@@ -246,7 +246,7 @@ class Session:
         """The run remembers otherwise from its next frame on; see `Run.change_memory`."""
         run = self._run
         if run is None or not self.running:
-            raise BadInput(NO_RUN)
+            raise BadInput(MEMORY_FIXED)
         run.change_memory(settings.within_limits())
 
     def stop(self) -> None:

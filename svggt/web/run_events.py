@@ -13,11 +13,11 @@ from typing import cast
 
 import gradio as gr
 
+from svggt.engine.recorded_stream import MEMORY_FIXED
 from svggt.errors import BadInput
 from svggt.media.examples import EXAMPLES
 from svggt.session.progress import Progress
 from svggt.session.registry import Role, Sessions
-from svggt.session.run import NO_RUN
 from svggt.session.session import Session
 from svggt.view_options import Cameras
 from svggt.web import layout, panels
@@ -220,7 +220,7 @@ class RunEvents:
         session = self._sessions.get(values[self._c.token])
         try:
             if session is None:
-                raise BadInput(NO_RUN)
+                raise BadInput(MEMORY_FIXED)
             session.change_memory(self._c.advanced.settings.read(values, refine=True))
         except BadInput as error:
             return panels.failure(str(error))

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from svggt.experiments.__main__ import long
 from svggt.experiments.long import all_runs, forth_and_back
@@ -53,3 +54,5 @@ def test_every_memory_is_measured_and_nothing_twice(tmp_path: Path, capsys) -> N
     assert (tmp_path / "office.png").stat().st_size > 10_000
     assert long(tmp_path, **asked) == 0
     assert (tmp_path / "rows.jsonl").read_text("utf-8").splitlines() == lines
+    with pytest.raises(ValueError, match="holds runs of other frames"):
+        long(tmp_path, **asked | {"frames": 5})

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.stream import Stream
 from svggt.errors import BadInput
+from svggt.model.policies import bounded
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from svggt.settings import StreamSettings
+from svggt.settings import Budget, StreamSettings
+from tests.conftest import make_frames
 from tests.session.runs import SETTINGS, Made, ended, run, wait
 
 KEYFRAMES = StreamSettings(memory="keyframes", budget="3 frames", storage="int8")
@@ -93,3 +99,60 @@ def test_a_budget_that_holds_no_two_frames_ends_a_run_with_the_least(sessions: S
     run(session, Made(3), replace(SETTINGS, budget="2 kB"))
     wait(session, ended)
     assert session.progress.state == "failed" and "MB or more" in session.progress.message
+
+
+def test_nothing_changes_once_the_last_frame_was_taken(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream's file and the recording would say different things, and it were rebuilt."""
+    session, gate, reached = sessions.open("a"), threading.Event(), threading.Event()
+    finalize = sessions.worker.finalize
+
+    def slow(stream_id: str):
+        reached.set()
+        gate.wait(20)
+        return finalize(stream_id)
+
+    monkeypatch.setattr(sessions.worker, "finalize", slow)
+    run(session, Made(6))
+    assert reached.wait(20)
+    with pytest.raises(BadInput, match="before its Start"):
+        session.change_memory(KEYFRAMES)
+    gate.set()
+    wait(session, ended)
+    about = session.recording.about
+    assert about is not None and about.settings == SETTINGS and about.state == "finished"
+
+
+def test_a_disk_that_takes_nothing_changes_nothing(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, gate = sessions.open("a"), threading.Event()
+    run(session, Made(6, wait_at=3, gate=gate))
+    wait(session, lambda p: p.frames_done == 3)
+
+    def full(settings: StreamSettings, number: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(session.recording, "change_memory", full)
+    with pytest.raises(BadInput, match="disk"):
+        session.change_memory(KEYFRAMES)
+    gate.set()
+    wait(session, ended)
+    memory = session.progress.memory
+    assert memory is not None and memory.frames.tolist() == [0, 4, 5]  # the window as it was
+
+
+def test_what_is_kept_of_a_long_stream_is_counted_for_its_frames_alone(tiny: LoadedModel) -> None:
+    stream = Stream(tiny, bounded("attention", Budget(3, "frames")))
+    for frame in make_frames(9):
+        stream.step(frame)
+    memory = stream.memory_map()
+    assert memory is not None
+    layers = [ids.numpy() for ids in stream._memory.kept_ids()]
+    tokens = memory.shares.shape[1]
+    for index, number in enumerate(memory.frames.tolist()):
+        for place in (0, 7, tokens - 1):
+            shares = [float((ids == number * tokens + place).sum() / len(ids)) for ids in layers]
+            assert memory.shares[index, place] == pytest.approx(np.mean(shares))
+    assert memory.num_tokens == round(sum(ids.shape[1] for ids in layers))

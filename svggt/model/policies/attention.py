@@ -23,7 +23,7 @@ class AttentionMemory(TokenMemory):
     """
 
     heads_alike = False
-    num_facts = 3  # received and seen beside whose it is
+    facts = ("received", "seen")
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -44,13 +44,17 @@ class AttentionMemory(TokenMemory):
     def arrive(self, slots: Tensor) -> None:
         self.keep_fact("received", slots, 0.0)
         self.keep_fact("seen", slots, 0.0)
-        self.fact("received").add_(self._weights)
-        self.fact("seen").add_(1)
+        for name, more in (("received", self._weights), ("seen", 1.0)):
+            before = self.fact(name)
+            before.copy_(before.nan_to_num(0.0) + more)  # of what another policy kept nobody knows
+
+    def finish(self) -> None:
+        self._weights = torch.empty(0)
 
     def scores(self) -> Tensor:
         ids = self.fact("id")
         if "received" not in self._facts:  # adopted, and nobody attended yet
             return ids.float()
-        received = self.fact("received") / self.fact("seen").clamp_min(1)
+        received = (self.fact("received") / self.fact("seen")).nan_to_num(0.0)
         special = ids % self.tokens_per_frame < self.frame.num_special
         return torch.where(special, _SPECIAL + self.numbers(), received)

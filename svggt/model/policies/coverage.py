@@ -23,16 +23,26 @@ class Coverage(Observer):
 
     def __init__(self) -> None:
         self._frames: dict[int, FrameGeometry] = {}
+        self._seen: dict[int, dict[int, Tensor]] = {}  # frame -> other -> its patches seen there
+        self._stale: set[int] = set()  # frames that moved since they were compared
         self._worth: dict[int, float] = {}  # of the newest step, by frame
+        self._before = self._frames
 
     def observe(self, seen: FrameGeometry) -> None:
-        self._frames[seen.number] = seen.thinned(_PATCHES)
+        self._before = self._frames
+        self._frames = {**self._frames, seen.number: seen.thinned(_PATCHES)}
+        self._stale.add(seen.number)
         self._worth = {}
 
+    def forget(self) -> None:
+        self._frames, self._worth = self._before, {}
+        self._stale |= set(self._frames) - set(self._seen)
+
     def correct(self, cameras: list[RefinedCamera]) -> None:
-        for camera in cameras:
-            if camera.number in self._frames:
-                self._frames[camera.number] = self._frames[camera.number].refined(camera)
+        known = {camera.number: camera for camera in cameras if camera.number in self._frames}
+        self._stale |= set(known)
+        moved = {number: self._frames[number].refined(known[number]) for number in known}
+        self._frames = {**self._frames, **moved}
 
     def of_kept(self, numbers: list[int], before: int) -> Tensor:
         """(F,) in [0, 1]: confidence of a frame's patches, each shared with others that see it.
@@ -46,10 +56,9 @@ class Coverage(Observer):
             Of frames whose geometry nobody told less than 0: the oldest has the least.
         """
         if not self._worth:  # once a step, for all layers
-            self._frames = {n: each for n, each in self._frames.items() if n in numbers}
-            frames = [self._frames[number] for number in sorted(self._frames)]
-            if frames:
-                self._worth = dict(zip(sorted(self._frames), _worth(frames, before), strict=True))
+            self._frames = {n: self._frames[n] for n in numbers if n in self._frames}
+            self._compare()
+            self._worth = {number: self._worth_of(number, before) for number in self._frames}
         unknown = [number / (numbers[-1] + 1) - 2 for number in numbers]
         return torch.tensor(
             [self._worth.get(n, low) for n, low in zip(numbers, unknown, strict=True)]
@@ -65,15 +74,28 @@ class Coverage(Observer):
     def load(self, saved: dict[str, Tensor]) -> None:
         numbers = sorted({int(name.split(".")[0]) for name in saved})
         self._frames = {n: FrameGeometry.load(named_under(f"{n}.", saved)) for n in numbers}
-        self._worth = {}
+        self._seen, self._stale, self._worth = {}, set(numbers), {}
 
+    def _compare(self) -> None:
+        """Looks at pairs of frames of which one moved or is new."""
+        stale = [number for number in self._frames if number in self._stale]
+        self._stale = set()
+        frames = list(self._frames.values())
+        ours = {n: self._seen.get(n, {}) for n in self._frames}
+        if stale:
+            moved = [self._frames[number] for number in stale]
+            there, here = seen_by(moved, frames), seen_by(frames, moved)
+            for i, number in enumerate(stale):
+                ours[number] = dict(zip(self._frames, there[i], strict=True))
+                for j, other in enumerate(self._frames):
+                    ours[other][number] = here[j, i]
+        self._seen = ours
 
-def _worth(frames: list[FrameGeometry], before: int) -> list[float]:
-    counted = torch.tensor([frame.number < before for frame in frames])
-    others = counted[None] & ~torch.eye(len(frames), dtype=torch.bool)  # (F, F)
-    views = (seen_by(frames) & others[..., None]).sum(dim=1)  # (F, N)
-    sure = 1 - 1 / torch.stack([frame.confidence for frame in frames])
-    return (sure / (1 + views)).mean(dim=1).tolist()
+    def _worth_of(self, number: int, before: int) -> float:
+        frame, seen = self._frames[number], self._seen[number]
+        among = [seen[other] for other in self._frames if other != number and other < before]
+        views = torch.stack(among).sum(dim=0) if among else torch.zeros(len(frame.confidence))
+        return float(((1 - 1 / frame.confidence) / (1 + views)).mean())
 
 
 class CoverageMemory(TokenMemory):

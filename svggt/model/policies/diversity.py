@@ -13,8 +13,8 @@ _TEMPERATURE = 0.5
 class LayerShares:
     """How much of the budget each layer has: more where keys differ more.
 
-    Deviation: shares are decided once, when the budget is first reached, so that shapes stay;
-    InfiniteVGGT decides them with every frame.
+    Deviation: shares are decided once, when the budget is first reached (after a change of the
+    memory, anew), so that shapes stay; InfiniteVGGT decides them with every frame.
 
     Args:
         layers: that share a budget.
@@ -24,13 +24,13 @@ class LayerShares:
         self.likeness: dict[int, Tensor] = {}  # layer -> its keys' mean cosine to their mean
         self._layers = layers
 
-    def share(self, layer: int) -> float:
-        """Of the budget of all layers: softmax of (1 - likeness) / temperature.
+    @property
+    def is_known(self) -> bool:
+        """Whether every layer has said how alike its keys are; until then parts are equal."""
+        return len(self.likeness) == self._layers
 
-        Equal parts until every layer has said how alike its keys are.
-        """
-        if len(self.likeness) < self._layers:
-            return 1 / self._layers
+    def share(self, layer: int) -> float:
+        """Of the budget of all layers: softmax of (1 - likeness) / temperature."""
         alike = torch.stack([self.likeness[each] for each in range(self._layers)])
         return float(torch.softmax((1 - alike) / _TEMPERATURE, dim=0)[layer])
 
@@ -56,7 +56,7 @@ class DiversityMemory(TokenMemory):
 
     def excess(self) -> int:
         over = super().excess()
-        if over and not self._shared and self._budget is not None:
+        if over and not self._shared and self._shares.is_known and self._budget is not None:
             self._shared = True
             part = self._shares.share(self._layer) * self._limits.layers
             # What falls short of two frames in one layer is taken from nowhere: the sum of all

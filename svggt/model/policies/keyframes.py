@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from svggt.model.token_memory import TokenMemory
+from svggt.model.token_memory import Limits, TokenMemory
 
 RECENT = 4
 """Newest frames that stay whatever they show, the newest one included."""
@@ -19,9 +19,20 @@ class KeyframeMemory(TokenMemory):
 
     Deviation: FrameVGGT chooses M frames farthest-first (cosine). Where one frame comes and one
     goes, what that leaves out is of the nearest pair; here it goes at once.
+
+    Args:
+        limits: budget and storage.
     """
 
     whole_frames = True
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._one = True  # frame goes; else many, which another policy kept
+
+    def choose(self, count: int) -> Tensor:
+        self._one = count <= self.tokens_per_frame
+        return super().choose(count)
 
     def scores(self) -> Tensor:
         """The cosine distance of each frame to the nearest other one; recent ones stay."""
@@ -32,9 +43,29 @@ class KeyframeMemory(TokenMemory):
         means = torch.nn.functional.normalize(means, dim=-1)
         distance = 1 - means @ means.mT
         distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-        nearest = distance.amin(dim=2) + older_first(frames)
         recent = frames > self.frame.number - RECENT
-        return torch.where(recent, HIGH + frames, nearest).gather(1, of_slot)
+        if self._one:
+            score = distance.amin(dim=2) + older_first(frames)
+        else:
+            score = _order(distance, older_first(frames) + torch.where(recent, HIGH, 0.0))
+        return torch.where(recent, HIGH + frames, score).gather(1, of_slot)
+
+
+def _order(distance: Tensor, more: Tensor) -> Tensor:
+    """(R, F): when each frame goes, if one after the other does, always of the nearest pair.
+
+    Args:
+        distance: (R, F, F), infinite to itself.
+        more: (F,) added to a frame's distance to its nearest.
+    """
+    order = torch.zeros_like(distance[..., 0])
+    for step in range(distance.shape[1]):
+        nearest = distance.amin(dim=2) + more
+        nearest[order > 0] = torch.inf
+        goes = nearest.argmin(dim=1, keepdim=True)  # (R, 1)
+        order.scatter_(1, goes, float(step + 1))
+        distance = distance.scatter(2, goes[..., None].expand(-1, distance.shape[1], 1), torch.inf)
+    return order
 
 
 def older_first(frames: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from svggt.model.policies.residual import ResidualMemory
+from svggt.model.policies.residual import Anchors, ResidualMemory
+from svggt.model.token_memory import Limits
 
 _MERGED = 0.15  # of the tokens that go
 
@@ -18,10 +19,26 @@ class MergeMemory(ResidualMemory):
 
     Weighted by score, keys and values alike. Neither frame 0 nor the newest is merged into: they
     stay as they were.
+
+    Args:
+        limits: budget and storage.
+        anchors: tokens that stay beside frame 0's.
     """
+
+    def __init__(self, limits: Limits, anchors: Anchors) -> None:
+        super().__init__(limits, anchors)
+        self._merged: tuple[Tensor, Tensor, Tensor] | None = None  # keys, values and their slots
+
+    def finish(self) -> None:
+        if self._merged is not None:
+            self._kept.write(*self._merged, self._kept.capacity)
+            self._merged = None
 
     def choose(self, count: int) -> Tensor:
         dropped, scores = super().choose(count), self.scores()
+        tokens = self.tokens_per_frame
+        if count > tokens or self.count - count <= 2 * tokens:
+            return dropped  # what another policy kept, or nothing is left to merge into
         best = scores.gather(1, dropped).topk(math.ceil(_MERGED * count), dim=1).indices
         merged = dropped.gather(1, best)  # (R, m)
         target = self._nearest(merged, self.stays().scatter(1, dropped, True))
@@ -32,7 +49,7 @@ class MergeMemory(ResidualMemory):
             self._mean(into, what, of_target / total, same * (weight[:, None] / total[..., None]))
             for into, what in zip(self._kept.take(target), self._kept.take(merged), strict=True)
         ]
-        self._kept.write(means[0], means[1], target, self._kept.capacity)
+        self._merged = means[0], means[1], target
         return dropped
 
     def _nearest(self, merged: Tensor, barred: Tensor) -> Tensor:

@@ -22,12 +22,17 @@ class Anchors(Observer):
     def __init__(self) -> None:
         self._last: FrameGeometry | None = None
         self._chosen: list[tuple[int, Tensor]] = []  # frame, places of its patches
+        self._before = self._last, self._chosen
+
+    def forget(self) -> None:
+        self._last, self._chosen = self._before
 
     def observe(self, seen: FrameGeometry) -> None:
+        self._before = self._last, self._chosen
         if self._last is None:
             self._last = seen
         elif seen.number - self._last.number >= _FRAMES_APART:
-            covered = seen_by([seen, self._last])[0, 1]
+            covered = seen_by([seen], [self._last])[0, 0]
             if covered.float().mean() < _COVERED:
                 most = max(1, round(_CONFIDENT * len(seen.confidence)))
                 places = torch.topk(seen.confidence, most).indices
@@ -72,7 +77,7 @@ class ResidualMemory(TokenMemory):
         anchors: tokens that stay beside frame 0's.
     """
 
-    num_facts = 2  # the residual beside whose it is
+    facts = ("first",)
 
     def __init__(self, limits: Limits, anchors: Anchors) -> None:
         super().__init__(limits)
@@ -92,8 +97,9 @@ class ResidualMemory(TokenMemory):
         keys = F.normalize(self.keys().float(), dim=-1)  # (1, slots, D)
         mean = F.normalize(keys.mean(dim=1, keepdim=True), dim=-1)
         unlike = 1 - (keys * mean).sum(dim=-1)
-        just = self.numbers() == self.frame.number - 1
-        first = self.fact("first") if "first" in self._facts else unlike
+        first = self.fact("first") if "first" in self._facts else torch.full_like(unlike, torch.nan)
+        # Of what another policy kept nobody knows how much the network worked on it.
+        just = (self.numbers() == self.frame.number - 1) & first.isfinite()
         scores = torch.where(just, _spread(first, just), _spread(unlike, ~just))
         ids = self.fact("id")
         anchors = self._anchors.ids(self.tokens_per_frame, self.frame.num_special)

@@ -31,7 +31,7 @@ class TrajectoryMemory(TokenMemory):
         assert self._budget is not None
         frames = self._budget // self.tokens_per_frame
         first = min(_FIRST, frames // 2)
-        last = frames - first - 1  # the next frame is the last of them
+        last = max(1, frames - first - 1)  # the next frame is the last of them
         numbers = self.numbers()
         patch = self.fact("id") % self.tokens_per_frame >= self.frame.num_special
         return patch & (numbers >= first) & (numbers <= self.frame.number - last)
