@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import platform
+import resource
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from svggt.engine.stream import Stream
 from svggt.errors import BadInput
 from svggt.model.policies import bounded
 from svggt.session.registry import Sessions
+from svggt.session.run import give_back_memory
 from svggt.session.session import Session
 from svggt.settings import Budget, StreamSettings
 from tests.conftest import make_frames
@@ -156,3 +160,18 @@ def test_what_is_kept_of_a_long_stream_is_counted_for_its_frames_alone(tiny: Loa
             shares = [float((ids == number * tokens + place).sum() / len(ids)) for ids in layers]
             assert memory.shares[index, place] == pytest.approx(np.mean(shares))
     assert memory.num_tokens == round(sum(ids.shape[1] for ids in layers))
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps and gives back")
+def test_freed_memory_is_given_back() -> None:
+    """Arrays that are freed between small ones which stay, as after points were merged."""
+    made = [np.ones(12_000) for _ in range(3000)]  # 96 kB: of the heap
+    kept = made[::50]
+    del made
+    before = resident_bytes()
+    give_back_memory()
+    assert before - resident_bytes() > 200_000_000 and len(kept) == 60
