@@ -35,7 +35,8 @@ def test_a_killed_server_loses_no_frame(tmp_path: Path) -> None:
     with serving(store, log) as server:
         client = client_of(server)
         again = client.predict(done["token"], api_name="/progress")
-        assert again == finished and again["state"] == "finished"
+        # What a stream remembered went with its server; all else is on disk.
+        assert again == finished | {"memory": None} and again["state"] == "finished"
         made = client.predict(done["token"], "tum", api_name="/export")
         text = httpx.get(f"{server.address}{made['address']}").text
         assert len(text.splitlines()) == 4
