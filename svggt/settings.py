@@ -56,7 +56,8 @@ _LEAST_FRAMES = 2  # the first and the newest
 _WRITTEN = re.compile(
     r"(\d{1,12}(?:\.\d{1,6})?) ?([kmg]?) ?(frames?|tokens?|b|bytes?)", re.IGNORECASE
 )
-_LONGEST = 40  # characters
+MAX_BUDGET_TEXT = 40
+"""Characters of a budget as people write it."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,10 @@ class Budget:
         Raises:
             BudgetError: it is none of these.
         """
-        found = _WRITTEN.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+        found = _WRITTEN.fullmatch(text.strip()) if len(text) <= MAX_BUDGET_TEXT else None
         if found is None:
-            raise BudgetError(
-                f"A budget of {text[:_LONGEST]!r}: write '9 frames', '20k tokens' or '500 MB'"
-            )
+            given = text[:MAX_BUDGET_TEXT]
+            raise BudgetError(f"A budget of {given!r}: write '9 frames', '20k tokens' or '500 MB'")
         number, size, unit = found.groups()
         amount = round(float(number) * _SIZES[size.lower()])
         units: dict[str, BudgetUnit] = {"f": "frames", "t": "tokens", "b": "bytes"}
@@ -119,7 +119,11 @@ class Budget:
         if kept < _LEAST_FRAMES * tokens_per_frame:
             least = _LEAST_FRAMES * tokens_per_frame * layers
             allocated = (least + tokens_per_frame * layers) * token_bytes + layers * fixed_bytes
-            needed = {"frames": 2, "tokens": least, "bytes": -(-allocated // 1000) * 1000}
+            needed = {
+                "frames": _LEAST_FRAMES,
+                "tokens": least,
+                "bytes": -(-allocated // 1000) * 1000,
+            }
             raise self.too_small(needed[self.unit])
         return kept
 

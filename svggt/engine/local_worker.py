@@ -21,7 +21,7 @@ import torch
 from svggt.engine.device_queue import DeviceQueue, Measured
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip, track_point
-from svggt.engine.open_streams import OpenStream, Parking, new_stream
+from svggt.engine.open_streams import OpenStream, Parking, cached_bytes, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
 from svggt.engine.worker import Pass, Step
@@ -77,7 +77,7 @@ class LocalWorker:
     @property
     def cache_bytes(self) -> int:
         """Bytes allocated for the cached token memories of all streams that are not parked."""
-        return sum(each.stream.memory_bytes for each in list(self._streams.values()))
+        return cached_bytes(self._streams.values())
 
     def open(
         self, settings: StreamSettings, beside: bool = False, snapshot: Path | None = None
@@ -134,7 +134,7 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         with running.stepping:
-            self._parking.make_room(running, list(self._streams.values()))
+            self._parking.make_room(running, self._streams.values())
             self._parking.bring_back(running)
             running.used_s = time.monotonic()
             try:

@@ -45,6 +45,11 @@ class OpenStream:
     used_s: float = field(default_factory=time.monotonic)
 
 
+def cached_bytes(streams: Collection[OpenStream]) -> int:
+    """Allocated for those that are not parked; some may open or close meanwhile."""
+    return sum(each.stream.memory_bytes for each in list(streams))
+
+
 def new_stream(model: LoadedModel, settings: StreamSettings) -> Stream:
     """Without a frame."""
     return Stream(model, policy_of(settings), settings.points)
@@ -64,13 +69,21 @@ class Parking:
     def make_room(self, running: OpenStream, streams: Collection[OpenStream]) -> None:
         """Parks other streams, the one used longest ago first, while too much is in memory.
 
+        Args:
+            running: needs the room.
+            streams: all that are open; some may close meanwhile.
+
         Raises:
             MemoryFull: the stream itself exceeds it, or the disk is full too.
         """
         most = self._most // 2 if running.beside else self._most
-        while sum(each.stream.memory_bytes for each in streams) > most:
+        while cached_bytes(streams) > most:
             others = sorted(
-                (each for each in streams if each is not running and each.stream.memory_bytes),
+                (
+                    each
+                    for each in list(streams)
+                    if each is not running and each.stream.memory_bytes
+                ),
                 key=lambda each: each.used_s,
             )
             if not any(self._park(each) for each in others):

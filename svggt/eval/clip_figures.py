@@ -20,7 +20,8 @@ from svggt.data.truth import Truth
 Array = NDArray[Any]
 
 WINDOWS = (8, 32)
-_KNOWN = 0.1  # of a picture's depth: less says nothing
+LEAST_KNOWN = 0.1
+"""Share of a picture's depth that must be known: less says nothing."""
 _STILL = (0.1, 1e-3)  # mean degrees, and metres: what moves less has no quotient
 
 
@@ -157,7 +158,7 @@ def _known(truth: Truth, depths: list[Array]) -> Iterator[tuple[int, Array]]:
     """Frames whose true depth is known, with it."""
     for number in range(len(depths)):
         true = truth.depth(number)
-        if true is not None and (true > 0).mean() >= _KNOWN:
+        if true is not None and (true > 0).mean() >= LEAST_KNOWN:
             yield number, true
 
 

@@ -24,14 +24,13 @@ from svggt import geometry, metrics
 from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
-from svggt.eval.clip_figures import depth_figures, pose_figures
+from svggt.eval.clip_figures import LEAST_KNOWN, depth_figures, pose_figures
 from svggt.eval.posed_clip import PosedClip
 from svggt.model.policies import bounded
 from svggt.prediction import FramePrediction
 from svggt.settings import Budget, MemoryPolicy, Storage
 
 _STRIDE = 8  # of pixels whose points are compared
-_LEAST_KNOWN = 0.1  # of a picture's depth: less says nothing
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ def _write_frames(
 
 
 def _against(prediction: FramePrediction, true: NDArray[Any] | None) -> tuple[str, str]:
-    if true is None or (true > 0).mean() < _LEAST_KNOWN:
+    if true is None or (true > 0).mean() < LEAST_KNOWN:
         return "", ""
     ours = metrics.resample(prediction.depth, true.shape)
     log_scale = np.median(np.log(true[true > 0] / ours[true > 0]))
@@ -245,11 +244,9 @@ def _points(prediction: FramePrediction, truth: Truth) -> tuple[NDArray[Any], ND
     valid[::_STRIDE, ::_STRIDE] = true[::_STRIDE, ::_STRIDE] > 0
     ours = metrics.resample(prediction.camera_points, true.shape)[valid]
     theirs = geometry.unproject(true, intrinsics)[valid]
-    return (
-        _moved(ours, prediction.world_from_cam),
-        _moved(theirs, truth.world_from_cam[prediction.number]),
+    poses = prediction.world_from_cam, truth.world_from_cam[prediction.number]
+    ours, theirs = (
+        geometry.Similarity(1.0, pose).points(points)
+        for points, pose in zip((ours, theirs), poses, strict=True)
     )
-
-
-def _moved(points: NDArray[Any], world_from_cam: NDArray[Any]) -> NDArray[Any]:
-    return points @ world_from_cam[:, :3].T + world_from_cam[:, 3]
+    return ours, theirs

@@ -90,13 +90,16 @@ class TokenMemory(LayerMemory):
 
     def choose(self, count: int) -> Tensor:
         """(R, count) slots to drop, in their order: those of the lowest scores."""
-        scores = self.scores()
+        return self.lowest(self.scores(), count)
+
+    # What a policy may ask.
+
+    def lowest(self, scores: Tensor, count: int) -> Tensor:
+        """(R, count) slots of the lowest scores, of those that do not stay, in their order."""
         highest = torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).max
         scores = torch.where(self.stays(), highest, scores)
         lowest = torch.topk(scores, count, dim=1, largest=False, sorted=False).indices
         return lowest.sort(dim=1).values
-
-    # What a policy may ask.
 
     def stays(self) -> Tensor:
         """(R, slots): tokens of frame 0 and of the newest frame."""
@@ -141,6 +144,12 @@ class TokenMemory(LayerMemory):
         if self._facts["id"].shape[0] == 1:
             return keys[:1].transpose(1, 2).flatten(2)  # of batches alike, the first
         return keys.flatten(0, 1)
+
+    def likeness(self) -> Tensor:
+        """(R, slots) cosine of each key to the mean of all normalised ones."""
+        keys = torch.nn.functional.normalize(self.keys().float(), dim=-1)  # (R, slots, D)
+        mean = keys.mean(dim=1, keepdim=True)
+        return (keys * torch.nn.functional.normalize(mean, dim=-1)).sum(dim=-1)
 
     # The way of a step.
 
@@ -260,6 +269,8 @@ class TokenMemory(LayerMemory):
         if free is None:
             return slice(begin, begin + tokens), begin + tokens
         assert not self._staged, "only a memory that drops nothing is staged more than once a step"
+        if free.shape[1] == tokens:  # every step, once the budget is reached
+            return free, begin
         more = torch.arange(begin, begin + tokens - free.shape[1], device=free.device)
         return torch.cat([free, more.expand(len(free), -1)], dim=1), begin + len(more)
 
@@ -300,7 +311,7 @@ class TokenMemory(LayerMemory):
         self._make_room(max(rows, self._own_rows), kept.ids.device)
         self._facts["id"][:, whole] = kept.ids
         for name in kept.facts.keys() & set(self.facts):
-            self.keep_fact(name, torch.arange(count, device=kept.ids.device)[None], 0.0)
+            self._facts[name] = torch.full_like(self._facts["id"], torch.nan, dtype=torch.float32)
             self._facts[name][:, whole] = kept.facts[name]
 
     @property

@@ -12,13 +12,12 @@ from gradio.components import FormComponent
 from pydantic import TypeAdapter, ValidationError
 
 from svggt.errors import BadInput
-from svggt.settings import MAX_WINDOW, MEMORY_TITLES, StreamSettings
+from svggt.settings import MAX_BUDGET_TEXT, MAX_WINDOW, MEMORY_TITLES, StreamSettings
 from svggt.web.endpoint import sentence_of
 
 _SETTINGS = TypeAdapter(StreamSettings)
 _LABELS = {"points": "Point head"}  # others are the field's name
 _DECIDED = "refine"  # by the page: what the cameras shown need
-_MOST_TEXT = 40
 OF_A_CLIP = "field_of_view"
 """What the settings say of the clip, and a comparison's run shares."""
 
@@ -93,7 +92,7 @@ def _input(
             default, label=label, info=info, minimum=1, maximum=MAX_WINDOW, precision=0
         )
     if not choices:  # a budget
-        return gr.Textbox(default, label=label, info=info, max_length=_MOST_TEXT, lines=1)
+        return gr.Textbox(default, label=label, info=info, max_length=MAX_BUDGET_TEXT, lines=1)
     if get_origin(kind) is not Literal:  # weights
         default = choices[0] if isinstance(choices[0], str) else choices[0][1]
     return gr.Dropdown(list(choices), value=default, label=label, info=info, filterable=False)

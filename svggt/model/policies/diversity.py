@@ -52,7 +52,7 @@ class DiversityMemory(TokenMemory):
         self._shared = False  # the budget has been shared out
 
     def scores(self) -> Tensor:
-        return -self._cosines()
+        return -self.likeness()
 
     def excess(self) -> int:
         over = super().excess()
@@ -65,7 +65,7 @@ class DiversityMemory(TokenMemory):
             self._resize(2 * self.tokens_per_frame + int(spare * part))
             over = super().excess()
         if not self._shared and self._budget is not None:
-            self._shares.likeness[self._layer] = self._cosines().mean()
+            self._shares.likeness[self._layer] = self.likeness().mean()
         return over
 
     def save(self) -> dict[str, Tensor]:
@@ -78,8 +78,3 @@ class DiversityMemory(TokenMemory):
         self._shared = bool(saved["shared"])
         if "likeness" in saved:
             self._shares.likeness[self._layer] = saved["likeness"]
-
-    def _cosines(self) -> Tensor:
-        keys = torch.nn.functional.normalize(self.keys().float(), dim=-1)  # (R, slots, D)
-        mean = keys.mean(dim=1, keepdim=True)
-        return (keys * torch.nn.functional.normalize(mean, dim=-1)).sum(dim=-1)

@@ -35,7 +35,8 @@ class MergeMemory(ResidualMemory):
             self._merged = None
 
     def choose(self, count: int) -> Tensor:
-        dropped, scores = super().choose(count), self.scores()
+        scores = self.scores()
+        dropped = self.lowest(scores, count)
         tokens = self.tokens_per_frame
         if count > tokens or self.count - count <= 2 * tokens:
             return dropped  # what another policy kept, or nothing is left to merge into

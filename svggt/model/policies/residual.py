@@ -94,9 +94,7 @@ class ResidualMemory(TokenMemory):
 
     def scores(self) -> Tensor:
         """(1, slots) in [0, 1]; anchors above."""
-        keys = F.normalize(self.keys().float(), dim=-1)  # (1, slots, D)
-        mean = F.normalize(keys.mean(dim=1, keepdim=True), dim=-1)
-        unlike = 1 - (keys * mean).sum(dim=-1)
+        unlike = 1 - self.likeness()
         first = self.fact("first") if "first" in self._facts else torch.full_like(unlike, torch.nan)
         # Of what another policy kept nobody knows how much the network worked on it.
         just = (self.numbers() == self.frame.number - 1) & first.isfinite()
