@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal
 
 MemoryPolicy = Literal[
@@ -16,6 +18,7 @@ MemoryPolicy = Literal[
     "residual",
     "merge",
     "trajectory",
+    "blocks",
 ]
 """What a stream remembers: a cache policy of `svggt.model.policies`."""
 
@@ -29,6 +32,7 @@ MEMORY_TITLES: dict[MemoryPolicy, str] = {
     "residual": "tokens that the network worked on",
     "merge": "the same, and the best of the rest merged in",
     "trajectory": "first and last frames, five tokens of all others",
+    "blocks": "the last frames, beginning anew every so often; costs twice the time",
 }
 """What each of them keeps, for people."""
 
@@ -98,7 +102,12 @@ class Budget:
         return f"{self.amount} {self.unit.removesuffix('s') if self.amount == 1 else self.unit}"
 
     def tokens(
-        self, tokens_per_frame: int, layers: int, token_bytes: int, fixed_bytes: int = 0
+        self,
+        tokens_per_frame: int,
+        layers: int,
+        token_bytes: int,
+        fixed_bytes: int = 0,
+        share: Fraction = Fraction(1),
     ) -> int:
         """Tokens that one layer may keep after a step.
 
@@ -107,14 +116,16 @@ class Budget:
             layers: global layers that share the budget.
             token_bytes: of one token in one layer, keys, values and facts.
             fixed_bytes: of a layer, beside its tokens.
+            share: of the budget that the layers have.
 
         Raises:
             BudgetError: it is less than two frames.
         """
+        amount = int(self.amount * share)
         kept = {
-            "frames": self.amount * tokens_per_frame,
-            "tokens": self.amount // layers,
-            "bytes": (self.amount // layers - fixed_bytes) // token_bytes - tokens_per_frame,
+            "frames": amount * tokens_per_frame,
+            "tokens": amount // layers,
+            "bytes": (amount // layers - fixed_bytes) // token_bytes - tokens_per_frame,
         }[self.unit]
         if kept < _LEAST_FRAMES * tokens_per_frame:
             least = _LEAST_FRAMES * tokens_per_frame * layers
@@ -124,7 +135,7 @@ class Budget:
                 "tokens": least,
                 "bytes": -(-allocated // 1000) * 1000,
             }
-            raise self.too_small(needed[self.unit])
+            raise self.too_small(math.ceil(needed[self.unit] / share))
         return kept
 
     def too_small(self, least: int) -> BudgetError:

@@ -22,7 +22,7 @@ from svggt.refine import snapshot as refiner_snapshot
 from svggt.refine.state import RefinerState
 from svggt.settings import StreamSettings
 
-_FORMAT = "2"
+_FORMAT = "3"
 _STREAM, _REFINER = "stream.", "refiner."
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from svggt import geometry
+from svggt.engine.blocks import StreamBlock, in_world
 from svggt.engine.checkpoints import LoadedModel
 from svggt.errors import ModelOverflow
 from svggt.media.frames import Frame
@@ -19,6 +20,7 @@ from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.frame_geometry import FrameGeometry, RefinedCamera
 from svggt.model.memory import CachePolicy, Memory
 from svggt.model.network import NetworkOutput
+from svggt.model.storage import named_under
 from svggt.prediction import FramePrediction, MemoryMap
 from svggt.refine.correction import Correction
 
@@ -34,24 +36,27 @@ class Stream:
 
     def __init__(self, model: LoadedModel, policy: CachePolicy, points: bool = False) -> None:
         self.model = model
-        self._points = points
-        self._memory = Memory(model.network.config, policy)
+        self._policy, self._points = policy, points
+        # The one that speaks, and the one that runs beside it to take over.
+        self._blocks = [StreamBlock(self._new_memory())]
         self._size: tuple[int, int] | None = None
 
     @property
     def num_frames(self) -> int:
         """Frames that were taken in."""
-        return self._memory.num_frames
+        return self._blocks[0].num_frames
 
     @property
     def memory_bytes(self) -> int:
         """Bytes allocated for the cached token memory."""
-        return self._memory.nbytes
+        return sum(block.memory.nbytes for block in self._blocks)
 
     def save(self) -> dict[str, Tensor]:
         """All that the stream remembers, by name; tensors that later steps change."""
-        size = torch.tensor(self._size or ())
-        return {"size": size, **self._memory.save()}
+        saved = {"size": torch.tensor(self._size or ())}
+        for number, block in enumerate(self._blocks):
+            saved |= {f"{number}.{name}": tensor for name, tensor in block.save().items()}
+        return saved
 
     def load(self, saved: dict[str, Tensor]) -> None:
         """Becomes what `save` returned, of a stream of the same model and policy.
@@ -63,7 +68,11 @@ class Stream:
         self._size = (height_width[0], height_width[1]) if height_width else None
         # Copies lie as those of a step do: kernels round otherwise where memory is not aligned.
         device = self.model.device.torch
-        self._memory.load({name: t.to(device, copy=True) for name, t in saved.items()})
+        copies = {name: t.to(device, copy=True) for name, t in saved.items()}
+        numbers = {name.partition(".")[0] for name in saved} - {"size"}
+        self._blocks = [StreamBlock(self._new_memory()) for _ in numbers]
+        for number, block in enumerate(self._blocks):
+            block.load(named_under(f"{number}.", copies))
 
     @torch.inference_mode()
     def step(self, frame: Frame, chunks: Chunks = WHOLE) -> FramePrediction:
@@ -82,25 +91,69 @@ class Stream:
         if self._size not in (None, size):
             raise ValueError(f"frame {frame.number} is {size}, the stream's are {self._size}")
         started = time.perf_counter()
+        images = to_images([frame], self.model)
         try:
-            images = to_images([frame], self.model)
-            output = self.model.network.step(images, self._memory, self._points, chunks)
-            (prediction,) = predictions([frame], to_arrays(output), 0.0, 0)
-            wanted = self._memory.wants_geometry
-            self._memory.prepare(self._geometry(prediction) if wanted else None)
+            said = [self._stage(block, frame, images, chunks) for block in self._blocks]
         except BaseException:
-            self._memory.rollback()
+            for block in self._blocks:
+                block.memory.rollback()
             raise
-        self._memory.commit()
+        for block in self._blocks:
+            block.memory.commit()
         self._size = size
+        prediction = in_world(said[0], self._blocks[0].world)
+        self._turn(prediction, said)
         seconds = time.perf_counter() - started
-        return replace(prediction, seconds=seconds, memory_bytes=self._memory.nbytes)
+        return replace(prediction, seconds=seconds, memory_bytes=self.memory_bytes)
+
+    def _stage(
+        self, block: StreamBlock, frame: Frame, images: Tensor, chunks: Chunks
+    ) -> FramePrediction:
+        """What one block says of a frame, in its own world; nothing is taken in yet."""
+        memory = block.memory
+        output = self.model.network.step(images, memory, self._points, chunks)
+        (prediction,) = predictions([frame], to_arrays(output), 0.0, 0)
+        if memory.wants_geometry:
+            shown = in_world(prediction, block.world)
+            memory.prepare(self._geometry(shown, memory.num_frames))
+        else:
+            memory.prepare()
+        return prediction
+
+    def _turn(self, shown: FramePrediction, said: list[FramePrediction]) -> None:
+        """Joins the next block, lets it take over, begins the one after it.
+
+        Args:
+            shown: the newest frame as the stream says it.
+            said: the same, as every block says it.
+        """
+        for block, own in zip(self._blocks[1:], said[1:], strict=True):
+            block.join(shown, own)
+        left = self._frames_left
+        if left is None:
+            return
+        half = (self._blocks[0].memory.frames_held + left) // 2
+        if left == 0 and len(self._blocks) > 1 and self._blocks[1].memory.num_frames >= half:
+            del self._blocks[0]
+            left = self._frames_left or 0
+        if left <= half and len(self._blocks) == 1:
+            self._blocks.append(StreamBlock(self._new_memory(), self.num_frames))
+
+    @property
+    def _frames_left(self) -> int | None:
+        """Until its block is full; None where it never ends."""
+        return self._blocks[0].memory.frames_left if self._policy.restarts else None
+
+    def _new_memory(self) -> Memory:
+        return Memory(self.model.network.config, self._policy)
 
     def correct(self, corrections: Sequence[Correction]) -> None:
         """Tells the memory of refined cameras, for policies that choose by what was seen."""
-        if self._memory.wants_geometry and self._size is not None:
-            size = self._size
-            self._memory.correct([_refined(each, size) for each in corrections])
+        block = self._blocks[0]
+        if block.memory.wants_geometry and self._size is not None:
+            cameras = [_refined(each, self._size) for each in corrections]
+            numbered = [replace(each, number=each.number - block.first) for each in cameras]
+            block.memory.correct([each for each in numbered if each.number >= 0])
 
     @torch.inference_mode()
     def change_policy(self, policy: CachePolicy) -> None:
@@ -109,20 +162,25 @@ class Stream:
         Raises:
             BudgetError: the budget is too small for the frames kept; the stream is as it was.
         """
-        changed = Memory(self.model.network.config, policy)
-        changed.adopt(self._memory)
-        self._memory = changed
+        now = self._blocks[0]
+        memory = Memory(self.model.network.config, policy)
+        memory.adopt(now.memory)
+        self._policy, self._blocks = policy, [StreamBlock(memory, now.first, now.world)]
 
     def memory_map(self) -> MemoryMap | None:
-        """What is kept of each frame; None before the first."""
-        layers = [ids.cpu().numpy() for ids in self._memory.kept_ids()]
+        """What is kept of each frame; None before the first.
+
+        Of a block that will take over nothing is said but its bytes: it keeps no other frame.
+        """
+        block = self._blocks[0]
+        layers = [ids.cpu().numpy() for ids in block.memory.kept_ids()]
         if not layers or self._size is None:
             return None
         config = self.model.network.config
         grid = self._size[0] // config.patch_size, self._size[1] // config.patch_size
         tokens = config.num_special_tokens + grid[0] * grid[1]
         # Few frames of a long stream are kept: tokens are counted for those alone.
-        there = np.zeros(self.num_frames, bool)
+        there = np.zeros(block.memory.num_frames, bool)
         for ids in layers:
             there[ids.ravel() // tokens] = True
         frames, rank = np.flatnonzero(there), np.cumsum(there) - 1
@@ -131,15 +189,15 @@ class Stream:
             places = rank[ids.ravel() // tokens] * tokens + ids.ravel() % tokens
             shares += np.bincount(places, minlength=len(shares)) / len(ids)
         return MemoryMap(
-            frames,
+            frames + block.first,
             (shares / len(layers)).reshape(-1, tokens).astype(np.float32),
             grid,
             len(layers),
-            self._memory.global_bytes,
+            sum(each.memory.global_bytes for each in self._blocks),
         )
 
-    def _geometry(self, prediction: FramePrediction) -> FrameGeometry:
-        """Of the patches' centres."""
+    def _geometry(self, prediction: FramePrediction, number: int) -> FrameGeometry:
+        """Of the patches' centres, under the number that its memory knows it by."""
         patch = self.model.network.config.patch_size
         height, width = prediction.depth.shape
         depth, confidence = (
@@ -147,7 +205,7 @@ class Stream:
             for values in (prediction.depth, prediction.depth_conf)
         )
         return FrameGeometry(
-            prediction.number,
+            number,
             (height, width),
             (height // patch, width // patch),
             torch.from_numpy(prediction.cam_from_world).float(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,8 +64,10 @@ class PosedClip:
 
     def frames(self, width: int) -> list[Frame]:
         """As a model of that width takes them."""
+        return list(self.each_frame(width))
+
+    def each_frame(self, width: int) -> Iterator[Frame]:
+        """The same, one in memory at a time."""
         fitter = Fitter(width)
-        return [
-            fitter.frame(number, float(number), Image.fromarray(picture))
-            for number, picture in enumerate(self.pictures)
-        ]
+        for number, picture in enumerate(self.pictures):
+            yield fitter.frame(number, float(number), Image.fromarray(picture))

@@ -6,31 +6,31 @@ memory. A clip that is too short is walked back and forth.
 
 from __future__ import annotations
 
-import csv
 import json
 import platform
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from svggt import geometry, metrics
 from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
-from svggt.eval.clip_figures import LEAST_KNOWN, depth_figures, pose_figures
+from svggt.eval.clip_figures import depth_figures, pose_figures
 from svggt.eval.posed_clip import PosedClip
+from svggt.experiments.moment import Moment, judge, moment_of, point_error, write_moments
 from svggt.model.policies import bounded
-from svggt.prediction import FramePrediction
 from svggt.settings import Budget, MemoryPolicy, Storage
 
-_STRIDE = 8  # of pixels whose points are compared
+Array = NDArray[Any]
+
+MOST_JUDGED = 300
+"""Frames of a stream whose depth is compared."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class MemoryRun:
     policy: MemoryPolicy
     budget: str
     storage: Storage
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether others are compared with it."""
+        return self.policy == "full" and self.storage == "computed"
 
     @property
     def name(self) -> str:
@@ -71,6 +76,11 @@ class MemoryFigures:
             not run before.
         latency_ms: median of the last tenth of the frames.
         megabytes: of the global layers and the camera head at the end.
+        memory_growth: bytes of the same, the most in the last tenth of the frames by the most in
+            the second one.
+        process_growth: likewise of the whole process.
+        latency_growth: likewise of the median time of a frame.
+        p95_growth: likewise of its 95th percentile.
     """
 
     absrel: float
@@ -81,6 +91,10 @@ class MemoryFigures:
     from_full: float
     latency_ms: float
     megabytes: float
+    memory_growth: float
+    process_growth: float
+    latency_growth: float
+    p95_growth: float
 
 
 def all_runs(
@@ -107,6 +121,9 @@ def forth_and_back(clip: PosedClip, frames: int) -> PosedClip:
 def run(model: LoadedModel, clip: PosedClip, asked: MemoryRun, folder: Path) -> MemoryFigures:
     """Streams a clip, writes a CSV with a line for every frame, and returns the figures.
 
+    Depth is judged of at most `MOST_JUDGED` frames, spread evenly, so that a stream without an
+    end fits into memory; cost and camera are known of all.
+
     Args:
         model: causal weights.
         clip: with its truth.
@@ -114,30 +131,69 @@ def run(model: LoadedModel, clip: PosedClip, asked: MemoryRun, folder: Path) -> 
         folder: for the CSV, and the full memory's depth, which later runs are compared with.
     """
     assert clip.truth is not None
+    truth, full = clip.truth, folder / f"{asked.clip}-depth.npy"
+    stream = _stream(model, clip, asked, full)
+    moments = list(tqdm(stream, asked.name, total=len(clip.pictures), leave=False))
+    if asked.is_exact:
+        np.save(full, np.stack([m.judged.depth for m in moments if m.judged is not None]))
+    write_moments(folder / f"{asked.name}.csv", moments, truth)
+    return _figures(moments, truth)
+
+
+def _stream(model: LoadedModel, clip: PosedClip, asked: MemoryRun, full: Path) -> Iterator[Moment]:
+    assert clip.truth is not None
     budget = Budget.parse(asked.budget) if asked.budget else None
     stream = Stream(model, bounded(asked.policy, budget, asked.storage))
-    frames = clip.frames(model.input_width)
-    said = [stream.step(frame) for frame in tqdm(frames, asked.name, leave=False)]
-    depths = np.stack([p.depth for p in said])
-    full = folder / f"{asked.clip}-depth.npy"
-    if asked.policy == "full" and asked.storage == "computed":
-        np.save(full, depths.astype(np.float16))
-    apart = _apart(depths, full)
-    _write_frames(folder / f"{asked.name}.csv", said, clip.truth, apart)
-    of_depth = depth_figures(list(depths), clip.truth)
+    exact = np.load(full, mmap_mode="r") if full.exists() else None
+    every = -(-len(clip.pictures) // MOST_JUDGED)
+    for frame in clip.each_frame(model.input_width):
+        prediction = stream.step(frame)
+        moment = moment_of(prediction)
+        if prediction.number % every == 0:
+            of_full = None if exact is None else exact[prediction.number // every]
+            of_full = prediction.depth if asked.is_exact else of_full
+            moment = replace(moment, judged=judge(prediction, clip.truth, of_full))
+        yield moment
+
+
+def _figures(moments: list[Moment], truth: Truth) -> MemoryFigures:
+    judged = {m.number: m.judged for m in moments if m.judged is not None}
+    numbers = list(judged)
+    seen = replace(truth, depth=lambda index: truth.depth(numbers[index]))
+    of_depth = depth_figures([each.depth.astype(np.float32) for each in judged.values()], seen)
     cameras = pose_figures(
-        np.stack([p.world_from_cam for p in said]), np.zeros(len(said), bool), clip.truth
+        np.stack([m.world_from_cam for m in moments]), np.zeros(len(moments), bool), truth
+    )
+    apart = [each.from_full for each in judged.values()]
+    ms, held, process = (
+        np.array([getattr(m, name) for m in moments], float)
+        for name in ("seconds", "memory_bytes", "process_bytes")
     )
     return MemoryFigures(
         absrel=of_depth.absrel_clip,
         absrel_frame=of_depth.absrel_frame,
         rotation=cameras.windows["all"]["rotation"],
         ate=cameras.windows["all"]["ate"],
-        point=_point_error(said, clip.truth),
-        from_full=float("nan") if apart is None else float(np.median(apart)),
-        latency_ms=1000 * median(p.seconds for p in said[-max(1, len(said) // 10) :]),
-        megabytes=said[-1].memory_bytes / 1e6,
+        point=point_error(list(judged.values())),
+        from_full=float(np.median(apart)),
+        latency_ms=1000 * float(np.median(_tenth(ms, 9))),
+        megabytes=held[-1] / 1e6,
+        memory_growth=_growth(held, np.max),
+        process_growth=_growth(process, np.max),
+        latency_growth=_growth(ms, np.median),
+        p95_growth=_growth(ms, lambda tenth: np.percentile(tenth, 95)),
     )
+
+
+def _tenth(values: Array, number: int) -> Array:
+    """One tenth of a stream's frames, the first being 0; at least one frame."""
+    ends = np.linspace(0, len(values), 11).astype(int)
+    return values[min(ends[number], len(values) - 1) : max(ends[number + 1], ends[number] + 1)]
+
+
+def _growth(values: Array, figure: Callable[[Array], Any]) -> float:
+    """The last tenth's figure by the second one's: the first one fills the memory."""
+    return float(figure(_tenth(values, 9)) / figure(_tenth(values, 1)))
 
 
 def run_all(
@@ -194,59 +250,3 @@ def _cell(values: list[float]) -> str:
     if not known:
         return ""
     return f"{np.mean(known):.3g} ({min(known):.3g} to {max(known):.3g})"
-
-
-def _apart(depths: NDArray[Any], full: Path) -> NDArray[Any] | None:
-    """(N,) median relative difference of each frame's depth from the full memory's."""
-    if not full.exists():
-        return None
-    exact = np.load(full, mmap_mode="r")
-    return np.array([np.median(np.abs(d / e - 1)) for d, e in zip(depths, exact, strict=True)])
-
-
-def _write_frames(
-    path: Path, said: list[FramePrediction], truth: Truth, apart: NDArray[Any] | None
-) -> None:
-    """A line a frame: milliseconds, bytes, log of its scale, AbsRel, difference from full."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file)
-        lines.writerow(["frame", "ms", "bytes", "log_scale", "absrel_frame", "from_full"])
-        for number, prediction in enumerate(said):
-            log_scale, absrel = _against(prediction, truth.depth(number))
-            differs = "" if apart is None else f"{apart[number]:.5f}"
-            cost = [f"{1000 * prediction.seconds:.2f}", prediction.memory_bytes]
-            lines.writerow([number, *cost, log_scale, absrel, differs])
-
-
-def _against(prediction: FramePrediction, true: NDArray[Any] | None) -> tuple[str, str]:
-    if true is None or (true > 0).mean() < LEAST_KNOWN:
-        return "", ""
-    ours = metrics.resample(prediction.depth, true.shape)
-    log_scale = np.median(np.log(true[true > 0] / ours[true > 0]))
-    return f"{log_scale:.5f}", f"{metrics.absrel(ours, true):.5f}"
-
-
-def _point_error(said: list[FramePrediction], truth: Truth) -> float:
-    """Median distance, metres, of points where both are known."""
-    pairs = [_points(p, truth) for p in said]
-    ours, theirs = (np.concatenate([pair[i] for pair in pairs if pair is not None]) for i in (0, 1))
-    moved = geometry.Similarity(*geometry.align_sim3(ours, theirs)).points(ours)
-    return float(np.median(np.linalg.norm(moved - theirs, axis=1)))
-
-
-def _points(prediction: FramePrediction, truth: Truth) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """(M, 3) predicted and true points of the same pixels, each in its own world."""
-    true = truth.depth(prediction.number)
-    intrinsics = None if true is None else truth.pixel_intrinsics(true.shape)
-    if true is None or intrinsics is None:
-        return None
-    valid = np.zeros(true.shape, bool)
-    valid[::_STRIDE, ::_STRIDE] = true[::_STRIDE, ::_STRIDE] > 0
-    ours = metrics.resample(prediction.camera_points, true.shape)[valid]
-    theirs = geometry.unproject(true, intrinsics)[valid]
-    poses = prediction.world_from_cam, truth.world_from_cam[prediction.number]
-    ours, theirs = (
-        geometry.Similarity(1.0, pose).points(points)
-        for points, pose in zip((ours, theirs), poses, strict=True)
-    )
-    return ours, theirs

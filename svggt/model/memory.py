@@ -140,6 +140,16 @@ class LayerMemory(ABC):
 
     @property
     @abstractmethod
+    def frames_held(self) -> int:
+        """Whole frames that would need as much room as what was committed."""
+
+    @property
+    @abstractmethod
+    def frames_left(self) -> int | None:
+        """Frames until something is dropped; None where nothing is, or before the first frame."""
+
+    @property
+    @abstractmethod
     def nbytes(self) -> int:
         """Bytes allocated, not only used."""
 
@@ -170,12 +180,15 @@ class CachePolicy:
         shared_camera_passes: all passes of the camera head share one memory per block, as in
             the published streaming loop; its poses then differ from its own batch pass
             (docs/conventions.md).
+        restarts: where something would be dropped the stream begins anew instead
+            (`svggt.engine.blocks`).
     """
 
     name: str
     global_memory: Callable[[int], GlobalMemory]
     camera_layer: Callable[[], LayerMemory]
     shared_camera_passes: bool = False
+    restarts: bool = False
 
 
 class Memory:
@@ -205,6 +218,16 @@ class Memory:
     def global_bytes(self) -> int:
         """Bytes of the global layers, which a budget bounds; the camera head's are beside it."""
         return sum(layer.nbytes for layer in self._global.layers)
+
+    @property
+    def frames_held(self) -> int:
+        """Whole frames that would need as much room as what the global layers keep."""
+        return self._global.layers[0].frames_held
+
+    @property
+    def frames_left(self) -> int | None:
+        """Frames until the global layers drop something; None where they do not."""
+        return self._global.layers[0].frames_left
 
     @property
     def scores_residual(self) -> bool:

@@ -9,6 +9,7 @@ nothing that was kept is overwritten, so that a step can be undone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -32,11 +33,13 @@ class Limits:
         budget: of all layers; None: everything is kept.
         layers: that share it.
         storage: how tokens are kept.
+        share: of the budget; the rest is another memory's.
     """
 
     budget: Budget | None = None
     layers: int = 1
     storage: Storage = "computed"
+    share: Fraction = Fraction(1)
 
 
 class TokenMemory(LayerMemory):
@@ -224,6 +227,14 @@ class TokenMemory(LayerMemory):
         self._drop(self.excess())
 
     @property
+    def frames_held(self) -> int:
+        return -(-self.count // max(1, self._tokens))
+
+    @property
+    def frames_left(self) -> int | None:
+        return None if self._budget is None else (self._budget - self.count) // self._tokens
+
+    @property
     def nbytes(self) -> int:
         facts = sum(values.nbytes for values in self._facts.values())
         if self._budget is None or not self._facts:
@@ -249,7 +260,9 @@ class TokenMemory(LayerMemory):
             return None
         token_bytes = self._kept.token_bytes(keys) + _FACT_BYTES * rows * (1 + len(self.facts))
         fixed = self._kept.fixed_bytes(keys) + _SLOT_BYTES * rows * self._tokens
-        allowed = limits.budget.tokens(self._tokens, limits.layers, token_bytes, fixed)
+        allowed = limits.budget.tokens(
+            self._tokens, limits.layers, token_bytes, fixed, limits.share
+        )
         return allowed - allowed % self._tokens if self.whole_frames else allowed
 
     def _drop(self, count: int) -> None:

@@ -12,8 +12,9 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
 from svggt.errors import ModelOverflow
-from svggt.model.policies import full, window
+from svggt.model.policies import bounded, full, window
 from svggt.prediction import FramePrediction
+from svggt.settings import Budget
 from tests.conftest import make_frames
 
 
@@ -43,7 +44,15 @@ def test_predictions_keep_shapes_and_ranges(tiny: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [full(), window(2), window(2, "int8"), full("bfloat16")], ids=range(4)
+    "policy",
+    [
+        full(),
+        window(2),
+        window(2, "int8"),
+        full("bfloat16"),
+        bounded("blocks", Budget(3, "frames")),
+    ],
+    ids=range(5),
 )
 def test_a_failed_step_leaves_the_stream_as_it_was(tiny: LoadedModel, policy) -> None:
     frames = make_frames(5)

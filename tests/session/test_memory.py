@@ -153,7 +153,7 @@ def test_what_is_kept_of_a_long_stream_is_counted_for_its_frames_alone(tiny: Loa
         stream.step(frame)
     memory = stream.memory_map()
     assert memory is not None
-    layers = [ids.numpy() for ids in stream._memory.kept_ids()]
+    layers = [ids.numpy() for ids in stream._blocks[0].memory.kept_ids()]
     tokens = memory.shares.shape[1]
     for index, number in enumerate(memory.frames.tolist()):
         for place in (0, 7, tokens - 1):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from fractions import Fraction
 
 from svggt.model.memory import CachePolicy, GlobalMemory
 from svggt.model.policies.attention import AttentionMemory
@@ -63,13 +64,15 @@ def bounded(
     """
 
     def global_memory(layers: int) -> GlobalMemory:
-        return _MEMORIES[kind](Limits(budget, layers, storage))
+        share = _SHARES[budget.unit] if restarts and budget else Fraction(1)
+        return _MEMORIES[kind](Limits(budget, layers, storage, share))
 
-    unlimited = budget is None
+    unlimited, restarts = budget is None, kind == "blocks"
     return CachePolicy(
         kind if unlimited else f"{kind}, {budget}",
         global_memory,
         lambda: FullMemory(Limits()) if unlimited else WindowMemory(CAMERA_WINDOW),
+        restarts=restarts,
     )
 
 
@@ -137,4 +140,8 @@ _MEMORIES: dict[MemoryPolicy, Callable[[Limits], GlobalMemory]] = {
     "merge": _residual(MergeMemory),
     "trajectory": _alike(TrajectoryMemory),
     "coverage": _coverage,
+    "blocks": _alike(WindowMemory),  # which begins anew before it drops
 }
+
+# Of a budget that two blocks share, the second half as long as the first; memory is taken for both.
+_SHARES = {"frames": Fraction(2, 3), "tokens": Fraction(2, 3), "bytes": Fraction(1, 2)}
