@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from svggt.data.truth import HALF, Truth
 
 Array = NDArray[Any]
 
+PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.JPG")
 _UNKNOWN = 65535  # of 16-bit depth, besides 0
 _SKY = 500.0  # metres from which depth counts as unknown
 
@@ -27,7 +29,7 @@ class Sequence:
         pictures: files.
         depths: files of the same moments.
         read_depth: a file to (H, W) metres, 0 where unknown.
-        world_from_cam: (N, 3, 4), metres.
+        world_from_cam: (N, 3, 4), metres; NaN of sets that know none.
         intrinsics: (3, 3) in pixels of the pictures; None if nobody says.
     """
 
@@ -54,6 +56,11 @@ class Sequence:
         )
 
     @property
+    def has_cameras(self) -> bool:
+        """Whether it is known where pictures were taken."""
+        return bool(np.isfinite(self.world_from_cam).all())
+
+    @property
     def truth(self) -> Truth:
         """Of its pictures, a second apart each; files of depth are read when asked for."""
         intrinsics = self.intrinsics
@@ -66,13 +73,14 @@ class Sequence:
         return self.read_depth(self.depths[number])[::HALF, ::HALF]
 
 
-def integers(per_metre: float) -> Callable[[Path], Array]:
-    """Reads 16-bit pictures of depth; 0 and 65535 are unknown."""
+def integers(per_metre: float, farthest: float = np.inf) -> Callable[[Path], Array]:
+    """Reads 16-bit pictures of depth; 0, 65535 and what is farther are unknown."""
 
     def read(path: Path) -> Array:
         with Image.open(path) as picture:
             values = np.asarray(picture).astype(np.float32)
-        return np.where(values == _UNKNOWN, 0, values) / per_metre
+        known = (values != _UNKNOWN) & (values <= farthest * per_metre)
+        return np.where(known, values, 0) / per_metre
 
     return read
 
@@ -84,6 +92,27 @@ def read_array(path: Path) -> Array:
 
 
 def files(folder: Path, *patterns: str) -> list[Path]:
-    """Sorted by the number in their names where they have one, else by name."""
-    found = [path for pattern in patterns for path in folder.glob(pattern)]
-    return sorted(found, key=lambda path: (int(path.stem) if path.stem.isdigit() else 0, path.name))
+    """Sorted by the last number in their names where they have one, then by name."""
+    found = {path for pattern in patterns for path in folder.glob(pattern)}
+    return sorted(found, key=lambda path: (_number(path.stem), path.name))
+
+
+def stacked(poses: list[Array], folder: Path) -> Array:
+    """(N, 3, 4) of the poses of a folder.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not poses:
+        raise ValueError(f"{folder} has no frame with a known pose")
+    return np.stack(poses)
+
+
+def no_poses(count: int) -> Array:
+    """(N, 3, 4) of a set that knows none."""
+    return np.full((count, 3, 4), np.nan)
+
+
+def _number(name: str) -> int:
+    numbers = re.findall(r"\d+", name)
+    return int(numbers[-1]) if numbers else 0

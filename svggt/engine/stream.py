@@ -14,6 +14,7 @@ from torch import Tensor
 from svggt import geometry
 from svggt.engine.blocks import StreamBlock, in_world
 from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.freed_memory import FRAMES_A_TRIM, give_back_memory
 from svggt.errors import ModelOverflow
 from svggt.media.frames import Frame
 from svggt.model.chunks import WHOLE, Chunks
@@ -103,6 +104,8 @@ class Stream:
         self._size = size
         prediction = in_world(said[0], self._blocks[0].world)
         self._turn(prediction, said)
+        if self.num_frames % FRAMES_A_TRIM == 0:
+            give_back_memory()
         seconds = time.perf_counter() - started
         return replace(prediction, seconds=seconds, memory_bytes=self.memory_bytes)
 

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
@@ -14,15 +14,21 @@ from svggt.data.layouts import open_sequence
 from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel, load_model
 from svggt.engine.devices import choose_device
+from svggt.eval.all_tables import TABLES, all_tables
 from svggt.eval.cameras import head_figures, predict, refined_figures
 from svggt.eval.clip_figures import medians
+from svggt.eval.options import TableOptions, WayOptions
 from svggt.eval.posed_clip import PosedClip
+from svggt.eval.protocol import Task
 from svggt.eval.refined_run import refine_run
 from svggt.eval.smoke import BOUNDS, office_frames, office_truth, smoke_figures
 from svggt.eval.suite import suite as suite_clips
 from svggt.eval.suite_report import markdown, run_suite
 from svggt.media.frames import Frame
 from svggt.model.policies import window
+
+_Options = TypeVar("_Options")
+Flat = Annotated[_Options, tyro.conf.arg(name="")]
 
 
 def smoke(model: str = "embedded") -> int:
@@ -123,6 +129,49 @@ def geometry(
     return 0
 
 
+def recon(asked: Flat[TableOptions]) -> int:
+    """Points against the true ones, as in the table of 7-Scenes and NRGBD."""
+    return _evaluate("recon", asked)
+
+
+def depth(asked: Flat[TableOptions]) -> int:
+    """Depth of single frames, each with a scale of its own: Sintel, Bonn, KITTI, NYU."""
+    return _evaluate("depth", asked)
+
+
+def video_depth(asked: Flat[TableOptions]) -> int:
+    """Depth of videos, one scale a sequence: Sintel, Bonn, KITTI."""
+    return _evaluate("video-depth", asked)
+
+
+def pose(asked: Flat[TableOptions]) -> int:
+    """Cameras after one Sim(3) a sequence: ScanNet, Sintel, TUM."""
+    return _evaluate("pose", asked)
+
+
+def every_table(
+    root: Annotated[Path, tyro.conf.Positional],
+    out: Path = Path("evaluation"),
+    way: Flat[WayOptions] = WayOptions(),
+) -> int:
+    """Every published table whose data set is there; what is missing is named before the first.
+
+    Args:
+        root: a folder with a folder a data set: 7scenes, nrgbd, sintel, bonn, kitti, nyu, scannet,
+            tum.
+        out: folder for rows and tables; what it has is not computed again.
+        way: how frames are computed.
+    """
+    missing = all_tables(root, out, way, sys.stderr.write)
+    sys.stdout.write((out / TABLES).read_text("utf-8"))
+    return 1 if missing else 0
+
+
+def _evaluate(task: Task, asked: TableOptions) -> int:
+    sys.stdout.write(asked.table(task).markdown())
+    return 0
+
+
 def _read(folder: Path, every: int, model: LoadedModel) -> tuple[list[Frame], Truth]:
     """A sequence as a model takes it, every n-th frame."""
     clip = PosedClip.of(open_sequence(folder).thinned(every))
@@ -134,7 +183,16 @@ def _lines(report: dict[str, float]) -> str:
     return "".join(f"{name:14} {value:.3f}\n" for name, value in report.items())
 
 
-_COMMANDS = {"smoke": smoke, "cameras": cameras, "geometry": geometry}
+_COMMANDS = {
+    "smoke": smoke,
+    "cameras": cameras,
+    "geometry": geometry,
+    "recon": recon,
+    "depth": depth,
+    "video-depth": video_depth,
+    "pose": pose,
+    "all": every_table,
+}
 
 if __name__ == "__main__":
     try:

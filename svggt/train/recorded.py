@@ -24,9 +24,13 @@ def recorded(
     """Clips of sequences, each as likely as any other, of one of the shapes in turn.
 
     Raises:
-        ValueError: no sequence, none as long as the longest clip, or one without a focal length.
+        ValueError: no sequence, none as long as the longest clip, or one without a focal length or
+            without cameras.
     """
     for sequence in sequences:
+        if not sequence.has_cameras:
+            folder = sequence.pictures[0].parent
+            raise ValueError(f"{folder} has no cameras: it serves evaluation of depth alone")
         if sequence.intrinsics is None:
             folder = sequence.pictures[0].parent.parent
             raise ValueError(f"{folder / 'K.txt'} is missing: training needs the focal length")

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.freed_memory import give_back_memory
 from svggt.engine.stream import Stream
 from svggt.errors import BadInput
 from svggt.model.policies import bounded
 from svggt.session.registry import Sessions
-from svggt.session.run import give_back_memory
 from svggt.session.session import Session
 from svggt.settings import Budget, StreamSettings
 from tests.conftest import make_frames

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.spatial.transform import Rotation
 
 from svggt.data.layouts import LAYOUTS, find_sequences, open_sequence
 from svggt.train.batch import targets_of
@@ -17,6 +16,7 @@ from svggt.train.preview import write_clip
 from svggt.train.recorded import centred_box, mixed, recorded
 from svggt.train.source import SHAPES, Shape, rendered
 from svggt.train.tracks import follow
+from tests import data_sets
 
 CPU = torch.device("cpu")
 SIZE = (56, 84)
@@ -33,75 +33,19 @@ def plain(tmp_path_factory) -> Path:
 
 def relaid(plain: Path, layout: str, out: Path) -> Path:
     """The plain folder's frames in another layout."""
-    poses = np.loadtxt(plain / "poses.txt").reshape(-1, 4, 4)
-    matrix = np.loadtxt(plain / "K.txt")
     writers = {
-        "TUM RGB-D": write_tum,
-        "ScanNet": write_scannet,
-        "CUT3R": write_cut3r,
-        "CUT3R, flat": write_cut3r_flat,
+        "TUM RGB-D": data_sets.write_tum,
+        "ScanNet": data_sets.write_scannet,
+        "CUT3R": data_sets.write_cut3r,
+        "CUT3R, flat": data_sets.write_cut3r_flat,
+        "7-Scenes": data_sets.write_seven_scenes,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    writers[layout](plain, out, poses, matrix)
+    writers[layout](data_sets.Plain(plain), out)
     return out
 
 
 def depth_of(plain: Path, number: int) -> np.ndarray:
-    return np.asarray(Image.open(plain / f"depth/{number:05}.png")).astype(np.float32) / 1000
-
-
-def write_tum(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
-    lists = {"rgb": ["# time file"], "depth": ["# time file"], "groundtruth": ["# t x y z q"]}
-    for name in ("rgb", "depth"):
-        (out / name).mkdir()
-    for number, pose in enumerate(poses):
-        Image.open(plain / f"images/{number:05}.png").save(out / f"rgb/{number}.png")
-        steps = np.round(5000 * depth_of(plain, number)).clip(0, 65534).astype(np.uint16)
-        Image.fromarray(steps).save(out / f"depth/{number}.png")
-        lists["rgb"].append(f"{number + 0.001:.3f} rgb/{number}.png")
-        lists["depth"].append(f"{number:.3f} depth/{number}.png")
-        quaternion = Rotation.from_matrix(pose[:3, :3]).as_quat()
-        row = " ".join(f"{value:.9f}" for value in (*pose[:3, 3], *quaternion))
-        lists["groundtruth"] += [f"{number + 0.002:.3f} {row}", f"{number + 0.5:.3f} {row}"]
-    for name, lines in lists.items():
-        (out / f"{name}.txt").write_text("\n".join(lines) + "\n")
-
-
-def write_scannet(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
-    for name in ("color", "depth", "pose", "intrinsic"):
-        (out / name).mkdir()
-    for number, pose in enumerate(poses):
-        Image.open(plain / f"images/{number:05}.png").save(out / f"color/{number}.png")
-        Image.open(plain / f"depth/{number:05}.png").save(out / f"depth/{number}.png")
-        np.savetxt(out / f"pose/{number}.txt", pose)
-    np.savetxt(out / "intrinsic/intrinsic_color.txt", np.pad(matrix, ((0, 1), (0, 1))))
-
-
-def write_cut3r(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
-    for name in ("rgb", "depth", "cam"):
-        (out / name).mkdir()
-    for number, pose in enumerate(poses):
-        Image.open(plain / f"images/{number:05}.png").save(out / f"rgb/{number:05}.png")
-        np.save(out / f"depth/{number:05}.npy", depth_of(plain, number))
-        np.savez(out / f"cam/{number:05}.npz", pose=pose, intrinsics=matrix)
-
-
-def write_cut3r_flat(plain: Path, out: Path, poses: np.ndarray, matrix: np.ndarray) -> None:
-    for number, pose in enumerate(poses):
-        Image.open(plain / f"images/{number:05}.png").save(out / f"{number:05}_rgb.png")
-        np.save(out / f"{number:05}_depth.npy", depth_of(plain, number))
-        np.savez(out / f"{number:05}_cam.npz", camera_pose=pose, camera_intrinsics=matrix)
-
-
-def write_seven_scenes(plain: Path, out: Path) -> Path:
-    out.mkdir()
-    poses = np.loadtxt(plain / "poses.txt").reshape(-1, 4, 4)
-    for number, pose in enumerate(poses):
-        name = f"frame-{number:06}"
-        Image.open(plain / f"images/{number:05}.png").save(out / f"{name}.color.png")
-        Image.open(plain / f"depth/{number:05}.png").save(out / f"{name}.depth.png")
-        np.savetxt(out / f"{name}.pose.txt", pose)
-    return out
+    return data_sets.Plain(plain).depth(number)
 
 
 @pytest.mark.parametrize("layout", ["TUM RGB-D", "ScanNet", "CUT3R", "CUT3R, flat"])
@@ -139,7 +83,7 @@ def test_a_camera_that_nobody_knows_serves_evaluation_alone(plain: Path, tmp_pat
 
 
 def test_seven_scenes_and_tum_know_their_cameras(plain: Path, tmp_path: Path) -> None:
-    (found,) = find_sequences(write_seven_scenes(plain, tmp_path / "seven"))
+    (found,) = find_sequences(relaid(plain, "7-Scenes", tmp_path / "seven"))
     assert np.allclose(found.intrinsics[0], [525 / 640 * SIZE[1], 0, SIZE[1] / 2])
     (tum,) = find_sequences(relaid(plain, "TUM RGB-D", tmp_path / "x_freiburg2_desk"))
     assert tum.intrinsics[0].tolist() == [520.9, 0, 325.1]
@@ -147,7 +91,7 @@ def test_seven_scenes_and_tum_know_their_cameras(plain: Path, tmp_path: Path) ->
 
 def test_depth_of_seven_scenes_is_brought_to_the_colour_camera(plain: Path, tmp_path: Path) -> None:
     """A ray of the colour camera meets the depth that its twin in the depth camera has."""
-    (found,) = find_sequences(write_seven_scenes(plain, tmp_path / "seven"))
+    (found,) = find_sequences(relaid(plain, "7-Scenes", tmp_path / "seven"))
     ramp = np.arange(SIZE[1], dtype=np.uint16) + 1000
     Image.fromarray(np.tile(ramp, (SIZE[0], 1))).save(found.depths[0])
     depth = found.read_depth(found.depths[0])

@@ -1,0 +1,148 @@
+"""A task on a data set: sequence by sequence, into a file that a later run goes on from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from svggt.compare.run_config import RunConfig
+from svggt.engine.checkpoints import LoadedModel
+from svggt.eval.datasets import DATASETS, DatasetName, Scenes
+from svggt.eval.protocol import Protocol, Task
+from svggt.eval.published import PUBLISHED
+from svggt.eval.table import COLUMNS, Table
+from svggt.eval.tasks import SequenceRun, evaluate
+
+_WEIGHTS = ("depth", "video-depth")  # tasks whose mean counts every pixel alike
+ROWS = "rows.jsonl"
+"""A line a sequence, of all tasks, in the output's folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One task on one data set.
+
+    Attributes:
+        task: which.
+        dataset: likewise.
+        scenes: its sequences.
+        way: how they are run.
+        protocol: of the task.
+        out: for rows and tables.
+    """
+
+    task: Task
+    dataset: DatasetName
+    scenes: Scenes
+    way: RunConfig
+    protocol: Protocol
+    out: Path
+
+    def run(self, model: LoadedModel) -> Table:
+        """Evaluates the sequences that the output has no row of, and writes the table.
+
+        Raises:
+            ValueError: a sequence does not serve the task.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        path, rows = self.out / ROWS, {}
+        done = {self._key(row): row for row in read_rows(path)}
+        for scene in (bar := tqdm(self.scenes.scenes, unit="sequence")):
+            bar.set_description(f"{self.task} {scene.name}")
+            about = self._about(scene.name, model)
+            row = done.get(self._key(about))
+            if row is None:
+                began = time.perf_counter()
+                numbers = self.protocol.numbers(len(scene.sequence.pictures))
+                run = SequenceRun(scene.sequence, numbers, model, self.way, self.protocol)
+                errors = asdict(evaluate(self.task, run))
+                seconds = round(time.perf_counter() - began, 2)
+                row = {**about, "frames": len(numbers), "seconds": seconds, **errors}
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+            rows[scene.name] = row
+        table = self._table(rows, model)
+        table.write(self.out)
+        return table
+
+    def _about(self, scene: str, model: LoadedModel) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "dataset": self.dataset,
+            "scene": scene,
+            "protocol": self.protocol.title(self.task),
+            "way": self.way.title,
+            "weights": model.sha256,
+            "numbers": str(model.device.dtype).removeprefix("torch."),
+            "device": model.device.name,
+        }
+
+    def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a row is of; the device is not part of it."""
+        names = ("task", "dataset", "scene", "protocol", "way", "weights", "numbers")
+        return tuple(row.get(name) for name in names)
+
+    def _table(self, rows: dict[str, dict[str, Any]], model: LoadedModel) -> Table:
+        columns = COLUMNS[self.task]
+        weights = [row["pixels"] for row in rows.values()] if self.task in _WEIGHTS else None
+        known = not weights or any(weights)
+        means = {
+            name: float(np.average([row[name] for row in rows.values()], weights=weights))
+            for name in columns
+            if known
+        }
+        published, notes = self._published()
+        return Table(
+            task=self.task,
+            dataset=DATASETS[self.dataset].title,
+            way=self.way.title,
+            protocol=self.protocol.title(self.task),
+            notes=(f"weights: {model.note}", f"on: {_machine(rows.values())}", *notes),
+            ours=means,
+            published=published,
+            scenes={name: {key: row[key] for key in columns} for name, row in rows.items()},
+        )
+
+    def _published(self) -> tuple[Mapping[str, Mapping[str, float]], list[str]]:
+        """Rows that mean the same, and why there is none."""
+        rows = PUBLISHED.get((self.task, self.dataset))
+        if rows is None:
+            return {}, []
+        scenes, (protocol, _) = self.scenes, DATASETS[self.dataset].tasks[self.task]
+        apart = []
+        if not scenes.is_published:
+            apart.append(f"{scenes.published} of its {scenes.expected} sequences are here")
+        if protocol != self.protocol:
+            apart.append(f"its protocol is: {protocol.title(self.task)}")
+        if apart:
+            return {}, [f"not set beside the published table: {'; '.join(apart)}"]
+        return rows, []
+
+
+def _machine(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Devices and numbers of rows, which may be several."""
+    return "; ".join(sorted({f"{row['device']}, {row['numbers']}" for row in rows}))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a file; what was cut off within one is ended, and computed again."""
+    if not path.exists():
+        return []
+    content = path.read_text("utf-8")
+    if content and not content.endswith("\n"):
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
+    rows = []
+    for line in content.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
