@@ -20,15 +20,21 @@ from svggt.compare.run_config import RunConfig
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
 from svggt.eval.posed_clip import PosedClip
+from svggt.eval.smoke import office_frames
 from svggt.eval.suite import suite
+from svggt.experiments import latency as latency_experiment
 from svggt.experiments import long as long_experiment
 from svggt.experiments import parity as parity_experiment
+from svggt.experiments import throughput as throughput_experiment
+from svggt.experiments import validity as validity_experiment
 from svggt.experiments.compare import ClipSource, compare_clip
 from svggt.experiments.long_plots import plot_runs
 from svggt.experiments.store_int8 import store_int8 as write_int8
 from svggt.exports.replay import write_viser
 from svggt.media.examples import EXAMPLES
-from svggt.settings import MemoryPolicy, Storage, StreamSettings
+from svggt.media.frames import Frame
+from svggt.model.policies import bounded
+from svggt.settings import Budget, MemoryPolicy, Precision, Storage, StreamSettings
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 
@@ -198,7 +204,92 @@ def long(
     return 0
 
 
+def latency(
+    out: Annotated[Path, tyro.conf.Positional],
+    model: str = "embedded",
+    counts: tuple[int, ...] = (1, 2, 5, 10, 20, 40, 60, 80, 100),
+    memory: MemoryPolicy = "window",
+    budget: str = "9 frames",
+) -> int:
+    """What the newest of N frames costs, streamed and offline (StreamVGGT, figure 2).
+
+    Args:
+        out: folder for a CSV and a plot.
+        model: a preset or a path to causal weights.
+        counts: N, of the office clip, forth and back.
+        memory: of the bounded stream.
+        budget: of the same.
+    """
+    network = load_model(model, choose_device())
+    frames = _long_enough(office_frames(network.input_width), max(counts, default=0))
+    policy = bounded(memory, Budget.parse(budget))
+    rows, growth = latency_experiment.newest_frames(network, frames, counts, policy)
+    latency_experiment.write(rows, out)
+    sys.stdout.write((out / "latency.csv").read_text("utf-8"))
+    for name, value in dataclasses.asdict(growth).items():
+        sys.stdout.write(f"a frame more, {name}: {value:.4g}\n")
+    return 0
+
+
+def _long_enough(frames: list[Frame], count: int) -> list[Frame]:
+    """So many frames, forth and back over a clip."""
+    steps = long_experiment.there_and_back(len(frames), count)
+    return [dataclasses.replace(frames[step], number=n) for n, step in enumerate(steps)]
+
+
+def validity(
+    model: str = "embedded",
+    frames: int = 50,
+    policies: tuple[MemoryPolicy, ...] = get_args(MemoryPolicy),
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16"),
+    storages: tuple[Storage, ...] = ("bfloat16", "int8", "int4"),
+) -> int:
+    """The newest frame, streamed, against one causal pass over all frames.
+
+    Args:
+        model: a preset or a path to causal weights.
+        frames: of the office clip; the last one is compared.
+        policies: each with an unlimited budget.
+        precisions: of the network; all are compared with the pass in the first one.
+        storages: of the full memory.
+    """
+    models = [load_model(model, choose_device(precision)) for precision in precisions]
+    clip = office_frames(models[0].input_width)[:frames]
+    rows = validity_experiment.cache_errors(models, clip, policies, storages)
+    sys.stdout.write(validity_experiment.table(rows))
+    return 0
+
+
+def throughput(
+    model: str = "embedded",
+    clip: Path = EXAMPLES[0].clip,
+    frames: int = 60,
+    points: bool = False,
+    widths: tuple[int, ...] = (112, 168, 224, 336, 518),
+) -> int:
+    """Where a frame's time goes, against a video's 30 a second; sizes and speeds of presets.
+
+    Args:
+        model: a preset or a path to weights.
+        clip: a video.
+        frames: of it.
+        points: run the point head too.
+        widths: of pictures; multiples of 14.
+    """
+    network = load_model(model, choose_device())
+    sys.stdout.write(f"{model} on {network.device.name}, {network.device.dtype}\n")
+    found = throughput_experiment.parts(network, clip, frames, points)
+    sys.stdout.write(throughput_experiment.parts_table(found) + "\n")
+    rows = throughput_experiment.speeds(network, clip, list(widths), frames=20)
+    sys.stdout.write(throughput_experiment.speeds_table(rows))
+    sys.stdout.write("Edge devices (Jetson and the like): not measured.\n")
+    return 0
+
+
 COMMANDS = {
+    "latency": latency,
+    "throughput": throughput,
+    "validity": validity,
     "compare": compare,
     "long": long,
     "parity": parity,

@@ -111,11 +111,16 @@ def all_runs(
                 yield MemoryRun(clip, policy, budget, storage)
 
 
+def there_and_back(length: int, count: int) -> list[int]:
+    """Numbers of so many frames of a clip, turning at its ends."""
+    period = max(1, 2 * length - 2)
+    steps = [number % period for number in range(count)]
+    return [min(step, period - step) for step in steps]
+
+
 def forth_and_back(clip: PosedClip, frames: int) -> PosedClip:
     """So many frames of a clip, turning at its ends."""
-    period = max(1, 2 * len(clip.pictures) - 2)
-    steps = [number % period for number in range(frames)]
-    return clip.chosen([min(step, period - step) for step in steps])
+    return clip.chosen(there_and_back(len(clip.pictures), frames))
 
 
 def run(model: LoadedModel, clip: PosedClip, asked: MemoryRun, folder: Path) -> MemoryFigures:

@@ -1,0 +1,135 @@
+"""What the newest frame costs when N are there: streaming against offline (StreamVGGT, figure 2).
+
+Streams take all frames once; the offline pass begins anew for every N. Both in one run, so that
+their ratio holds whatever the machine is busy with.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.offline import predict_clip
+from svggt.engine.stream import Stream
+from svggt.media.frames import Frame
+from svggt.model.memory import CachePolicy
+from svggt.model.policies import full
+
+_AROUND = 2  # frames before and after the newest whose median is its latency
+
+
+@dataclass(frozen=True)
+class NewestFrame:
+    """The newest of N frames.
+
+    Attributes:
+        frames: N.
+        full_ms: of a stream that remembers everything.
+        bounded_ms: of a stream with a bounded memory.
+        offline_ms: of a pass over all N, which an offline model needs for it.
+        speedup: offline by full.
+        full_mb: of the first stream's cached token memory.
+        bounded_mb: of the second one's.
+    """
+
+    frames: int
+    full_ms: float
+    bounded_ms: float
+    offline_ms: float
+    speedup: float
+    full_mb: float
+    bounded_mb: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Of a stream that remembers everything, with every frame.
+
+    Attributes:
+        ms: fitted slope of its latency.
+        mb: fitted slope of its memory.
+        mb_expected: keys and values by arithmetic: of the global layers 2 x layers x tokens x
+            channels numbers, of the camera head 2 x passes x blocks x twice the channels in
+            float32.
+    """
+
+    ms: float
+    mb: float
+    mb_expected: float
+
+
+def newest_frames(
+    model: LoadedModel, frames: list[Frame], counts: Sequence[int], bounded: CachePolicy
+) -> tuple[list[NewestFrame], Growth]:
+    """Rows of all counts, and how a stream grows.
+
+    Args:
+        model: causal weights; offline they see all frames at once, at the same cost as others.
+        frames: as many as the largest count.
+        counts: N, rising.
+        bounded: the second stream's memory.
+
+    Raises:
+        ValueError: there are fewer frames than the largest count.
+    """
+    if not counts or max(counts) > len(frames) or min(counts) < 1:
+        raise ValueError(f"the clip has {len(frames)} frames: choose counts from 1 to that")
+    streams = [Stream(model, policy) for policy in (full(), bounded)]
+    predict_clip(model, frames[:2], causal=False)  # warm
+    said = [[stream.step(frame) for frame in frames[: max(counts)]] for stream in streams]
+    seconds = [np.array([each.seconds for each in stream]) for stream in said]
+    rows = []
+    for count in counts:
+        offline_ms = 1000 * sum(p.seconds for p in predict_clip(model, frames[:count], False))
+        full_ms, bounded_ms = (1000 * _around(each, count - 1) for each in seconds)
+        full_mb, bounded_mb = (each[count - 1].memory_bytes / 1e6 for each in said)
+        speedup = offline_ms / full_ms
+        rows.append(
+            NewestFrame(count, full_ms, bounded_ms, offline_ms, speedup, full_mb, bounded_mb)
+        )
+    return rows, _growth(model, frames[0], seconds[0], [p.memory_bytes for p in said[0]])
+
+
+def write(rows: list[NewestFrame], out: Path) -> None:
+    """`latency.csv` and `latency.png`."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "latency.csv").open("w", newline="", encoding="utf-8") as file:
+        lines = csv.DictWriter(file, list(asdict(rows[0])))
+        lines.writeheader()
+        lines.writerows(asdict(row) for row in rows)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    count = [row.frames for row in rows]
+    for name, label in (("offline_ms", "offline"), ("full_ms", "all"), ("bounded_ms", "bounded")):
+        left.plot(count, [getattr(row, name) for row in rows], ".-", label=label)
+    for name, label in (("full_mb", "all"), ("bounded_mb", "bounded")):
+        right.plot(count, [getattr(row, name) for row in rows], ".-", label=label)
+    left.set(yscale="log", xlabel="frames there", title="newest frame, ms")
+    right.set(xlabel="frames there", title="cached token memory, MB")
+    for axis in (left, right):
+        axis.legend(fontsize=8)
+        axis.grid(alpha=0.3)
+    figure.savefig(out / "latency.png", dpi=110)
+
+
+def _around(seconds: np.ndarray, index: int) -> float:
+    return median(seconds[max(0, index - _AROUND) : index + _AROUND + 1])
+
+
+def _growth(model: LoadedModel, frame: Frame, seconds: np.ndarray, memory: list[int]) -> Growth:
+    config, patch = model.network.config, model.network.config.patch_size
+    height, width = frame.image.shape[:2]
+    tokens = config.num_special_tokens + height // patch * (width // patch)
+    number, count = model.device.dtype.itemsize, np.arange(len(seconds))
+    ms, mb = (float(np.polyfit(count, y, 1)[0]) for y in (1000 * seconds, np.array(memory) / 1e6))
+    of_layers = 2 * config.depth * tokens * config.embed_dim * number
+    blocks = config.camera_iterations * config.camera_trunk_depth
+    of_camera = 2 * blocks * 2 * config.embed_dim * 4
+    return Growth(ms, mb, (of_layers + of_camera) / 1e6)

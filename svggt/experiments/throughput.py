@@ -1,0 +1,156 @@
+"""Where a frame's time goes, from the file to the CPU's arrays, against a video's 30 a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.stream import Stream
+from svggt.media.clips import open_clip
+from svggt.media.frames import Frame, InputLimits
+from svggt.model.config import PRESETS
+from svggt.model.network import VGGT
+from svggt.model.policies import window
+
+VIDEO_MS = 1000 / 30
+"""Between two frames of a video."""
+
+_WARM = 10  # frames
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a frame's way; medians over a clip.
+
+    Attributes:
+        name: of it.
+        ms: a frame.
+    """
+
+    name: str
+    ms: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A network at a resolution.
+
+    Attributes:
+        preset: its name.
+        width: of the picture, pixels.
+        height: likewise.
+        parameters: millions.
+        ms: a frame, median; None where it was not measured.
+    """
+
+    preset: str
+    width: int
+    height: int
+    parameters: float
+    ms: float | None
+
+
+def parts(model: LoadedModel, clip: Path, frames: int, points: bool) -> list[Part]:
+    """Of a stream with a window of eight, after some frames."""
+    began = time.perf_counter()
+    taken = _frames(clip, model.input_width, frames)
+    decoding = 1000 * (time.perf_counter() - began) / len(taken)
+    network, spent = model.network, dict[str, list[float]]()
+    watched = {
+        "encoder": network.aggregator.patch_embed,
+        "encoder and attention": network.aggregator,
+        "camera head": network.camera_head,
+        "depth head": network.depth_head,
+        "point head": network.point_head,
+    }
+    with _timed(watched, spent, _waiting(model)):
+        stream = Stream(model, window(8), points)
+        steps = [1000 * stream.step(frame).seconds for frame in taken][_WARM:]
+    found = {name: 1000 * median(times[_WARM:]) for name, times in spent.items()}
+    found["attention over frames"] = found.pop("encoder and attention") - found["encoder"]
+    whole = median(steps)
+    rest = whole - sum(found.values())
+    order = ("encoder", "attention over frames", "camera head", "depth head", "point head")
+    return [
+        Part("decoding and resizing", decoding),
+        *(Part(name, found[name]) for name in order if name in found),
+        Part("transfer, memory, the rest of a step", rest),
+        Part("a step", whole),
+        Part("all, one after another", decoding + whole),
+    ]
+
+
+def speeds(model: LoadedModel, clip: Path, widths: list[int], frames: int) -> list[Speed]:
+    """A model at several widths, and the sizes of all presets."""
+    rows = []
+    for name, preset in PRESETS.items():
+        with torch.device("meta"):
+            millions = sum(p.numel() for p in VGGT(preset.config).parameters()) / 1e6
+        for width in widths if name == model.name else [preset.input_width]:
+            taken = _frames(clip, width, frames if name == model.name else 1)
+            height, ms = taken[0].image.shape[0], None
+            if name == model.name:
+                stream = Stream(model, window(8))
+                ms = median(1000 * stream.step(frame).seconds for frame in taken)
+            rows.append(Speed(name, width, height, millions, ms))
+    return rows
+
+
+def parts_table(found: list[Part]) -> str:
+    """Markdown, each part against the time that a video gives."""
+    lines = [["part", "ms a frame", "of 1/30 s"], ["---"] * 3]
+    lines += [[part.name, f"{part.ms:.1f}", f"{part.ms / VIDEO_MS:.2f}"] for part in found]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def speeds_table(rows: list[Speed]) -> str:
+    """Markdown."""
+    lines = [["preset", "picture", "parameters", "ms a frame"], ["---"] * 4]
+    for row in rows:
+        ms = "not measured" if row.ms is None else f"{row.ms:.0f}"
+        lines.append([row.preset, f"{row.width}x{row.height}", f"{row.parameters:.0f} M", ms])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _frames(clip: Path, width: int, count: int) -> list[Frame]:
+    return list(open_clip([clip], width, 10.0, InputLimits(max_frames=count)).frames())
+
+
+def _waiting(model: LoadedModel) -> Callable[[], None]:
+    """What makes a device finish what it was asked."""
+    device = model.device.torch
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+
+@contextmanager
+def _timed(
+    modules: dict[str, nn.Module], spent: dict[str, list[float]], wait: Callable[[], None]
+) -> Iterator[None]:
+    """Seconds of every call of modules, by name."""
+    began: dict[str, float] = {}
+
+    def enter(name: str) -> None:
+        wait()
+        began[name] = time.perf_counter()
+
+    def leave(name: str) -> None:
+        wait()
+        spent.setdefault(name, []).append(time.perf_counter() - began[name])
+
+    handles = []
+    for name, module in modules.items():
+        handles.append(module.register_forward_pre_hook(lambda *_, name=name: enter(name)))
+        handles.append(module.register_forward_hook(lambda *_, name=name: leave(name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,88 @@
+"""Whether the cache says what one pass over all frames says of the newest frame.
+
+Every policy with an unlimited budget must equal the full memory, in float32 to rounding; reduced
+numbers add theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.offline import predict_clip
+from svggt.engine.stream import Stream
+from svggt.media.frames import Frame
+from svggt.model.policies import bounded
+from svggt.prediction import FramePrediction
+from svggt.settings import MemoryPolicy, Storage
+
+
+@dataclass(frozen=True)
+class CacheError:
+    """Relative errors ||a - b|| / ||b|| of the newest frame, streamed against batched.
+
+    Attributes:
+        policy: of the stream, without a limit.
+        numbers: that the network is computed in.
+        storage: that the memory is kept in.
+        depth: of the depth map.
+        camera: of the (3, 4) pose.
+    """
+
+    policy: MemoryPolicy
+    numbers: str
+    storage: Storage
+    depth: float
+    camera: float
+
+
+def cache_errors(
+    models: Iterable[LoadedModel],
+    frames: list[Frame],
+    policies: Iterable[MemoryPolicy],
+    storages: Iterable[Storage],
+) -> list[CacheError]:
+    """Of the last frame.
+
+    Args:
+        models: the same weights in different numbers; each stream is compared with the batch pass
+            of the first.
+        frames: of a clip.
+        policies: each as computed; the storages are those of the full memory.
+        storages: how it is kept, besides as computed.
+    """
+    exact, rows = None, []
+    ways: list[tuple[MemoryPolicy, Storage]] = [(policy, "computed") for policy in policies]
+    for storage in storages:
+        ways.append(("full", storage))
+    for model in models:
+        exact = exact or predict_clip(model, frames, causal=True)[-1]
+        for policy, storage in ways:
+            stream = Stream(model, bounded(policy, None, storage))
+            newest = [stream.step(frame) for frame in frames][-1]
+            numbers = str(model.device.dtype).removeprefix("torch.")
+            rows.append(CacheError(policy, numbers, storage, *_apart(newest, exact)))
+    return rows
+
+
+def table(rows: list[CacheError]) -> str:
+    """Markdown."""
+    lines = [["policy", "network", "memory", "depth", "camera"], ["---"] * 5]
+    lines += [
+        [row.policy, row.numbers, row.storage, f"{row.depth:.1e}", f"{row.camera:.1e}"]
+        for row in rows
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _apart(ours: FramePrediction, theirs: FramePrediction) -> tuple[float, float]:
+    def error(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b))
+
+    return (
+        error(ours.depth, theirs.depth),
+        error(ours.cam_from_world, theirs.cam_from_world),
+    )
