@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import viser.infra
 
+from svggt.scene.frame_poses import UP, FramePoses
+from svggt.scene.horizon import turn, upright
+from svggt.scene.overview import Overview, field_of
 from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.posed_frames import PosedFrames
 from svggt.view_options import ViewOptions
@@ -14,6 +18,7 @@ MOST_POINTS = 800_000
 """Of a replay: it plays on any machine."""
 
 _FRAMES_PER_SECOND = 10.0
+_ASPECT = 1.3  # of the window that a replay begins in, cautiously
 
 
 def write_viser(shots: PosedFrames, path: Path, most_points: int = MOST_POINTS) -> None:
@@ -29,7 +34,10 @@ def write_html(shots: PosedFrames, path: Path) -> None:
 def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializer:
     scene = Scene(shots.recording.frames)
     try:
-        scene.reset(max_frames=max(1, shots.count * POINT_BUDGET // most_points))
+        if shots.count:  # it is looked at from where all of it is in sight, from the first frame on
+            scene.eye.begin_at(_overview(shots).seen_by(_ASPECT))
+        most = max(1, shots.count * POINT_BUDGET // most_points)
+        scene.reset(most, keep_view=True)
         scene.look(ViewOptions(cameras=shots.cameras))
         recorder = scene.recorder()
         for shot in shots:
@@ -39,3 +47,14 @@ def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializ
         return recorder
     finally:
         scene.close()
+
+
+def _overview(shots: PosedFrames) -> Overview:
+    """Of the whole, as its last frame stands."""
+    placings, field = [], (1.0, 1.0)
+    for number in range(shots.count):
+        shot = shots.shot(number)
+        field = field_of(shot.prediction)
+        placings.append(FramePoses.of(shot.prediction, shot.correction))
+    poses = np.stack([placing.pose(shots.cameras) for placing in placings])
+    return Overview.of(placings, shots.cameras, field, turn(upright(poses), UP))

@@ -44,11 +44,6 @@ class PointBlock:
     bands: dict[Cameras, PointLayers]
     anchor: Correction | None
 
-    @property
-    def num_nodes(self) -> int:
-        """Of viser."""
-        return sum(bands.num_nodes for bands in self.bands.values())
-
     def version(self, cameras: Cameras) -> PointLayers:
         """What is shown by the cameras wanted."""
         return self.bands.get(cameras, self.bands["head"])

@@ -13,8 +13,8 @@ from functools import partial
 
 import viser
 
+from svggt.scene.camera_view import CameraView
 from svggt.scene.scene import Scene
-from svggt.scene.viewer_cameras import CameraView
 
 _REMEMBERED_SECONDS = 10.0
 _SETTLES_SECONDS = 2.0  # a new browser looks elsewhere once more, after its first answer
@@ -60,10 +60,13 @@ class CameraSync:
             None if camera is None else CameraView.of(camera).turned(one.levelling.inverse())
         )
         for which, scene in enumerate(self._scenes):
+            scene.eye.in_step = True
             scene.eye.on_move(partial(self._arrived, which), partial(self._moved, which))
 
     def part(self) -> None:
         """Each goes its own way from now on."""
+        for scene in self._scenes or ():
+            scene.eye.in_step = False
         self._scenes = None
 
     def _arrived(self, which: int) -> None:

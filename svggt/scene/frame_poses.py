@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,14 @@ class FramePoses:
     Attributes:
         head: world_from_cam (3, 4).
         focal: the camera head's focal length over the picture's width.
+        depth: median of the predicted depth.
         sent: the correction that its points were made by.
         correction: the newest.
     """
 
     head: Array
     focal: float
+    depth: float
     sent: Correction | None
     correction: Correction | None
 
@@ -39,13 +41,20 @@ class FramePoses:
     def of(cls, prediction: FramePrediction, correction: Correction | None) -> FramePoses:
         """Of a new frame, whose points are made by its first correction."""
         focal = prediction.intrinsics[0, 0] / prediction.depth.shape[1]
-        return cls(prediction.world_from_cam, float(focal), correction, correction)
+        depth = float(np.median(prediction.depth))
+        return cls(prediction.world_from_cam, float(focal), depth, correction, correction)
 
     def pose(self, cameras: Cameras) -> Array:
         """World_from_cam of the cameras wanted, the head's where nothing is refined."""
         if cameras == "head" or self.correction is None:
             return self.head
         return self.correction.world_from_cam
+
+    def distance(self, cameras: Cameras) -> float:
+        """Median depth in the world of the cameras wanted."""
+        if cameras == "head" or self.correction is None:
+            return self.depth
+        return self.depth * float(np.exp(self.correction.log_scale))
 
     def stretch(self, cameras: Cameras) -> Array:
         """(3,) what its points are multiplied by: depth's scale, and another focal length."""
@@ -57,11 +66,11 @@ class FramePoses:
 
     def corrected(self, correction: Correction) -> Array:
         """(3,) what points as the model says them are multiplied by to be as a correction says."""
-        return FramePoses(self.head, self.focal, None, correction).stretch("refined")
+        return replace(self, sent=None, correction=correction).stretch("refined")
 
     def now(self) -> FramePoses:
         """The same for points that are made by the newest correction."""
-        return FramePoses(self.head, self.focal, self.correction, self.correction)
+        return replace(self, sent=self.correction)
 
     def point_at(self, prediction: FramePrediction, u: int, v: int, cameras: Cameras) -> Point:
         """A pixel's point in the world; column and row are kept within the picture."""

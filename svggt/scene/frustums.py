@@ -41,11 +41,6 @@ class Frustums:
         self._poses: dict[int, Array] = {}  # as they were put
         self._shown: viser.CameraFrustumHandle | None = None
 
-    @property
-    def num_nodes(self) -> int:
-        """Of viser."""
-        return len(self._handles) + (self._shown is not None)
-
     def add(self, number: int, prediction: FramePrediction) -> None:
         """One more frame, if it is one of those kept."""
         if number % self._every:

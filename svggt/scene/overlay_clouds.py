@@ -22,11 +22,6 @@ class OverlayClouds:
         self._scene, self._name, self._size = scene, name, 1.0
         self._clouds: dict[int, viser.PointCloudHandle] = {}  # by frame
 
-    @property
-    def num_nodes(self) -> int:
-        """Of viser."""
-        return len(self._clouds)
-
     def add(self, number: int, frames: int, cloud: Cloud, size: float, look: ViewOptions) -> None:
         """Draws a frame's points.
 

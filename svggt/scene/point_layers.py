@@ -60,11 +60,6 @@ class PointLayers:
         return self._frame.visible
 
     @property
-    def num_nodes(self) -> int:
-        """Of viser."""
-        return 1 + NUM_BANDS
-
-    @property
     def num_points(self) -> int:
         """In all bands."""
         clouds = zip(self._clouds, self._empty, strict=True)

@@ -25,6 +25,7 @@ from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon
 from svggt.scene.marks import Marks
 from svggt.scene.overlay_clouds import OverlayClouds
+from svggt.scene.overview import Overview, field_of
 from svggt.scene.partial_block import PartialBlock
 from svggt.scene.point_layers import PointLayers
 from svggt.scene.trajectory import Trajectory
@@ -39,6 +40,7 @@ RECENT = 12
 
 _EMPTY = [Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))] * NUM_BANDS
 _VOXEL = 0.7  # of a point's size
+_FRAMING = 8  # frames between two times that the view is widened to the scene
 
 
 class Scene:
@@ -85,18 +87,6 @@ class Scene:
         return len(self._placings)
 
     @property
-    def num_nodes(self) -> int:
-        """Of viser, the few that are there for the whole scene included."""
-        frustums = self._frustums.num_nodes if self._frustums else 0
-        fixed = 2 + NUM_BANDS + 1 + self._underlay.num_nodes + frustums
-        return fixed + sum(part.num_nodes for part in [*self._recent.values(), *self._blocks])
-
-    @property
-    def num_viewers(self) -> int:
-        """Browsers connected."""
-        return len(self._server.get_clients())
-
-    @property
     def moment(self) -> int:
         """Number of the frame shown."""
         newest = self.num_frames - 1
@@ -135,6 +125,8 @@ class Scene:
             self._flip()
             if self.flags.follow and self._moment is None:
                 self._go_inside(number)
+            elif number % _FRAMING == _FRAMING - 1:
+                self._frame()
         self._server.flush()
 
     def lay_under(self, number: int, frames: int, cloud: Cloud) -> None:
@@ -200,6 +192,7 @@ class Scene:
             self._growing = False
             self._points.rest()
             self._flip()
+            self._frame()
         self._server.flush()
 
     def redraw(self, on_frame: Callable[[], None] = lambda: None) -> None:
@@ -242,11 +235,11 @@ class Scene:
             return self.marks
 
     def reset_view(self) -> None:
-        """Puts all browsers where they began."""
+        """Takes all browsers to where the whole scene is in sight."""
         with self._lock:
             self._inside = False
-            self.eye.reset()
             self._settle_world()
+            self._frame(unmoved=False)
 
     def reset(self, max_frames: int, frames: Frames | None = None, keep_view: bool = False) -> None:
         """Empties the scene.
@@ -284,17 +277,22 @@ class Scene:
         """viser's own recorder of what is drawn from now on; serialises to `.viser`."""
         return self._server.get_scene_serializer()
 
+    def _frame(self, unmoved: bool = True) -> None:
+        """Takes browsers, or those that nobody moved, to where the whole scene is in sight."""
+        if self._placings and not (unmoved and (self._keep_view or self.flags.follow)):
+            whole = Overview.of(self._placings, self.flags.cameras, self._field, self.levelling)
+            self.eye.fly(whole.seen_by, unmoved)
+
     def _go_inside(self, number: int) -> None:
         self._inside = True
         pose = self._placings[number].pose(self.flags.cameras)
         self.eye.look_through(pose, self._horizon.levelling, self._field, self._distance)
 
     def _set_up_view(self, prediction: FramePrediction) -> None:
-        height, width = prediction.depth.shape
         self._distance = float(np.median(prediction.depth))
-        focal = np.diag(prediction.intrinsics)
-        self._field = (width / 2 / focal[0], height / 2 / focal[1])
-        self._point_size = 1.2 * self._points.stride(prediction) * self._distance / focal[0]
+        self._field = field_of(prediction)
+        focal = prediction.intrinsics[0, 0]
+        self._point_size = 1.2 * self._points.stride(prediction) * self._distance / focal
         size = 0.045 * self._distance
         self._frustums = Frustums(self._server.scene, "/level", size, self.look_through)
         self._part = PartialBlock(self._bands("part", _EMPTY))

@@ -11,14 +11,16 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
+from svggt.scene.camera_view import FIELD_OF_VIEW, CameraView
 from svggt.scene.frame_poses import UP
+from svggt.scene.guided_views import GuidedViews
 
 Array = NDArray[Any]
 
 READ_ONLY = "/reader"
 """Path that a reader's browser is connected by."""
 
-_FOV = np.radians(60.0)  # vertical, of the first view
+_SQUARE = 1.0  # aspect of a browser that is not there yet
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,69 +36,62 @@ class Browser:
     focal: float
 
 
-@dataclass(frozen=True, eq=False)
-class CameraView:
-    """A view as browsers hold it, in their level world.
-
-    Attributes:
-        position: (3,).
-        target: (3,), that it turns about.
-        up: (3,).
-        fov: vertical, radians.
-    """
-
-    position: Array
-    target: Array
-    up: Array
-    fov: float
-
-    @classmethod
-    def of(cls, camera: viser.CameraHandle) -> CameraView:
-        """Where a browser looks now."""
-        return cls(camera.position, camera.look_at, camera.up_direction, camera.fov)
-
-    def turned(self, turn: transforms.SO3) -> CameraView:
-        """The same view of a world that is turned."""
-        return CameraView(turn @ self.position, turn @ self.target, turn @ self.up, self.fov)
-
-    def like(self, other: CameraView) -> bool:
-        """Whether a visitor would say that it is the same."""
-        near = 0.01 * float(np.linalg.norm(self.target - self.position))
-        return bool(
-            np.abs(self.position - other.position).max() < near
-            and np.abs(self.target - other.target).max() < near
-        )
-
-
 class ViewerCameras:
     """Moves the cameras of all browsers of a server.
 
     Args:
         server: whose browsers.
+
+    Attributes:
+        in_step: another scene is looked at from the same place: nobody is moved unasked.
     """
 
     def __init__(self, server: viser.ViserServer) -> None:
-        self._server = server
-        self._first: tuple[Array, Array] = (np.array([0.0, -0.2, -0.5]), np.array([0, 0, 1.0]))
+        self._server, self.in_step = server, False
+        self._guided = GuidedViews()
+
+        @server.on_client_connect
+        def _(client: viser.ClientHandle) -> None:
+            self._guided.arrive(client)
+
+        @server.on_client_disconnect
+        def _(client: viser.ClientHandle) -> None:
+            self._guided.leave(client)
+
+    @property
+    def num_browsers(self) -> int:
+        """Connected."""
+        return len(self._server.get_clients())
 
     def begin(self, pose: Array, distance: float) -> None:
         """The first view: just behind a camera (3, 4), looking past it at a distance."""
         rotation = transforms.SO3.from_matrix(pose[:, :3])
         camera = transforms.SE3.from_rotation_and_translation(rotation, pose[:, 3])
-        self._first = (
-            camera @ np.array([0.0, -0.2, -0.5]) * distance,
-            camera @ np.array([0.0, 0.0, 1.0]) * distance,
-        )
-        initial = self._server.initial_camera
-        initial.position, initial.look_at, initial.fov = *self._first, _FOV
-        self.reset()
-
-    def reset(self) -> None:
-        """Back to the first view."""
+        behind, past = np.array([0.0, -0.2, -0.5]), np.array([0.0, 0.0, 1.0])
+        first = CameraView(camera @ behind * distance, camera @ past * distance, UP, FIELD_OF_VIEW)
+        self.begin_at(first)
         for client in self._server.get_clients().values():
-            camera = client.camera
-            camera.up_direction, camera.fov = UP, _FOV
-            camera.position, camera.look_at = self._first
+            self._guided.put(client, first)
+
+    def fly(self, seen_by: Callable[[float], CameraView], unmoved: bool = False) -> None:
+        """Takes browsers to a view, within a second; new ones begin there.
+
+        Args:
+            seen_by: the view of a browser by the aspect of its window.
+            unmoved: only those that no visitor has moved.
+        """
+        if unmoved and self.in_step:
+            return
+        self.begin_at(seen_by(_SQUARE))
+        for client in self._server.get_clients().values():
+            if not unmoved or self._guided.is_unmoved(client):
+                self._guided.fly(client, seen_by(max(client.camera.aspect, 0.1)))
+
+    def begin_at(self, view: CameraView) -> None:
+        """New browsers begin there."""
+        self._guided.begin_at(view)
+        initial = self._server.initial_camera
+        initial.position, initial.look_at, initial.fov = view.position, view.target, view.fov
 
     def look_through(
         self, pose: Array, level: transforms.SO3, field: tuple[float, float], distance: float
@@ -111,13 +106,11 @@ class ViewerCameras:
         """
         turned = level @ transforms.SO3.from_matrix(pose[:, :3])
         place = level @ pose[:, 3]
+        target = place + distance * (turned @ np.array([0.0, 0.0, 1.0]))
         for client in self._server.get_clients().values():
-            camera = client.camera
-            down = max(field[1], field[0] / max(camera.aspect, 0.1))
-            camera.fov = float(2 * np.arctan(down))
-            camera.up_direction = turned @ UP
-            camera.position = place
-            camera.look_at = place + distance * (turned @ np.array([0.0, 0.0, 1.0]))
+            down = max(field[1], field[0] / max(client.camera.aspect, 0.1))
+            view = CameraView(place, target, turned @ UP, float(2 * np.arctan(down)))
+            self._guided.put(client, view, chosen=True)
 
     @property
     def camera(self) -> viser.CameraHandle | None:
@@ -157,12 +150,8 @@ class ViewerCameras:
     def look_as(self, look: CameraView) -> None:
         """Puts the owners' browsers where another scene's is."""
         for client in self._server.get_clients().values():
-            if self._looks_on(client):
-                continue
-            with client.atomic():
-                camera = client.camera
-                camera.fov, camera.up_direction = look.fov, look.up
-                camera.position, camera.look_at = look.position, look.target
+            if not self._looks_on(client):
+                self._guided.put(client, look, chosen=True)
 
     def _looks_on(self, client: viser.ClientHandle) -> bool:
         """Whether a browser is a reader's: viser knows of no users, its connection of its path."""

@@ -110,7 +110,7 @@ class Session:
     def in_use(self) -> bool:
         """Whether somebody looks, or something is computed, or just begins or ends."""
         is_busy = self._lock.locked() or self.running or self._beside.running
-        return is_busy or self.scene.num_viewers > 0
+        return is_busy or self.scene.eye.num_browsers > 0
 
     def touch(self) -> None:
         """Notes that somebody looks."""

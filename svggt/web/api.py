@@ -208,7 +208,7 @@ class Api:
         session.scene.look_through(number)
 
     def reset_view(self, token: str) -> None:
-        """Put all browsers where they began."""
+        """Take all browsers to where the whole scene is in sight."""
         self._owned(token).scene.reset_view()
 
     def measure(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:

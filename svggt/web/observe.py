@@ -67,7 +67,7 @@ class _Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         in_memory, worker = self._sessions.in_memory, self._worker
-        viewers = sum(session.scene.num_viewers for session in in_memory)
+        viewers = sum(session.scene.eye.num_browsers for session in in_memory)
         running = sum(session.running for session in in_memory)
         yield GaugeMetricFamily("svggt_sessions", "Sessions in memory.", len(in_memory))
         yield GaugeMetricFamily("svggt_runs", "Runs under way.", running)

@@ -92,7 +92,10 @@ def emptied(c: Controls, example: Example, message: str) -> Changes:
         example: that is chosen.
         message: what became of the last scene, for people.
     """
+    flags = controls_of(c.view, ViewOptions())
+    del flags[c.view.cameras]  # they are chosen by the weights
     return {
+        **flags,
         **watched(c, None, Progress(message=message) if message else Progress()),
         **uncompared(c),
         c.token: None,

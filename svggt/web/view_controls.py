@@ -124,7 +124,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         show = gr.Radio(["all frames", "one frame"], value="all frames", label="Points of")
         camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
         through = gr.Button("Look through", elem_id="through", size="sm", min_width=110)
-        reset = gr.Button("Reset view", elem_id="reset", size="sm", min_width=110)
+        reset = gr.Button("Overview", elem_id="reset", size="sm", min_width=110)
     why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
     with gr.Accordion("View", open=False, elem_id="flags"), gr.Row():
         confirmed = gr.Slider(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from svggt.scene.camera_view import CameraView
 from svggt.scene.scene import Scene
-from svggt.scene.viewer_cameras import CameraView
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 
 

@@ -197,6 +197,8 @@ def test_clear_empties_the_view(arrive, site: Site) -> None:
     visitor.page.wait_for_selector("text=Cleared.")
     view = visitor.viewer().get_attribute("src") or ""
     assert view.startswith("/replay/") and not site.sessions.in_memory
+    # What was chosen for the last scene does not follow into the next one.
+    assert visitor.page.get_by_label("all frames").is_checked()
 
 
 def test_a_bad_upload_gets_a_sentence_and_loses_nothing(arrive, site: Site, tmp_path: Path) -> None:

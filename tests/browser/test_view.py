@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from viser import transforms
 
+from svggt.scene.camera_view import CameraView
+from svggt.scene.overview import Overview
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
+from tests.conftest import wait_for
 
 
 @pytest.fixture
@@ -94,6 +97,32 @@ def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() < 4)
 
 
+def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Site) -> None:
+    visitor = finished()
+    session = only_session(site)
+    scene = session.scene
+    (client,) = scene._server.get_clients().values()
+
+    def is_overview() -> bool:
+        whole = Overview.of(scene._placings, scene.flags.cameras, scene._field, scene.levelling)
+        return CameraView.of(client.camera).like(whole.seen_by(client.camera.aspect))
+
+    wait_for(is_overview, 20)
+    box = visitor.page.locator("#views iframe").first.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visitor.page.mouse.move(*middle)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(middle[0] + 90, middle[1] + 30, steps=4)
+    visitor.page.mouse.up()
+    wait_for(lambda: not is_overview(), 20)
+    scene.settle()  # as at the end of a run: who looks at something is left there
+    visitor.page.wait_for_timeout(1500)
+    assert not is_overview()
+    visitor.page.click("#reset")
+    wait_for(is_overview, 20)
+    assert visitor.errors == []
+
+
 def test_two_clicks_measure_and_a_known_length_scales(finished, site: Site) -> None:
     visitor = finished()
     page = visitor.page
@@ -125,6 +154,8 @@ def test_a_frustum_is_clicked_to_look_through_it(finished, site: Site) -> None:
     scene = only_session(site).scene
     (client,) = scene._server.get_clients().values()
     pose = scene._placings[0].pose("refined")
+    scene.eye.begin(pose, scene._distance)  # from behind it, where none hides another
+    visitor.page.wait_for_timeout(2000)
     plane = pose[:, 3] + 0.045 * scene._distance * pose[:, 2]  # where its picture is
     seen = transforms.SO3(client.camera.wxyz).inverse() @ (
         scene._horizon.levelling @ plane - client.camera.position

@@ -29,7 +29,7 @@ from svggt.session.session import Session
 from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.store import Store
 from tests.conftest import make_frames, wait_for
-from tests.scene.frames import correction, prediction
+from tests.scene.frames import correction, num_nodes, prediction
 from tests.session.runs import Made, ended, run, wait
 
 OFFLINE = ComparisonRequest(RunConfig("offline", StreamSettings(model="tiny"), "head"))
@@ -152,11 +152,11 @@ def test_its_scene_is_painted_from_the_same_view(sessions) -> None:
     wait_compared(comparison)
     shown = comparison._shown
     assert shown is not None
-    plain = comparison.scene.num_nodes
+    plain = num_nodes(comparison.scene)
     comparison.paint_as("overlay")
-    assert comparison.scene.num_nodes == plain + 4  # A's points of every frame
+    assert num_nodes(comparison.scene) == plain + 5  # A's points of every frame, and their parent
     comparison.paint_as("difference")
-    assert comparison.scene.num_nodes == plain
+    assert num_nodes(comparison.scene) == plain
     a, b = comparison.pair(2)
     apart = np.linalg.norm(pixel_points(a) - pixel_points(b), axis=2)
     assert np.array_equal(shown.load(2).image, coloured(apart / a.depth))

@@ -9,6 +9,7 @@ import numpy as np
 from svggt import geometry
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
+from svggt.scene.scene import Scene
 
 
 def prediction(number: int = 0, height: int = 56, width: int = 84, turn: float = 0.0):
@@ -53,3 +54,8 @@ def correction(number: int, position, log_scale: float = 0.0, **changes) -> Corr
         revision=1,
     )
     return replace(made, **changes)
+
+
+def num_nodes(scene: Scene) -> int:
+    """Of viser."""
+    return len(scene._server.scene._handle_from_node_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from svggt.scene.camera_sync import Echoes
-from svggt.scene.viewer_cameras import CameraView
+from svggt.scene.camera_view import CameraView
 
 
 def look(x: float) -> CameraView:

@@ -20,7 +20,7 @@ from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.frame_archive import FrameArchive
 from svggt.view_options import ViewOptions
-from tests.scene.frames import correction, prediction
+from tests.scene.frames import correction, num_nodes, prediction
 
 REFINED = ViewOptions(cameras="refined")
 
@@ -117,7 +117,7 @@ def test_confirmations_choose_bands(scene: Scene) -> None:
 def test_nodes_are_few_and_points_within_the_budget_at_1000_frames(scene: Scene) -> None:
     scene.reset(max_frames=1000)
     grow(scene, 1000, refined=True, size=(28, 42))
-    assert scene.num_nodes <= 300
+    assert num_nodes(scene) <= 300
     assert shown(scene) == list(range(1000))
     points = sum(bands.num_points for bands in scene._all_bands())
     assert points <= POINT_BUDGET

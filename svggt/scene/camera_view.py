@@ -1,0 +1,59 @@
+"""Where a browser looks from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import viser
+from numpy.typing import NDArray
+from viser import transforms
+
+Array = NDArray[Any]
+
+FIELD_OF_VIEW = float(np.radians(60.0))
+"""Vertical, radians, of views that are not a camera's."""
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """A view as browsers hold it, in their level world.
+
+    Attributes:
+        position: (3,).
+        target: (3,), that it turns about.
+        up: (3,).
+        fov: vertical, radians.
+    """
+
+    position: Array
+    target: Array
+    up: Array
+    fov: float
+
+    @classmethod
+    def of(cls, camera: viser.CameraHandle) -> CameraView:
+        """Where a browser looks now."""
+        return cls(camera.position, camera.look_at, camera.up_direction, camera.fov)
+
+    def turned(self, turn: transforms.SO3) -> CameraView:
+        """The same view of a world that is turned."""
+        return CameraView(turn @ self.position, turn @ self.target, turn @ self.up, self.fov)
+
+    def towards(self, other: CameraView, share: float) -> CameraView:
+        """A view on the way to another one: 0 is this one, 1 the other."""
+        return CameraView(
+            self.position + share * (other.position - self.position),
+            self.target + share * (other.target - self.target),
+            self.up + share * (other.up - self.up),
+            self.fov + share * (other.fov - self.fov),
+        )
+
+    def like(self, other: CameraView) -> bool:
+        """Whether a visitor would say that it is the same."""
+        near = 0.01 * float(np.linalg.norm(self.target - self.position))
+        return bool(
+            np.abs(self.position - other.position).max() < near
+            and np.abs(self.target - other.target).max() < near
+        )

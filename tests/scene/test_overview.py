@@ -1,0 +1,87 @@
+"""The overview: most of what was seen is in sight, in a window of any shape, from above."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from viser import transforms
+
+from svggt import geometry
+from svggt.scene.camera_view import CameraView
+from svggt.scene.frame_poses import UP, FramePoses
+from svggt.scene.overview import Overview
+from tests.scene.frames import correction, prediction
+
+FIELD = (0.52, 0.35)
+LEVEL = transforms.SO3.identity()
+
+
+def walk(kind: str) -> list[FramePoses]:
+    """Cameras two units from what they see: walking ahead, turning on the spot, or looking down."""
+    made = []
+    for number in range(20):
+        angle = {"ahead": 0.0, "around": 2 * np.pi * number / 20, "down": 0.0}[kind]
+        rotation = transforms.SO3.from_y_radians(angle).as_matrix()
+        if kind == "down":
+            rotation = transforms.SO3.from_x_radians(-0.6).as_matrix()
+        step = 0.4 * number * (kind != "around")
+        pose = np.concatenate([rotation, [[0.0], [0.0], [step]]], axis=1)
+        made.append(FramePoses(pose, 0.9, 2.0, None, None))
+    return made
+
+
+def in_view(view: CameraView, points: np.ndarray, aspect: float) -> np.ndarray:
+    """Whether a window shows points."""
+    ahead = (view.target - view.position) / np.linalg.norm(view.target - view.position)
+    right = np.cross(ahead, view.up)
+    right /= np.linalg.norm(right)
+    up = np.cross(right, ahead)
+    x, y, z = np.stack([right, up, ahead]) @ (points - view.position).T
+    tangent = np.tan(view.fov / 2)
+    return (z > 0) & (np.abs(y) <= tangent * z) & (np.abs(x) <= aspect * tangent * z)
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.8])
+@pytest.mark.parametrize("kind", ["ahead", "around", "down"])
+def test_most_of_what_was_seen_is_in_sight(kind: str, aspect: float) -> None:
+    placings = walk(kind)
+    whole = Overview.of(placings, "head", FIELD, LEVEL)
+    view = whole.seen_by(aspect)
+    seen = [
+        geometry.Similarity(1.0, placing.head).points(np.array([[x, y, 2.0]]))
+        for placing in placings
+        for x in np.linspace(-1, 1, 5)
+        for y in np.linspace(-0.7, 0.7, 5)
+    ]
+    assert in_view(view, np.concatenate(seen), aspect).mean() > 0.9
+    assert (view.position - view.target) @ UP > 0  # from above
+    if kind != "around":  # and from behind
+        assert (view.position - view.target)[2] < 0
+
+
+def test_it_is_level_where_the_world_is() -> None:
+    """Cameras that all lean: their world is turned upright, and so is what the eye sees."""
+    lean = transforms.SO3.from_z_radians(0.5)
+    leaning = [
+        FramePoses(
+            np.concatenate([lean.as_matrix() @ p.head[:, :3], lean.as_matrix() @ p.head[:, 3:]], 1),
+            p.focal, p.depth, None, None,
+        )
+        for p in walk("ahead")
+    ]  # fmt: skip
+    turned = Overview.of(leaning, "head", FIELD, lean.inverse())
+    straight = Overview.of(walk("ahead"), "head", FIELD, LEVEL)
+    assert np.allclose(turned.middle, straight.middle) and np.allclose(turned.away, straight.away)
+
+
+def test_refined_cameras_have_a_depth_of_their_own() -> None:
+    made = FramePoses.of(prediction(0), correction(0, (0, 0, 0), log_scale=float(np.log(3))))
+    assert made.distance("head") == made.depth
+    assert made.distance("refined") == pytest.approx(3 * made.depth)
+
+
+def test_a_flight_begins_and_ends_where_it_should() -> None:
+    a = CameraView(np.zeros(3), np.ones(3), UP, 1.0)
+    b = CameraView(np.ones(3), np.zeros(3), UP, 0.5)
+    assert a.towards(b, 0.0).like(a) and a.towards(b, 1.0).like(b)
+    assert np.allclose(a.towards(b, 0.5).position, 0.5) and a.towards(b, 0.5).fov == 0.75
