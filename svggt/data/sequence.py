@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ Array = NDArray[Any]
 
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.JPG")
 _UNKNOWN = 65535  # of 16-bit depth, besides 0
-_SKY = 500.0  # metres from which depth counts as unknown
+SKY = 500.0
+"""Metres from which depth counts as unknown."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Sequence:
 
     Attributes:
         pictures: files.
-        depths: files of the same moments.
+        depths: files of the same moments; None of one without.
         read_depth: a file to (H, W) metres, 0 where unknown.
-        world_from_cam: (N, 3, 4), metres; NaN of sets that know none.
+        world_from_cam: (N, 3, 4), metres; NaN where nobody knows.
         intrinsics: (3, 3) in pixels of the pictures; None if nobody says.
     """
 
     pictures: list[Path]
-    depths: list[Path]
+    depths: Several[Path | None]
     read_depth: Callable[[Path], Array]
     world_from_cam: Array
     intrinsics: Array | None
@@ -56,13 +58,48 @@ class Sequence:
         )
 
     @property
+    def posed(self) -> NDArray[np.bool_]:
+        """(N,) whether it is known where a picture was taken."""
+        return np.all(np.isfinite(self.world_from_cam), axis=(1, 2))
+
+    @property
     def has_cameras(self) -> bool:
-        """Whether it is known where pictures were taken."""
-        return bool(np.isfinite(self.world_from_cam).all())
+        """Whether that is known of any; some sets are of depth alone."""
+        return bool(self.posed.any())
+
+    @property
+    def complete(self) -> Sequence:
+        """Its moments with depth, and with a camera unless the set knows none.
+
+        Raises:
+            ValueError: there is none.
+        """
+        known = self.posed if self.has_cameras else np.ones(len(self.pictures), bool)
+        numbers = [n for n in np.flatnonzero(known).tolist() if self.depths[n] is not None]
+        if not numbers:
+            raise ValueError(f"{self.pictures[0].parent} has no frame with depth and a known pose")
+        return replace(
+            self,
+            pictures=[self.pictures[n] for n in numbers],
+            depths=[self.depths[n] for n in numbers],
+            world_from_cam=self.world_from_cam[numbers],
+        )
+
+    def depth(self, number: int) -> Array:
+        """(H, W) metres of a moment that has it, 0 where unknown."""
+        path = self.depths[number]
+        assert path is not None, number
+        return self.read_depth(path)
 
     @property
     def truth(self) -> Truth:
-        """Of its pictures, a second apart each; files of depth are read when asked for."""
+        """Of its pictures, a second apart each; files of depth are read when asked for.
+
+        Raises:
+            ValueError: the set knows no cameras.
+        """
+        if not self.has_cameras:
+            raise ValueError(f"{self.pictures[0].parent} has no true cameras: it is of depth alone")
         intrinsics = self.intrinsics
         if intrinsics is not None:
             with Image.open(self.pictures[0]) as picture:
@@ -70,7 +107,7 @@ class Sequence:
         return Truth(self.world_from_cam, intrinsics, 1.0, self._half_depth)
 
     def _half_depth(self, number: int) -> Array:
-        return self.read_depth(self.depths[number])[::HALF, ::HALF]
+        return self.depth(number)[::HALF, ::HALF]
 
 
 def integers(per_metre: float, farthest: float = np.inf) -> Callable[[Path], Array]:
@@ -88,24 +125,13 @@ def integers(per_metre: float, farthest: float = np.inf) -> Callable[[Path], Arr
 def read_array(path: Path) -> Array:
     """Reads a .npy in metres; what is not finite, negative or sky is unknown."""
     metres = np.load(path, allow_pickle=False).astype(np.float32)
-    return np.where(np.isfinite(metres) & (metres > 0) & (metres < _SKY), metres, 0)
+    return np.where(np.isfinite(metres) & (metres > 0) & (metres < SKY), metres, 0)
 
 
 def files(folder: Path, *patterns: str) -> list[Path]:
-    """Sorted by the last number in their names where they have one, then by name."""
+    """Sorted by the numbers in their names, in order, then by name."""
     found = {path for pattern in patterns for path in folder.glob(pattern)}
-    return sorted(found, key=lambda path: (_number(path.stem), path.name))
-
-
-def stacked(poses: list[Array], folder: Path) -> Array:
-    """(N, 3, 4) of the poses of a folder.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if not poses:
-        raise ValueError(f"{folder} has no frame with a known pose")
-    return np.stack(poses)
+    return sorted(found, key=lambda path: (_numbers(path.stem), path.name))
 
 
 def no_poses(count: int) -> Array:
@@ -113,6 +139,5 @@ def no_poses(count: int) -> Array:
     return np.full((count, 3, 4), np.nan)
 
 
-def _number(name: str) -> int:
-    numbers = re.findall(r"\d+", name)
-    return int(numbers[-1]) if numbers else 0
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", name)]

@@ -29,13 +29,13 @@ class StreamBlock:
     Attributes:
         memory: its frames are numbered from 0.
         first: the number of its first frame in the stream.
-        world: from its world into the stream's.
+        world: from its world into the stream's; None: they are one.
         log_ratios: of the stream's depth by its own, a frame each, while it runs beside another.
     """
 
     memory: Memory
     first: int = 0
-    world: Similarity = field(default_factory=Similarity.none)
+    world: Similarity | None = None
     log_ratios: list[float] = field(default_factory=list)
 
     @property
@@ -56,7 +56,7 @@ class StreamBlock:
 
     def save(self) -> dict[str, Tensor]:
         """All that it knows, by name; tensors that later steps change."""
-        world = [self.world.scale, *self.world.rigid.ravel()]
+        world = [] if self.world is None else [self.world.scale, *self.world.rigid.ravel()]
         return {
             "first": torch.tensor(self.first),
             "world": torch.tensor(world, dtype=torch.float64),
@@ -64,21 +64,25 @@ class StreamBlock:
             **{f"memory.{name}": tensor for name, tensor in self.memory.save().items()},
         }
 
-    def load(self, saved: dict[str, Tensor]) -> None:
-        """Becomes what `save` returned.
+    def load(self, saved: dict[str, Tensor], device: torch.device) -> None:
+        """Becomes what `save` returned, its memory on a device.
 
         Raises:
             KeyError: it was of a memory of other sizes or another policy.
         """
-        scale, *rigid = saved["world"].tolist()
+        world = saved["world"].tolist()
         self.first = int(saved["first"])
-        self.world = Similarity(scale, np.array(rigid).reshape(3, 4))
+        self.world = Similarity(world[0], np.array(world[1:]).reshape(3, 4)) if world else None
         self.log_ratios = saved["log_ratios"].tolist()
-        self.memory.load(named_under("memory.", saved))
+        # Copies lie as those of a step do: kernels round otherwise where memory is not aligned.
+        copies = named_under("memory.", saved)
+        self.memory.load({name: t.to(device, copy=True) for name, t in copies.items()})
 
 
-def in_world(prediction: FramePrediction, world: Similarity) -> FramePrediction:
-    """A block's frame in the stream's world: camera, depth and points."""
+def in_world(prediction: FramePrediction, world: Similarity | None) -> FramePrediction:
+    """A block's frame in the stream's world: camera, depth and points; None: they are one."""
+    if world is None:
+        return prediction
     points = prediction.world_points
     return replace(
         prediction,

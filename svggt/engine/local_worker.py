@@ -180,6 +180,8 @@ class LocalWorker:
         with running.stepping:
             self._parking.bring_back(running)
             changed = running.settings.with_memory_of(settings)
+            if changed == running.settings:  # blocks would begin anew
+                return running.stream.num_frames
             model, policy = running.stream.model, policy_of(changed)
             changing = self._device.submit(model, partial(running.stream.change_policy, policy))
             try:

@@ -67,13 +67,10 @@ class Stream:
         """
         height_width = [int(side) for side in saved["size"]]
         self._size = (height_width[0], height_width[1]) if height_width else None
-        # Copies lie as those of a step do: kernels round otherwise where memory is not aligned.
-        device = self.model.device.torch
-        copies = {name: t.to(device, copy=True) for name, t in saved.items()}
         numbers = {name.partition(".")[0] for name in saved} - {"size"}
         self._blocks = [StreamBlock(self._new_memory()) for _ in numbers]
         for number, block in enumerate(self._blocks):
-            block.load(named_under(f"{number}.", copies))
+            block.load(named_under(f"{number}.", saved), self.model.device.torch)
 
     @torch.inference_mode()
     def step(self, frame: Frame, chunks: Chunks = WHOLE) -> FramePrediction:

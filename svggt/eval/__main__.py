@@ -14,7 +14,7 @@ from svggt.data.layouts import open_sequence
 from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel, load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.all_tables import TABLES, all_tables
+from svggt.eval.all_tables import FAILURES, TABLES, all_tables
 from svggt.eval.cameras import head_figures, predict, refined_figures
 from svggt.eval.clip_figures import medians
 from svggt.eval.options import TableOptions, WayOptions
@@ -197,5 +197,5 @@ _COMMANDS = {
 if __name__ == "__main__":
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(_COMMANDS))
-    except ValueError as error:  # bad input; its message says what to do
+    except FAILURES as error:  # bad input; its message says what to do
         sys.exit(f"svggt: {error}")

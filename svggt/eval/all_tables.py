@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
+from svggt.errors import ModelOverflow
 from svggt.eval.datasets import DatasetName
 from svggt.eval.evaluation import Evaluation
 from svggt.eval.options import TableOptions, WayOptions
@@ -14,6 +17,9 @@ from svggt.eval.published import PUBLISHED
 
 TABLES = "tables.md"
 """All tables one after another, in the output's folder."""
+
+FAILURES = (ValueError, OSError, ModelOverflow, torch.OutOfMemoryError)
+"""Of a table: bad input, a damaged file, and what a device does not take."""
 
 _ROOM = 100_000_000  # bytes for rows and tables, which are small
 
@@ -48,7 +54,7 @@ def all_tables(
     for plan in plans:
         try:
             texts.append(plan.run(model).markdown())
-        except ValueError as error:  # of this data set: the others go on
+        except FAILURES as error:  # of this data set: the others go on
             missing[f"{plan.task}, {plan.dataset}"] = str(error)
             tell(f"{plan.task}, {plan.dataset}: {error}\n")
         (out / TABLES).write_text("\n".join([*texts, _missing(missing)]), "utf-8")

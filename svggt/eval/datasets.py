@@ -1,7 +1,8 @@
 """The data sets of the published tables: their sequences, and each task's protocol.
 
-Selections and frames are those of CUT3R's and MonST3R's scripts, which StreamVGGT's tables use
-(arXiv 2507.11539, section 5).
+Sequences and frames are those of CUT3R's and MonST3R's scripts, which StreamVGGT's tables use
+(arXiv 2507.11539, section 5); of Bonn, a picture's depth is the nearest in time, not of the same
+place in the list.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Split:
 
     Attributes:
         count: of them.
-        patterns: of their folders, below the data set's; what matches none is left out where
-            any of the data set matches.
+        patterns: of the paths of their folders; what matches none is left out where any of the
+            data set matches.
     """
 
     count: int
@@ -97,17 +98,29 @@ _TEST_SPLIT = {
 _SEVEN_SCENES = Split(
     18, tuple(f"*{scene}/seq-{n:02}" for scene, numbers in _TEST_SPLIT.items() for n in numbers)
 )
-_SINTEL = Split(23, ("*final/*",))
-_SINTEL_POSE = Split(
-    14,
+_NRGBD = Split(
+    9,
     tuple(
-        f"*final/{scene}"
+        f"*/{scene}"
         for scene in (
-            "alley_2", "ambush_4", "ambush_5", "ambush_6", "cave_2", "cave_4", "market_2",
-            "market_5", "market_6", "shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3",
+            "breakfast_room", "complete_kitchen", "green_room", "grey_white_room", "kitchen",
+            "morning_apartment", "staircase", "thin_geometry", "whiteroom",
         )
     ),
 )  # fmt: skip
+_SINTEL_SCENES = (
+    "alley_1", "alley_2", "ambush_2", "ambush_4", "ambush_5", "ambush_6", "ambush_7", "bamboo_1",
+    "bamboo_2", "bandage_1", "bandage_2", "cave_2", "cave_4", "market_2", "market_5", "market_6",
+    "mountain_1", "shaman_2", "shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3",
+)  # fmt: skip
+_STILL = (  # or nearly so, or without a usable pose
+    "alley_1", "ambush_2", "ambush_7", "bamboo_1", "bamboo_2", "bandage_1", "bandage_2",
+    "mountain_1", "shaman_2",
+)  # fmt: skip
+_SINTEL = Split(23, tuple(f"*final/{scene}" for scene in _SINTEL_SCENES))
+_SINTEL_POSE = Split(
+    14, tuple(f"*final/{scene}" for scene in _SINTEL_SCENES if scene not in _STILL)
+)
 _BONN = Split(
     5,
     tuple(
@@ -116,7 +129,9 @@ _BONN = Split(
     ),
 )
 _BONN_FRAMES = Protocol(first=30, frames=110, farthest=70.0)
-_KITTI, _KITTI_FRAMES = Split(13, ("*val/*_sync",)), Protocol(frames=110)
+_KITTI = Split(13, ("*val/20??_??_??_drive_????_sync",))
+_KITTI_FRAMES = Protocol(frames=110)
+_SCANNET = ("*scene070[7-9]_00", "*scene07[1-9]?_00", "*scene080[0-6]_00")
 _ANY = Split(0)
 
 DATASETS: Mapping[DatasetName, Dataset] = {
@@ -124,16 +139,16 @@ DATASETS: Mapping[DatasetName, Dataset] = {
         "7-Scenes",
         ("7-Scenes",),
         {
-            "recon": (_POINTS.changed(every=200), _SEVEN_SCENES),
+            "recon": (_POINTS.changed(every=200, halved=True), _SEVEN_SCENES),
             "depth": (_DEPTH, _ANY),
-            "video-depth": (_CLIP, _ANY),
+            "video-depth": (_CLIP.changed(frames=300), _ANY),
             "pose": (_POSE, _ANY),
         },
     ),
     "nrgbd": Dataset(
         "NRGBD",
         ("Neural RGB-D",),
-        {"recon": (_POINTS.changed(every=500), Split(9)), "pose": (_POSE, _ANY)},
+        {"recon": (_POINTS.changed(every=500, halved=True), _NRGBD), "pose": (_POSE, _ANY)},
     ),
     "eth3d": Dataset(
         "ETH3D", ("ETH3D",), {"recon": (_POINTS.changed(every=5), _ANY), "pose": (_POSE, _ANY)}
@@ -170,7 +185,7 @@ DATASETS: Mapping[DatasetName, Dataset] = {
         "ScanNet",
         ("ScanNet",),
         {
-            "pose": (_TAKEN, Split(100, ("*scene07*", "*scene080[0-6]*"))),
+            "pose": (_TAKEN, Split(100, _SCANNET)),
             "recon": (_POINTS.changed(every=200), _ANY),
             "video-depth": (_CLIP.changed(frames=110), _ANY),
         },
@@ -208,7 +223,7 @@ def recognise(root: Path) -> DatasetName:
     """
     for folder, layout, _ in search(root):
         for name, dataset in DATASETS.items():
-            if layout in dataset.layouts and _matches(str(folder), dataset.marks):
+            if layout in dataset.layouts and _matches(folder, dataset.marks):
                 return name
         raise ValueError(f"{folder} is of no data set with a table: name one with --dataset")
     raise ValueError(f"{root} holds no sequence of a known layout")
@@ -227,22 +242,23 @@ def scenes_of(root: Path, name: DatasetName, task: Task) -> Scenes:
     """
     dataset = DATASETS[name]
     _, split = dataset.tasks[task]
-    there: list[tuple[str, Sequence | ValueError]] = []
+    there: list[tuple[Path, Sequence | ValueError]] = []
     for folder, layout, opened in search(root):
-        if layout in dataset.layouts and _matches(str(folder), dataset.marks):
-            label = folder.relative_to(root).as_posix() if folder != root else folder.name
-            there.append((label, opened))
+        if layout in dataset.layouts and _matches(folder, dataset.marks):
+            there.append((folder, opened))
     published = [each for each in there if _matches(each[0], split.patterns)]
     chosen = published or there
     if not chosen:
         raise ValueError(f"{root} holds no sequence of {dataset.title}: see docs/evaluation.md")
     missing = [str(opened) for _, opened in chosen if isinstance(opened, ValueError)]
     scenes = [
-        NamedSequence(label, opened) for label, opened in chosen if isinstance(opened, Sequence)
+        NamedSequence(folder.relative_to(root).as_posix() if folder != root else root.name, opened)
+        for folder, opened in chosen
+        if isinstance(opened, Sequence)
     ]
     for scene in scenes:
         files = (*scene.sequence.pictures, *scene.sequence.depths)
-        missing += [f"{path} is missing" for path in files if not path.is_file()]
+        missing += [f"{path} is missing" for path in files if path and not path.is_file()]
     if missing:
         raise ValueError("\n".join([f"{len(missing)} missing of {dataset.title}:", *missing[:20]]))
     if not split.count:
@@ -250,5 +266,6 @@ def scenes_of(root: Path, name: DatasetName, task: Task) -> Scenes:
     return Scenes(scenes, len(published), split.count)
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
+def _matches(folder: Path, patterns: Iterable[str]) -> bool:
+    path = folder.absolute().as_posix()
+    return any(fnmatch(path, pattern) for pattern in patterns)

@@ -44,8 +44,8 @@ class DepthErrors:
         moved = np.clip(moved, 1e-5, farthest)
         ratio = np.maximum(moved / true, true / moved)
         return cls(
-            absrel=float(np.mean(np.abs(moved - true) / true)),
-            rmse=float(np.sqrt(np.mean((moved - true) ** 2))),
+            absrel=float(np.mean(np.abs(moved - true) / true, dtype=np.float64)),
+            rmse=float(np.sqrt(np.mean((moved - true) ** 2, dtype=np.float64))),
             delta1=float(np.mean(ratio < 1.25)),
             pixels=len(true),
         )
@@ -76,14 +76,14 @@ def scale_between(predicted: Array, true: Array, scale: DepthScale) -> float:
         return float(np.median(true) / np.median(predicted))
     ratios = true / predicted
     order = np.argsort(ratios)
-    half = np.cumsum(predicted[order])
+    half = np.cumsum(predicted[order], dtype=np.float64)
     return float(ratios[order][np.searchsorted(half, half[-1] / 2)])
 
 
 def known_pixels(
     predicted: Array, true: Array, farthest: float | None = None
 ) -> tuple[Array, Array]:
-    """Predicted and true depth (M,) where the truth is known.
+    """Predicted and true depth (M,) float32 where the truth is known.
 
     Args:
         predicted: (H, W) of a picture that the model saw whole, or the centre of its height.
@@ -94,7 +94,7 @@ def known_pixels(
     height, width = seen.shape
     ours = cv2.resize(predicted, (width, height), interpolation=cv2.INTER_CUBIC)
     known = (seen > 0) & (seen < (farthest or np.inf))
-    return np.maximum(ours[known].astype(np.float64), 1e-5), seen[known].astype(np.float64)
+    return np.maximum(ours[known], np.float32(1e-5)), seen[known].astype(np.float32)
 
 
 def seen_part(values: Array, shape: tuple[int, ...]) -> Array:

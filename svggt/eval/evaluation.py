@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from svggt.compare.run_config import RunConfig
 from svggt.engine.checkpoints import LoadedModel
-from svggt.eval.datasets import DATASETS, DatasetName, Scenes
+from svggt.eval.datasets import DATASETS, DatasetName, NamedSequence, Scenes
 from svggt.eval.protocol import Protocol, Task
 from svggt.eval.published import PUBLISHED
-from svggt.eval.table import COLUMNS, Table
-from svggt.eval.tasks import SequenceRun, evaluate
+from svggt.eval.table import COLUMNS, Table, without_nan
+from svggt.eval.tasks import SequenceRun, counted, evaluate
 
-_WEIGHTS = ("depth", "video-depth")  # tasks whose mean counts every pixel alike
+_BY_PIXEL = ("depth", "video-depth")  # tasks whose mean counts every pixel alike
 ROWS = "rows.jsonl"
 """A line a sequence, of all tasks, in the output's folder."""
 
@@ -56,27 +56,31 @@ class Evaluation:
         done = {self._key(row): row for row in read_rows(path)}
         for scene in (bar := tqdm(self.scenes.scenes, unit="sequence")):
             bar.set_description(f"{self.task} {scene.name}")
-            about = self._about(scene.name, model)
+            sequence = scene.sequence
+            numbers = self.protocol.numbers(len(sequence.pictures))
+            numbers = counted(self.task, sequence, numbers)
+            about = self._about(scene, len(numbers), model)
             row = done.get(self._key(about))
             if row is None:
                 began = time.perf_counter()
-                numbers = self.protocol.numbers(len(scene.sequence.pictures))
-                run = SequenceRun(scene.sequence, numbers, model, self.way, self.protocol)
+                run = SequenceRun(sequence, numbers, model, self.way, self.protocol)
                 errors = asdict(evaluate(self.task, run))
                 seconds = round(time.perf_counter() - began, 2)
-                row = {**about, "frames": len(numbers), "seconds": seconds, **errors}
+                row = {**about, "seconds": seconds, **errors}
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                    file.write(json.dumps(without_nan(row)) + "\n")
             rows[scene.name] = row
         table = self._table(rows, model)
         table.write(self.out)
         return table
 
-    def _about(self, scene: str, model: LoadedModel) -> dict[str, Any]:
+    def _about(self, scene: NamedSequence, frames: int, model: LoadedModel) -> dict[str, Any]:
         return {
             "task": self.task,
             "dataset": self.dataset,
-            "scene": scene,
+            "scene": scene.name,
+            "folder": str(scene.sequence.pictures[0].parent.resolve()),
+            "frames": frames,
             "protocol": self.protocol.title(self.task),
             "way": self.way.title,
             "weights": model.sha256,
@@ -86,15 +90,15 @@ class Evaluation:
 
     def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """What a row is of; the device is not part of it."""
-        names = ("task", "dataset", "scene", "protocol", "way", "weights", "numbers")
+        names = ("task", "dataset", "folder", "frames", "protocol", "way", "weights", "numbers")
         return tuple(row.get(name) for name in names)
 
     def _table(self, rows: dict[str, dict[str, Any]], model: LoadedModel) -> Table:
-        columns = COLUMNS[self.task]
-        weights = [row["pixels"] for row in rows.values()] if self.task in _WEIGHTS else None
-        known = not weights or any(weights)
+        columns, counts_pixels = COLUMNS[self.task], self.task in _BY_PIXEL
+        known = [row for row in rows.values() if not counts_pixels or row["pixels"]]
+        weights = [row["pixels"] for row in known] if counts_pixels else None
         means = {
-            name: float(np.average([row[name] for row in rows.values()], weights=weights))
+            name: float(np.average([row[name] for row in known], weights=weights))
             for name in columns
             if known
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,19 +89,22 @@ class ProtocolOptions:
     icp: float | None = None
 
     def __post_init__(self) -> None:
-        """Checks that some frame is left.
+        """Checks ranges.
 
         Raises:
-            ValueError: none is.
+            ValueError: a number is out of its own.
         """
-        for name, least in {"first": 0, "every": 1, "frames": 1, "crop": 14}.items():
+        for name, least in {"first": 0, "every": 1, "frames": 1, "crop": 14, "icp": 0}.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"--{name} {value}: {least} or more, please")
+        if self.farthest is not None and self.farthest <= 0:
+            raise ValueError(f"--farthest {self.farthest}: more than 0, please")
 
     def of(self, protocol: Protocol) -> Protocol:
-        """A protocol with what was given."""
-        return protocol.changed(**vars(self))
+        """A protocol with what was given; frames are taken as asked then."""
+        given = protocol.changed(**vars(self))
+        return given if self.every is None else replace(given, halved=False)
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,8 @@ class TableOptions:
             raise ValueError(
                 f"{about.title} has no table of {task}: it serves {', '.join(about.tasks)}"
             )
+        if task == "recon" and find_spec("open3d") is None:
+            raise ValueError("reconstructions need open3d: pip install -e '.[eval]'")
         protocol, _ = about.tasks[task]
         return Evaluation(
             task,

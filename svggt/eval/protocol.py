@@ -21,6 +21,7 @@ class Protocol:
     Attributes:
         first: number of the first frame.
         every: take every n-th frame from there.
+        halved: but of a sequence of fewer than 2 n every half of it.
         frames: at most so many of them; None: all.
         scale: of depth: of each frame in `depth`, of each sequence in `video-depth`.
         farthest: metres; what is farther in the truth is left out, predictions are clipped to it.
@@ -31,6 +32,7 @@ class Protocol:
 
     first: int = 0
     every: int = 1
+    halved: bool = False
     frames: int | None = None
     scale: DepthScale = "median"
     farthest: float | None = None
@@ -39,7 +41,8 @@ class Protocol:
 
     def numbers(self, count: int) -> list[int]:
         """Of the frames that count, of a sequence of so many."""
-        return list(range(self.first, count, self.every))[: self.frames]
+        every = max(1, min(self.every, count // 2)) if self.halved else self.every
+        return list(range(self.first, count, every))[: self.frames]
 
     def changed(self, **given: object) -> Protocol:
         """The same but for what was given; None is not."""
@@ -48,6 +51,8 @@ class Protocol:
     def title(self, task: Task) -> str:
         """For people."""
         parts = [f"every {self.every}" + (f" from {self.first}" if self.first else "")]
+        if self.halved:
+            parts[0] += ", at least three"
         if self.frames is not None:
             parts.append(f"at most {self.frames} frames")
         if task == "pose":

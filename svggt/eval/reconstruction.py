@@ -1,8 +1,9 @@
 """Predicted points against the true ones of the same pixels, as DUSt3R's and Spann3R's scripts do.
 
-Both in the first camera's coordinates. Corresponding points bring them together: the point head's
-by shift along the view and scale, medians both (DUSt3R's criterion); points of depth and cameras
-by a Sim(3) (Umeyama). Then a point-to-point ICP, and nearest neighbours of both clouds.
+Corresponding points bring them together: the point head's, in its own world, and the true ones in
+the first camera's, by shift along the view and scale, medians over whole pictures (DUSt3R's
+criterion); points of depth and cameras by a Sim(3) of those that count (Umeyama). Then a
+point-to-point ICP, and nearest neighbours of both clouds.
 """
 
 from __future__ import annotations
@@ -40,23 +41,19 @@ class CloudErrors:
     points: int
 
 
-def median_shift_and_scale(predicted: Array, true: Array) -> Array:
-    """Predicted points (M, 3), moved and scaled to the true ones' (DUSt3R, Regr3D ShiftScaleInv).
+def median_shift_and_scale(predicted: Array, true: Array) -> geometry.Similarity:
+    """What moves and scales predicted points (M, 3) to the true ones of the same pixels.
 
-    The median depth of each is subtracted; the scale is the ratio of the median distances from
-    the medians' point. The frame's axes stay.
+    DUSt3R's Regr3D ShiftScaleInv: the median depth of each is subtracted; the scale is the ratio
+    of the median distances from the medians' point. The axes stay.
     """
     shift, there = (np.array([0, 0, np.median(points[:, 2])]) for points in (predicted, true))
     spread, wanted = (
         np.median(np.linalg.norm(points - np.median(points, axis=0), axis=1))
         for points in (predicted, true)
     )
-    return (predicted - shift) * (wanted / max(spread, 1e-9)) + there
-
-
-def by_similarity(predicted: Array, true: Array) -> Array:
-    """Predicted points (M, 3) after the best Sim(3) (Umeyama 1991)."""
-    return geometry.Similarity(*geometry.align_sim3(predicted, true)).points(predicted)
+    scale = float(wanted / max(spread, 1e-9))
+    return geometry.Similarity(scale, np.column_stack([np.eye(3), there - scale * shift]))
 
 
 def cloud_errors(predicted: Array, true: Array, icp: float) -> CloudErrors:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.eval.cameras import run_figures
+from svggt.eval.evaluation import read_rows
 from svggt.eval.refined_run import refine_run
 from svggt.eval.suite import SuiteClip, cached_predictions
 
@@ -54,8 +55,7 @@ def run_suite(
         path: JSON lines, a row each, added to as they come.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    done = {row["clip"]: row for row in map(json.loads, lines)}
+    done = {row["clip"]: row for row in read_rows(path)}
     for clip in (bar := tqdm(list(clips), unit="clip")):
         bar.set_description(clip.name)
         row = done.get(clip.name) or _row(model, clip, seeds)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from svggt.eval.protocol import Task
 
@@ -85,11 +87,11 @@ class Table:
 
     def as_json(self) -> str:
         """All of it."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(without_nan(asdict(self)), indent=2) + "\n"
 
     def write(self, folder: Path) -> None:
-        """`<task>-<data set>` as Markdown, LaTeX and JSON."""
-        name = f"{self.task}-{self.dataset}".lower().replace(" ", "-")
+        """`<task>-<data set>-<way>` as Markdown, LaTeX and JSON."""
+        name = "-".join(re.findall(r"\w+", f"{self.task} {self.dataset} {self.way}".lower()))
         for suffix, form in _FILES.items():
             (folder / f"{name}{suffix}").write_text(getattr(self, form)(), "utf-8")
 
@@ -103,6 +105,13 @@ class Table:
             [name, *(_cell(values.get(column)) for column in COLUMNS[self.task])]
             for name, values in rows.items()
         ]
+
+
+def without_nan(values: Any) -> Any:
+    """The same with None for NaN, which is no JSON."""
+    if isinstance(values, Mapping):
+        return {name: without_nan(value) for name, value in values.items()}
+    return None if isinstance(values, float) and math.isnan(values) else values
 
 
 def _cell(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,7 @@ from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
 from svggt.eval.depth_maps import DepthErrors, known_pixels, seen_part
 from svggt.eval.protocol import PAPER_WIDTH, Protocol, Task
-from svggt.eval.reconstruction import (
-    CloudErrors,
-    by_similarity,
-    cloud_errors,
-    median_shift_and_scale,
-)
+from svggt.eval.reconstruction import CloudErrors, cloud_errors, median_shift_and_scale
 from svggt.eval.refined_run import refine_run
 from svggt.eval.trajectories import PoseErrors, pose_errors
 from svggt.media.frames import Fitter, Frame
@@ -31,6 +27,7 @@ from svggt.model.policies import policy_of
 from svggt.prediction import FramePrediction
 from svggt.scene.posed_frame import PosedFrame
 
+_POSED = ("recon", "pose")  # tasks that need true cameras
 Errors = CloudErrors | DepthErrors | PoseErrors
 
 
@@ -40,7 +37,7 @@ class SequenceRun:
 
     Attributes:
         sequence: of which those frames are taken.
-        numbers: of its frames that count.
+        numbers: of its frames that count: with a camera, or with depth, as the task needs.
         model: the weights.
         way: how they are run; the point head's points are evaluated where it is run.
         protocol: of the task.
@@ -62,12 +59,28 @@ class SequenceRun:
 
     def true_depth(self, index: int) -> Array:
         """(h, w) metres, 0 where unknown."""
-        return self.sequence.read_depth(self.sequence.depths[self.numbers[index]])
+        return self.sequence.depth(self.numbers[index])
 
     @property
     def poses(self) -> Array:
         """(N, 3, 4) world_from_cam, true."""
         return self.sequence.world_from_cam[self.numbers]
+
+    @property
+    def folder(self) -> Path:
+        """Of its pictures, for people."""
+        return self.sequence.pictures[0].parent
+
+
+def counted(task: Task, sequence: Sequence, numbers: list[int]) -> list[int]:
+    """Those of a protocol's frames that have what a task needs."""
+    posed = sequence.posed
+    return [
+        number
+        for number in numbers
+        if (task == "pose" or sequence.depths[number] is not None)
+        and (task not in _POSED or posed[number])
+    ]
 
 
 def evaluate(task: Task, run: SequenceRun) -> Errors:
@@ -76,44 +89,43 @@ def evaluate(task: Task, run: SequenceRun) -> Errors:
     Raises:
         ValueError: the sequence has no frame for it, or lacks cameras or intrinsics.
     """
+    if task in _POSED and not run.sequence.has_cameras:
+        raise ValueError(f"{run.folder} has no true cameras")
     least = 2 if task == "pose" else 1
     if len(run.numbers) < least:
         raise ValueError(
-            f"{run.sequence.pictures[0].parent} has {len(run.sequence.pictures)} frames, of which "
-            f"{len(run.numbers)} count by the protocol: choose a smaller --every"
+            f"{run.folder} has {len(run.sequence.pictures)} frames, of which {len(run.numbers)} "
+            "count by the protocol: choose a smaller --every"
         )
-    if task in ("recon", "pose") and not run.sequence.has_cameras:
-        raise ValueError(f"{run.sequence.pictures[0].parent} has no true cameras")
     return _TASKS[task](run)
 
 
 def _reconstruct(run: SequenceRun) -> CloudErrors:
-    intrinsics = run.sequence.intrinsics
+    intrinsics, from_head = run.sequence.intrinsics, run.way.settings.points
     if intrinsics is None:
-        raise ValueError(f"{run.sequence.pictures[0].parent} has no intrinsics: points are unknown")
+        raise ValueError(f"{run.folder} has no intrinsics: points are unknown")
     with Image.open(run.sequence.pictures[run.numbers[0]]) as picture:
         size = picture.height, picture.width
-    shots = _posed(run)
-    ours, theirs = [], []
-    for index, shot in enumerate(shots):
+    into_first = geometry.Similarity(1.0, geometry.invert(run.poses[0]))
+    ours, theirs, central = [], [], []
+    for index, shot in enumerate(_posed(run)):
         shape = shot.depth.shape
         depth = metrics.resample(seen_part(run.true_depth(index), shape), shape)
-        known = (depth > 0) & _centre(shape, run.protocol.crop)
         points = shot.in_world(shot.points.astype(np.float64))
-        known &= np.isfinite(points).all(axis=-1)
-        there = geometry.unproject(
-            depth.astype(np.float64), _seen_intrinsics(intrinsics, size, shape)
-        )
+        known = (depth > 0) & np.isfinite(points).all(axis=-1)
+        seen = _seen_intrinsics(intrinsics, size, shape)
+        true = geometry.unproject(depth.astype(np.float64), seen)[known]
         ours.append(points[known])
-        theirs.append(geometry.Similarity(1.0, run.poses[index]).points(there[known]))
-    predicted, true = (
-        geometry.Similarity(1.0, geometry.invert(first)).points(np.concatenate(clouds))
-        for first, clouds in ((shots[0].world_from_cam, ours), (run.poses[0], theirs))
-    )
-    if len(true) < 3:
-        raise ValueError(f"{run.sequence.depths[0].parent} has no depth that is known")
-    align = median_shift_and_scale if run.way.settings.points else by_similarity
-    return cloud_errors(align(predicted, true), true, run.protocol.icp)
+        theirs.append(into_first.points(geometry.Similarity(1.0, run.poses[index]).points(true)))
+        central.append(_centre(shape, run.protocol.crop)[known])
+    predicted, true, counts = (np.concatenate(parts) for parts in (ours, theirs, central))
+    if counts.sum() < 3:
+        raise ValueError(f"{run.folder} has no depth that is known where it counts")
+    if from_head:
+        moved = median_shift_and_scale(predicted, true)
+    else:
+        moved = geometry.Similarity(*geometry.align_sim3(predicted[counts], true[counts]))
+    return cloud_errors(moved.points(predicted[counts]), true[counts], run.protocol.icp)
 
 
 def _depth_of_frames(run: SequenceRun) -> DepthErrors:

@@ -280,7 +280,7 @@ def throughput(
     sys.stdout.write(f"{model} on {network.device.name}, {network.device.dtype}\n")
     found = throughput_experiment.parts(network, clip, frames, points)
     sys.stdout.write(throughput_experiment.parts_table(found) + "\n")
-    rows = throughput_experiment.speeds(network, clip, list(widths), frames=20)
+    rows = throughput_experiment.speeds(network, clip, list(widths), frames=10)
     sys.stdout.write(throughput_experiment.speeds_table(rows))
     sys.stdout.write("Edge devices (Jetson and the like): not measured.\n")
     return 0

@@ -1,7 +1,7 @@
 """What the newest frame costs when N are there: streaming against offline (StreamVGGT, figure 2).
 
-Streams take all frames once; the offline pass begins anew for every N. Both in one run, so that
-their ratio holds whatever the machine is busy with.
+Streams take the frames as they come; at every N the offline pass begins anew, beside them in time,
+so that their ratio holds on a machine that is busy now and then.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from svggt.engine.stream import Stream
 from svggt.media.frames import Frame
 from svggt.model.memory import CachePolicy
 from svggt.model.policies import full
+from svggt.prediction import FramePrediction
 
-_AROUND = 2  # frames before and after the newest whose median is its latency
+_LAST = 5  # frames whose median is the newest one's latency
+_FEW = 10  # frames up to which the offline pass is repeated, and its median taken
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,19 @@ def newest_frames(
         raise ValueError(f"the clip has {len(frames)} frames: choose counts from 1 to that")
     streams = [Stream(model, policy) for policy in (full(), bounded)]
     predict_clip(model, frames[:2], causal=False)  # warm
-    said = [[stream.step(frame) for frame in frames[: max(counts)]] for stream in streams]
-    seconds = [np.array([each.seconds for each in stream]) for stream in said]
+    said: list[list[FramePrediction]] = [[], []]
     rows = []
     for count in counts:
-        offline_ms = 1000 * sum(p.seconds for p in predict_clip(model, frames[:count], False))
-        full_ms, bounded_ms = (1000 * _around(each, count - 1) for each in seconds)
-        full_mb, bounded_mb = (each[count - 1].memory_bytes / 1e6 for each in said)
+        for stream, steps in zip(streams, said, strict=True):
+            steps += [stream.step(frame) for frame in frames[len(steps) : count]]
+        full_ms, bounded_ms = (1000 * median(p.seconds for p in s[-_LAST:]) for s in said)
+        full_mb, bounded_mb = (steps[-1].memory_bytes / 1e6 for steps in said)
+        offline_ms = 1000 * _offline_seconds(model, frames[:count])
         speedup = offline_ms / full_ms
         rows.append(
             NewestFrame(count, full_ms, bounded_ms, offline_ms, speedup, full_mb, bounded_mb)
         )
-    return rows, _growth(model, frames[0], seconds[0], [p.memory_bytes for p in said[0]])
+    return rows, _growth(model, frames[0], said[0])
 
 
 def write(rows: list[NewestFrame], out: Path) -> None:
@@ -119,16 +122,21 @@ def write(rows: list[NewestFrame], out: Path) -> None:
     figure.savefig(out / "latency.png", dpi=110)
 
 
-def _around(seconds: np.ndarray, index: int) -> float:
-    return median(seconds[max(0, index - _AROUND) : index + _AROUND + 1])
+def _offline_seconds(model: LoadedModel, frames: list[Frame]) -> float:
+    """Of a pass over all of them."""
+    passes = range(3 if len(frames) <= _FEW else 1)
+    return median(sum(p.seconds for p in predict_clip(model, frames, False)) for _ in passes)
 
 
-def _growth(model: LoadedModel, frame: Frame, seconds: np.ndarray, memory: list[int]) -> Growth:
+def _growth(model: LoadedModel, frame: Frame, said: list[FramePrediction]) -> Growth:
     config, patch = model.network.config, model.network.config.patch_size
     height, width = frame.image.shape[:2]
     tokens = config.num_special_tokens + height // patch * (width // patch)
-    number, count = model.device.dtype.itemsize, np.arange(len(seconds))
-    ms, mb = (float(np.polyfit(count, y, 1)[0]) for y in (1000 * seconds, np.array(memory) / 1e6))
+    number, count = model.device.dtype.itemsize, np.arange(len(said))
+    ms, mb = (
+        float(np.polyfit(count, values, 1)[0])
+        for values in ([1000 * p.seconds for p in said], [p.memory_bytes / 1e6 for p in said])
+    )
     of_layers = 2 * config.depth * tokens * config.embed_dim * number
     blocks = config.camera_iterations * config.camera_trunk_depth
     of_camera = 2 * blocks * 2 * config.embed_dim * 4

@@ -22,6 +22,7 @@ from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
 from svggt.eval.clip_figures import depth_figures, pose_figures
+from svggt.eval.evaluation import read_rows
 from svggt.eval.posed_clip import PosedClip
 from svggt.experiments.moment import Moment, judge, moment_of, point_error, write_moments
 from svggt.model.policies import bounded
@@ -136,7 +137,8 @@ def run(model: LoadedModel, clip: PosedClip, asked: MemoryRun, folder: Path) -> 
         folder: for the CSV, and the full memory's depth, which later runs are compared with.
     """
     assert clip.truth is not None
-    truth, full = clip.truth, folder / f"{asked.clip}-depth.npy"
+    of_full = f"{asked.clip}-{len(clip.pictures)}-{model.sha256[:12]}-depth.npy"
+    truth, full = clip.truth, folder / of_full
     stream = _stream(model, clip, asked, full)
     moments = list(tqdm(stream, asked.name, total=len(clip.pictures), leave=False))
     if asked.is_exact:
@@ -217,8 +219,7 @@ def run_all(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, machine = folder / "rows.jsonl", platform.processor() or platform.machine()
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    rows = {row["name"]: row for row in map(json.loads, lines)}
+    rows = {row["name"]: row for row in read_rows(path)}
     for name, clip in clips:
         for each in asked:
             about = {

@@ -24,6 +24,7 @@ VIDEO_MS = 1000 / 30
 """Between two frames of a video."""
 
 _WARM = 10  # frames
+_RATE = 30.0  # of frames that are decoded: all that an ordinary video has
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,13 @@ class Speed:
 
 
 def parts(model: LoadedModel, clip: Path, frames: int, points: bool) -> list[Part]:
-    """Of a stream with a window of eight, after some frames."""
+    """Of a stream with a window of eight, after some frames.
+
+    Raises:
+        ValueError: there are no more than those.
+    """
+    if frames <= _WARM:
+        raise ValueError(f"{frames} frames: the first {_WARM} warm it up, so {_WARM + 1} or more")
     began = time.perf_counter()
     taken = _frames(clip, model.input_width, frames)
     decoding = 1000 * (time.perf_counter() - began) / len(taken)
@@ -95,11 +102,11 @@ def speeds(model: LoadedModel, clip: Path, widths: list[int], frames: int) -> li
         with torch.device("meta"):
             millions = sum(p.numel() for p in VGGT(preset.config).parameters()) / 1e6
         for width in widths if name == model.name else [preset.input_width]:
-            taken = _frames(clip, width, frames if name == model.name else 1)
+            taken = _frames(clip, width, _WARM + frames if name == model.name else 1)
             height, ms = taken[0].image.shape[0], None
             if name == model.name:
                 stream = Stream(model, window(8))
-                ms = median(1000 * stream.step(frame).seconds for frame in taken)
+                ms = median([1000 * stream.step(frame).seconds for frame in taken][_WARM:])
             rows.append(Speed(name, width, height, millions, ms))
     return rows
 
@@ -121,13 +128,13 @@ def speeds_table(rows: list[Speed]) -> str:
 
 
 def _frames(clip: Path, width: int, count: int) -> list[Frame]:
-    return list(open_clip([clip], width, 10.0, InputLimits(max_frames=count)).frames())
+    return list(open_clip([clip], width, _RATE, InputLimits(max_frames=count)).frames())
 
 
 def _waiting(model: LoadedModel) -> Callable[[], None]:
     """What makes a device finish what it was asked."""
-    device = model.device.torch
-    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
+    return waits.get(model.device.torch.type, lambda: None)
 
 
 @contextmanager

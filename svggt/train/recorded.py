@@ -87,7 +87,7 @@ def _clip(sequence: Sequence, shape: Shape, rng: np.random.Generator) -> tuple[T
             picture = opened.convert("RGB")
         box = centred_box(picture.size, sequence.intrinsics, shape.size)
         images.append(_picture(picture, box, shape.size) * exposure)
-        depth = sequence.read_depth(sequence.depths[number])
+        depth = sequence.depth(number)
         depths.append(_sampled(depth, box, picture.size, shape.size))
     focal = sequence.intrinsics[[1, 0], [1, 0]]
     sides = np.array([box[3] - box[1], box[2] - box[0]])

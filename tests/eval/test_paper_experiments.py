@@ -79,6 +79,8 @@ def test_parts_of_a_frame_add_up(tiny: LoadedModel) -> None:
     assert sum(found[name] for name in inside) == pytest.approx(step)
     assert all(found[name] > 0 for name in inside[:-1])
     assert found["all, one after another"] == pytest.approx(step + found["decoding and resizing"])
+    with pytest.raises(ValueError, match="11 or more"):
+        throughput.parts(tiny, EXAMPLES[0].clip, 10, False)
     rows = throughput.speeds(tiny, EXAMPLES[0].clip, [56, 84], 2)
     measured = [(row.preset, row.width) for row in rows if row.ms is not None]
     assert measured == [("embedded", 56), ("embedded", 84)]

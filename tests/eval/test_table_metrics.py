@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from svggt import geometry
 from svggt.eval.depth_maps import DepthErrors, known_pixels, scale_between, seen_part
 from svggt.eval.protocol import Protocol
-from svggt.eval.reconstruction import by_similarity, cloud_errors, median_shift_and_scale
+from svggt.eval.reconstruction import cloud_errors, median_shift_and_scale
 from svggt.eval.table import Table
 from svggt.eval.trajectories import pose_auc, pose_errors
 
@@ -137,12 +137,11 @@ def test_of_a_tall_picture_the_centre_is_seen() -> None:
 def test_shift_and_scale_are_those_of_medians() -> None:
     rng = np.random.default_rng(1)
     true = rng.normal([0, 0, 4], 1.0, (500, 3))
-    assert np.allclose(median_shift_and_scale(true * 5, true)[:, 2], true[:, 2])
-    shifted = np.add(true, [0, 0, 2])  # along the view only
-    assert np.allclose(median_shift_and_scale(shifted, true), true)
-    turned = true @ geometry.rotation_from_quaternion(rng.normal(size=4)).T * 3 + [1, 2, 3]
-    assert np.allclose(by_similarity(turned, true), true)
-    assert not np.allclose(median_shift_and_scale(turned, true), true, atol=0.1)
+    for predicted in (true * 5, np.add(true, [0, 0, 2]), 3 * np.add(true, [0, 0, -1])):
+        moved = median_shift_and_scale(predicted, true).points(predicted)
+        assert np.allclose(moved, true)  # scale about the eye, shift along the view
+    sideways = np.add(true, [1, 0, 0])
+    assert not np.allclose(median_shift_and_scale(sideways, true).points(sideways), true, atol=0.1)
 
 
 def plane(step: float = 0.02, z: float = 2.0, holes: bool = False) -> np.ndarray:
@@ -168,6 +167,9 @@ def test_frames_of_a_protocol() -> None:
     assert Protocol(first=30, frames=3).numbers(500) == [30, 31, 32]
     assert Protocol(every=3, frames=2).numbers(500) == [0, 3]
     assert Protocol(first=30).numbers(10) == []
+    # Neural RGB-D's shortest scene still has three keyframes.
+    assert Protocol(every=500, halved=True).numbers(395) == [0, 197, 394]
+    assert Protocol(every=500, halved=True).numbers(1400) == [0, 500, 1000]
     assert Protocol(crop=224).changed(crop=None, every=5) == Protocol(crop=224, every=5)
 
 

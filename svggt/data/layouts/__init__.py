@@ -22,7 +22,7 @@ from svggt.data.sequence import Sequence
 
 
 def open_sequence(folder: Path) -> Sequence:
-    """The sequence of a folder, in any layout.
+    """The sequence of a folder, in any layout: its moments with depth and a known pose.
 
     Raises:
         ValueError: it is of none, lacks something, or says what cannot be used.
@@ -38,7 +38,7 @@ def open_sequence(folder: Path) -> Sequence:
 
 
 def find_sequences(root: Path) -> Iterator[Sequence]:
-    """All sequences in a folder and below; none is looked for within another.
+    """All sequences in a folder and below, as `open_sequence`; none is looked for within another.
 
     Raises:
         ValueError: a sequence lacks something, or says what cannot be used.
@@ -47,7 +47,7 @@ def find_sequences(root: Path) -> Iterator[Sequence]:
 
 
 def search(root: Path) -> Iterator[tuple[Path, str, Sequence | ValueError]]:
-    """Folder, layout and sequence of all in a folder and below.
+    """Folder, layout and sequence, with all of its pictures, of all in a folder and below.
 
     Raises:
         ValueError: there is no such folder.
@@ -94,4 +94,4 @@ def _opened(folder: Path) -> tuple[str, Sequence | ValueError] | None:
 def _usable(opened: Sequence | ValueError) -> Sequence:
     if isinstance(opened, ValueError):
         raise opened
-    return opened
+    return opened.complete

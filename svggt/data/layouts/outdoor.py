@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from svggt.data.sequence import PICTURES, Array, Sequence, files, integers, no_poses, stacked
+from svggt.data.sequence import PICTURES, SKY, Array, Sequence, files, integers, no_poses
 
 _SINTEL_TAG = 202021.25  # the first number of its files
-_SINTEL_SKY = 500.0  # metres from which depth counts as unknown
 _KITTI_PER_METRE = 256.0
 _ETH3D_STEP = 4  # depth is sampled at every n-th pixel of a picture of 24 megapixels
 
@@ -20,18 +19,19 @@ _ETH3D_STEP = 4  # depth is sampled at every n-th pixel of a picture of 24 megap
 def open_sintel(folder: Path) -> Sequence | None:
     """A scene of `training/final/` or `clean/`; depth and cameras lie in folders beside those."""
     training = folder.parent.parent
-    if folder.parent.name not in ("final", "clean") or not (training / "camdata_left").is_dir():
+    depths, cameras = (training / name / folder.name for name in ("depth", "camdata_left"))
+    if folder.parent.name not in ("final", "clean") or not (
+        depths.parent.is_dir() or cameras.parent.is_dir()
+    ):
         return None
-    depths = files(training / "depth" / folder.name, "*.dpt")
-    cameras = files(training / "camdata_left" / folder.name, "*.cam")
-    if not depths or not cameras:
-        raise ValueError(
-            f"{training}/depth/{folder.name} or camdata_left/{folder.name} is missing: Sintel's "
-            "depth and camera files are a download of their own"
-        )
-    read = [_read_sintel_camera(path) for path in cameras]
-    poses = stacked([_inverted(cam_from_world) for _, cam_from_world in read], folder)
-    return Sequence(files(folder, *PICTURES), depths, _read_sintel_depth, poses, read[0][0])
+    pictures, maps = files(folder, *PICTURES), files(depths, "*.dpt")
+    if not maps:
+        raise ValueError(f"{depths} is missing: Sintel's depth is a download of its own")
+    read = [_read_sintel_camera(path) for path in files(cameras, "*.cam")]
+    if not read:  # depth is evaluated without
+        return Sequence(pictures, maps, _read_sintel_depth, no_poses(len(pictures)), None)
+    poses = np.stack([_inverted(cam_from_world) for _, cam_from_world in read])
+    return Sequence(pictures, maps, _read_sintel_depth, poses, read[0][0])
 
 
 def open_kitti(folder: Path) -> Sequence | None:
@@ -49,12 +49,11 @@ def open_kitti(folder: Path) -> Sequence | None:
     pictures = next((place for place in places if place.is_dir()), None)
     if pictures is None:
         raise ValueError(f"{places[0]} is missing: unpack the raw drive there, for its pictures")
-    known = [path for path in depths if (pictures / path.name).is_file()]
     return Sequence(
-        [pictures / path.name for path in known],
-        known,
+        [pictures / path.name for path in depths],
+        depths,
         integers(_KITTI_PER_METRE),
-        no_poses(len(known)),
+        no_poses(len(depths)),
         None,
     )
 
@@ -95,7 +94,7 @@ def open_eth3d(folder: Path) -> Sequence | None:
         pictures,
         [depths / path.name for path in pictures],
         _Undistorted(_copied(camera), _copied(lenses[pictures[0].name])).read,
-        stacked([_inverted(pose) for pose in poses], folder),
+        np.stack([_inverted(pose) for pose in poses]),
         intrinsics,
     )
 
@@ -107,7 +106,7 @@ def _read_sintel_depth(path: Path) -> Array:
     if len(rest) != 8 + 4 * width * height:
         raise ValueError(f"{path} is cut short: download it again")
     depth = np.frombuffer(rest[8:], "<f4").reshape(height, width)
-    return np.where(np.isfinite(depth) & (depth > 0) & (depth < _SINTEL_SKY), depth, 0)
+    return np.where(np.isfinite(depth) & (depth > 0) & (depth < SKY), depth, 0)
 
 
 def _read_sintel_camera(path: Path) -> tuple[Array, Array]:

@@ -14,7 +14,6 @@ from svggt.data.sequence import (
     integers,
     no_poses,
     read_array,
-    stacked,
 )
 
 _NYU_CAMERA = np.array([[518.858, 0, 325.582], [0, 519.47, 253.736], [0, 0, 1]])
@@ -75,7 +74,8 @@ def _cameras(paths: list[Path], folder: Path) -> tuple[Array, Array]:
                 raise ValueError(f"{path} has {', '.join(file.files)}: pose and intrinsics, please")
             poses.append(file[names[0][0]][:3])
             matrices.append(file[names[0][1]])
-    all_poses = stacked(poses, folder)
+    if not poses:
+        raise ValueError(f"{folder} has no frame with a known pose")
     if not np.allclose(matrices, matrices[0], rtol=1e-3):
         raise ValueError(f"{folder} has a focal length that changes: one a sequence, please")
-    return all_poses, matrices[0]
+    return np.stack(poses), matrices[0]

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from svggt.data.sequence import PICTURES, Array, Sequence, files, integers, stacked
+from svggt.data.sequence import PICTURES, Array, Sequence, files, integers
 
 _TUM_PER_METRE = 5000.0
 _TUM_APART = 0.02  # seconds between a picture and its depth or pose, at most
@@ -31,7 +31,8 @@ _SEVEN_SCENES = np.array(  # of colour pictures, by their size
 def open_tum(folder: Path) -> Sequence | None:
     """`rgb.txt`, `depth.txt`, `groundtruth.txt`; what is nearest in time belongs together.
 
-    So are Bonn's sequences, `rgbd_bonn_*`.
+    Of TUM's, pictures without a pose are left out, as who evaluates them does before frames are
+    counted. Bonn's sequences, `rgbd_bonn_*`, keep all.
     """
     if not (folder / "groundtruth.txt").is_file():
         return None
@@ -43,19 +44,19 @@ def open_tum(folder: Path) -> Sequence | None:
     )
     truth = np.loadtxt(folder / "groundtruth.txt", ndmin=2)
     depth_at, truth_at = (_nearest(picture_times, times) for times in (depth_times, truth[:, 0]))
-    near = np.abs(depth_times[depth_at] - picture_times) < _TUM_APART
-    near &= np.abs(truth[truth_at, 0] - picture_times) < _TUM_APART
-    kept = np.flatnonzero(near)
-    device = re.search(r"freiburg([123])", folder.name)
+    has_depth = np.abs(depth_times[depth_at] - picture_times) < _TUM_APART
+    posed = np.abs(truth[truth_at, 0] - picture_times) < _TUM_APART
+    poses = np.stack([_rigid(row[1:]) for row in truth[truth_at]])
+    poses[~posed] = np.nan
+    device, is_bonn = re.search(r"freiburg([123])", folder.name), "bonn" in folder.name
     camera = _TUM_CAMERAS[device.group(1)] if device else _TUM_DEFAULT
-    if "bonn" in folder.name:
-        camera = _BONN_CAMERA
+    kept = list(range(len(pictures))) if is_bonn else np.flatnonzero(posed).tolist()
     return Sequence(
         [folder / pictures[n] for n in kept],
-        [folder / depths[depth_at[n]] for n in kept],
+        [folder / depths[depth_at[n]] if has_depth[n] else None for n in kept],
         integers(_TUM_PER_METRE),
-        stacked([_rigid(truth[truth_at[n], 1:]) for n in kept], folder),
-        _matrix(*camera),
+        poses[kept],
+        _matrix(*(_BONN_CAMERA if is_bonn else camera)),
     )
 
 
@@ -66,19 +67,14 @@ def open_scannet(folder: Path) -> Sequence | None:
     intrinsics = folder / "intrinsic" / "intrinsic_color.txt"
     if not intrinsics.is_file():
         raise ValueError(f"{intrinsics} is missing: export it with ScanNet's reader")
-    poses = [np.loadtxt(path)[:3] for path in files(folder / "pose", "*.txt")]
-    known = [number for number, pose in enumerate(poses) if np.isfinite(pose).all()]
-    pictures = files(folder / "color", *PICTURES)
-    depths = files(folder / "depth", "*.png")
-    if not len(pictures) == len(depths) == len(poses):
-        known = list(range(len(poses)))  # the sequence says what does not fit
-    else:
-        pictures, depths = ([all_of[n] for n in known] for all_of in (pictures, depths))
+    poses = np.array([np.loadtxt(path)[:3] for path in files(folder / "pose", "*.txt")])
+    if not np.isfinite(poses).any():
+        raise ValueError(f"{folder} has no frame with a known pose")
     return Sequence(
-        pictures,
-        depths,
+        files(folder / "color", *PICTURES),
+        files(folder / "depth", "*.png"),
         integers(1000.0),
-        stacked([poses[n] for n in known], folder),
+        np.where(np.isfinite(poses), poses, np.nan),
         np.loadtxt(intrinsics)[:3, :3],
     )
 
@@ -112,9 +108,6 @@ def open_nrgbd(folder: Path) -> Sequence | None:
     if not (folder / "poses.txt").is_file() or not pictures:
         raise ValueError(f"{folder} lacks poses.txt or images/: Neural RGB-D scenes have both")
     poses = np.loadtxt(folder / "poses.txt").reshape(-1, 4, 4)[:, :3] * _FROM_OPENGL
-    known = np.flatnonzero(np.isfinite(poses).all(axis=(1, 2)))
-    if len(pictures) == len(depths) == len(poses):
-        pictures, depths = ([all_of[n] for n in known] for all_of in (pictures, depths))
     with Image.open(pictures[0]) as picture:
         width, height = picture.size
     length = float(np.loadtxt(focal))
@@ -122,7 +115,7 @@ def open_nrgbd(folder: Path) -> Sequence | None:
         pictures,
         depths,
         integers(1000.0, _NRGBD_FARTHEST),
-        poses[known],
+        poses,
         _matrix(length, length, width / 2, height / 2),
     )
 
