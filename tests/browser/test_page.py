@@ -63,9 +63,10 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
         bands.show(False)
     # What was seen were points, not only a frustum.
     visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.7 * with_points)
+    session.scene.seek(None)  # they are shown again
     visitor.page.reload()
     visitor.page.wait_for_selector("#start")
-    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)  # drawn again from disk
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.03)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -117,7 +117,7 @@ def test_confirmations_choose_bands(scene: Scene) -> None:
 def test_nodes_are_few_and_points_within_the_budget_at_1000_frames(scene: Scene) -> None:
     scene.reset(max_frames=1000)
     grow(scene, 1000, refined=True, size=(28, 42))
-    assert num_nodes(scene) <= 300
+    assert num_nodes(scene) <= 400  # as viser counts, with nodes that only hold others
     assert shown(scene) == list(range(1000))
     points = sum(bands.num_points for bands in scene._all_bands())
     assert points <= POINT_BUDGET
