@@ -60,9 +60,13 @@ def distances_between(one: Array, other: Array) -> tuple[Array, Array]:
         one: (N, 3).
         other: (M, 3), in the same coordinates.
     """
-    there, _ = KDTree(other).query(one, workers=-1)
-    back, _ = KDTree(one).query(other, workers=-1)
-    return there, back
+    return nearest(one, other)[0], nearest(other, one)[0]
+
+
+def nearest(points: Array, cloud: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Distance (N,) of each point (N, 3) to the nearest of a cloud (M, 3), and its number there."""
+    distances, numbers = KDTree(cloud).query(points, workers=-1)
+    return np.asarray(distances), np.asarray(numbers)
 
 
 def rotation_errors(predicted: Array, true: Array) -> Array:

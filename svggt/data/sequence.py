@@ -19,8 +19,7 @@ Array = NDArray[Any]
 
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.JPG")
 _UNKNOWN = 65535  # of 16-bit depth, besides 0
-SKY = 500.0
-"""Metres from which depth counts as unknown."""
+_SKY = 500.0  # metres from which depth counts as unknown
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,12 @@ def integers(per_metre: float, farthest: float = np.inf) -> Callable[[Path], Arr
 
 def read_array(path: Path) -> Array:
     """Reads a .npy in metres; what is not finite, negative or sky is unknown."""
-    metres = np.load(path, allow_pickle=False).astype(np.float32)
-    return np.where(np.isfinite(metres) & (metres > 0) & (metres < SKY), metres, 0)
+    return known_metres(np.load(path, allow_pickle=False).astype(np.float32))
+
+
+def known_metres(metres: Array) -> Array:
+    """The same with 0 for what is not finite, not positive, or sky."""
+    return np.where(np.isfinite(metres) & (metres > 0) & (metres < _SKY), metres, 0)
 
 
 def files(folder: Path, *patterns: str) -> list[Path]:

@@ -113,11 +113,10 @@ class Stream:
         memory = block.memory
         output = self.model.network.step(images, memory, self._points, chunks)
         (prediction,) = predictions([frame], to_arrays(output), 0.0, 0)
+        seen = None
         if memory.wants_geometry:
-            shown = in_world(prediction, block.world)
-            memory.prepare(self._geometry(shown, memory.num_frames))
-        else:
-            memory.prepare()
+            seen = self._geometry(in_world(prediction, block.world), memory.num_frames)
+        memory.prepare(seen)
         return prediction
 
     def _turn(self, shown: FramePrediction, said: list[FramePrediction]) -> None:

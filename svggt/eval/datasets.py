@@ -8,7 +8,7 @@ place in the list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -77,7 +77,7 @@ class Scenes:
         expected: of the same, in all.
     """
 
-    scenes: list[NamedSequence] = field(default_factory=list)
+    scenes: list[NamedSequence]
     published: int | None = None
     expected: int = 0
 

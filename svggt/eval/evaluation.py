@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.eval.datasets import DATASETS, DatasetName, NamedSequence, Scenes
 from svggt.eval.protocol import Protocol, Task
 from svggt.eval.published import PUBLISHED
+from svggt.eval.rows import add_row, read_rows
 from svggt.eval.table import COLUMNS, Table, without_nan
 from svggt.eval.tasks import SequenceRun, counted, evaluate
 
@@ -67,8 +67,7 @@ class Evaluation:
                 errors = asdict(evaluate(self.task, run))
                 seconds = round(time.perf_counter() - began, 2)
                 row = {**about, "seconds": seconds, **errors}
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(without_nan(row)) + "\n")
+                add_row(path, without_nan(row))
             rows[scene.name] = row
         table = self._table(rows, model)
         table.write(self.out)
@@ -133,20 +132,3 @@ class Evaluation:
 def _machine(rows: Iterable[Mapping[str, Any]]) -> str:
     """Devices and numbers of rows, which may be several."""
     return "; ".join(sorted({f"{row['device']}, {row['numbers']}" for row in rows}))
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a file; what was cut off within one is ended, and computed again."""
-    if not path.exists():
-        return []
-    content = path.read_text("utf-8")
-    if content and not content.endswith("\n"):
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n")
-    rows = []
-    for line in content.splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
 
-from svggt import geometry
+from svggt import geometry, metrics
 from svggt.data.truth import Array
 
 
@@ -75,8 +74,8 @@ def cloud_errors(predicted: Array, true: Array, icp: float) -> CloudErrors:
         cloud.estimate_normals()
     points, others = (np.asarray(cloud.points) for cloud in (ours, theirs))
     normals, other_normals = (np.asarray(cloud.normals) for cloud in (ours, theirs))
-    off, nearest_true = KDTree(others).query(points, workers=-1)
-    missing, nearest_ours = KDTree(points).query(others, workers=-1)
+    off, nearest_true = metrics.nearest(points, others)
+    missing, nearest_ours = metrics.nearest(others, points)
     there = np.abs((normals * other_normals[nearest_true]).sum(axis=1))
     back = np.abs((other_normals * normals[nearest_ours]).sum(axis=1))
     return CloudErrors(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import platform
 import time
@@ -17,8 +16,9 @@ from tqdm import tqdm
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.eval.cameras import run_figures
-from svggt.eval.evaluation import read_rows
+from svggt.eval.markdown import markdown_table
 from svggt.eval.refined_run import refine_run
+from svggt.eval.rows import add_row, read_rows
 from svggt.eval.suite import SuiteClip, cached_predictions
 
 Row = dict[str, Any]
@@ -62,21 +62,19 @@ def run_suite(
         if row is None:
             continue
         if clip.name not in done:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            add_row(path, row)
         yield row
 
 
 def markdown(rows: list[Row]) -> str:
     """A table of all clips, and medians of each kind."""
     head = ["clip", *(title for _, title, _ in _COLUMNS)]
-    lines = [head, ["---"] * len(head)]
-    lines += [[row["clip"], *_cells(row)] for row in rows]
+    lines = [[row["clip"], *_cells(row)] for row in rows]
     for kind in sorted({row["kind"] for row in rows}):
         mine = [row for row in rows if row["kind"] == kind]
         middle = {name: _median(row.get(name) for row in mine) for name, _, _ in _COLUMNS}
         lines.append([f"**{kind}**, median of {len(mine)}", *_cells(middle)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(head, lines)
 
 
 def _row(model: LoadedModel, clip: SuiteClip, seeds: int) -> Row | None:

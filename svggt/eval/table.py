@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from svggt.eval.markdown import markdown_table
 from svggt.eval.protocol import Task
 
 Values = Mapping[str, float]
@@ -68,11 +69,9 @@ class Table:
 
     def markdown(self) -> str:
         """A heading, what the numbers mean, and the rows."""
-        head = ["", *COLUMNS[self.task].values()]
-        lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head)]]
-        lines += ["| " + " | ".join(cells) + " |" for cells in self._rows("**{}**")]
+        rows = markdown_table(["", *COLUMNS[self.task].values()], self._rows("**{}**"))
         about = "\n".join(f"- {line}" for line in self._about())
-        return f"### {self.title}\n\n{about}\n\n" + "\n".join(lines) + "\n"
+        return f"### {self.title}\n\n{about}\n\n{rows}\n"
 
     def latex(self) -> str:
         """A `tabular` of booktabs, with what the numbers mean as comments."""

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from svggt import geometry
+from svggt import geometry, metrics
 from svggt.data.truth import Array
 
 MOST_DEGREES = 30
@@ -41,13 +41,12 @@ def pose_errors(predicted: Array, true: Array) -> PoseErrors:
     """
     similarity = geometry.Similarity(*geometry.align_sim3(predicted[:, :, 3], true[:, :, 3]))
     aligned = np.stack([similarity.pose(pose) for pose in predicted])
-    off = np.linalg.norm(aligned[:, :, 3] - true[:, :, 3], axis=1)
     steps, expected = (
         geometry.compose(geometry.invert(poses[:-1]), poses[1:]) for poses in (aligned, true)
     )
     errors = geometry.compose(geometry.invert(expected), steps)
     return PoseErrors(
-        ate=_rms(off),
+        ate=metrics.trajectory_error(predicted[:, :, 3], true[:, :, 3]),
         rpe_translation=_rms(np.linalg.norm(errors[:, :, 3], axis=1)),
         rpe_rotation=_rms(geometry.rotation_angle(errors[:, :, :3])),
         auc30=pose_auc(predicted, true),

@@ -6,7 +6,6 @@ memory. A clip that is too short is walked back and forth.
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -22,8 +21,9 @@ from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
 from svggt.eval.clip_figures import depth_figures, pose_figures
-from svggt.eval.evaluation import read_rows
+from svggt.eval.markdown import markdown_table
 from svggt.eval.posed_clip import PosedClip
+from svggt.eval.rows import add_row, read_rows
 from svggt.experiments.moment import Moment, judge, moment_of, point_error, write_moments
 from svggt.model.policies import bounded
 from svggt.settings import Budget, MemoryPolicy, Storage
@@ -235,20 +235,18 @@ def run_all(
                 continue
             figures = asdict(run(model, clip, each, folder))
             rows[each.name] = {**about, "machine": machine, **figures}
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[each.name]) + "\n")
+            add_row(path, rows[each.name])
     return [rows[each.name] for each in asked]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: each way of remembering, the mean over clips and the range."""
     names = list(MemoryFigures.__dataclass_fields__)
-    lines = [["policy", "budget", "storage", *names]]
-    lines.append(["---"] * len(lines[0]))
+    lines = []
     for key in dict.fromkeys((r["policy"], r["budget"], r["storage"]) for r in rows):
         mine = [r for r in rows if (r["policy"], r["budget"], r["storage"]) == key]
         lines.append([*key, *(_cell([row[name] for row in mine]) for name in names)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(["policy", "budget", "storage", *names], lines)
 
 
 def _cell(values: list[float]) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
+from svggt.eval.markdown import markdown_table
 from svggt.media.clips import open_clip
 from svggt.media.frames import Frame, InputLimits
 from svggt.model.config import PRESETS
@@ -113,18 +114,17 @@ def speeds(model: LoadedModel, clip: Path, widths: list[int], frames: int) -> li
 
 def parts_table(found: list[Part]) -> str:
     """Markdown, each part against the time that a video gives."""
-    lines = [["part", "ms a frame", "of 1/30 s"], ["---"] * 3]
-    lines += [[part.name, f"{part.ms:.1f}", f"{part.ms / VIDEO_MS:.2f}"] for part in found]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    lines = [[part.name, f"{part.ms:.1f}", f"{part.ms / VIDEO_MS:.2f}"] for part in found]
+    return markdown_table(["part", "ms a frame", "of 1/30 s"], lines) + "\n"
 
 
 def speeds_table(rows: list[Speed]) -> str:
     """Markdown."""
-    lines = [["preset", "picture", "parameters", "ms a frame"], ["---"] * 4]
+    lines = []
     for row in rows:
         ms = "not measured" if row.ms is None else f"{row.ms:.0f}"
         lines.append([row.preset, f"{row.width}x{row.height}", f"{row.parameters:.0f} M", ms])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown_table(["preset", "picture", "parameters", "ms a frame"], lines) + "\n"
 
 
 def _frames(clip: Path, width: int, count: int) -> list[Frame]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
+from svggt.eval.markdown import markdown_table
+from svggt.experiments.parity import relative_error
 from svggt.media.frames import Frame
 from svggt.model.policies import bounded
 from svggt.prediction import FramePrediction
@@ -70,19 +72,16 @@ def cache_errors(
 
 def table(rows: list[CacheError]) -> str:
     """Markdown."""
-    lines = [["policy", "network", "memory", "depth", "camera"], ["---"] * 5]
-    lines += [
+    lines = [
         [row.policy, row.numbers, row.storage, f"{row.depth:.1e}", f"{row.camera:.1e}"]
         for row in rows
     ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown_table(["policy", "network", "memory", "depth", "camera"], lines) + "\n"
 
 
 def _apart(ours: FramePrediction, theirs: FramePrediction) -> tuple[float, float]:
-    def error(a: np.ndarray, b: np.ndarray) -> float:
-        return float(np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b))
-
-    return (
-        error(ours.depth, theirs.depth),
-        error(ours.cam_from_world, theirs.cam_from_world),
+    depth, camera = (
+        relative_error(*(torch.from_numpy(getattr(each, name)) for each in (ours, theirs)))
+        for name in ("depth", "cam_from_world")
     )
+    return depth, camera

@@ -51,10 +51,8 @@ def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializ
 
 def _overview(shots: PosedFrames) -> Overview:
     """Of the whole, as its last frame stands."""
-    placings, field = [], (1.0, 1.0)
-    for number in range(shots.count):
-        shot = shots.shot(number)
-        field = field_of(shot.prediction)
-        placings.append(FramePoses.of(shot.prediction, shot.correction))
+    each = map(shots.shot, range(shots.count))
+    placings = [FramePoses.of(shot.prediction, shot.correction) for shot in each]
+    field = field_of(shots.shot(shots.count - 1).prediction)
     poses = np.stack([placing.pose(shots.cameras) for placing in placings])
     return Overview.of(placings, shots.cameras, field, turn(upright(poses), UP))

@@ -16,6 +16,7 @@ from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
 from svggt.eval.cameras import head_figures
 from svggt.eval.clip_figures import ClipFigures
+from svggt.eval.markdown import markdown_table
 from svggt.eval.posed_clip import PosedClip
 from svggt.eval.smoke import office_frames, office_truth
 from svggt.media.frames import Frame
@@ -104,7 +105,7 @@ def markdown(table: Table) -> str:
     cameras = {run: figures.cameras.windows for run, figures in table.items() if figures.cameras}
     sizes = list(dict.fromkeys(size for windows in cameras.values() for size in windows))
     head = ["clip", *(f"n = {size}" for size in sizes), "AbsRel", "delta1", "focal length"]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for run, figures in table.items():
         windows, depth = [cameras[run].get(size) for size in sizes], figures.depth
         focal = f"{100 * figures.focal:.1f} %" if math.isfinite(figures.focal) else ""
@@ -114,7 +115,7 @@ def markdown(table: Table) -> str:
             + ([f"{depth.absrel_frame:.3f}", f"{depth.delta1:.3f}"] if depth else ["", ""])
             + [focal]
         )
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown_table(head, rows)
 
 
 def _errors(figures: ClipFigures) -> dict[str, float]:

@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from svggt.eval.markdown import markdown_table
 from svggt.model.network import VGGT
 from svggt.train.batch import ClipBatch
 from svggt.train.distil import Teacher
@@ -119,10 +120,8 @@ def begun_at(network: VGGT) -> Figures:
 
 def table(rows: dict[str, Callable[[str], str]]) -> str:
     """Markdown: a row a name, a column a figure."""
-    head = ["", *NAMES]
-    lines = [head, ["---"] * len(head)]
-    lines += [[name, *(cell(figure) for figure in NAMES)] for name, cell in rows.items()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [[name, *(cell(figure) for figure in NAMES)] for name, cell in rows.items()]
+    return markdown_table(["", *NAMES], lines)
 
 
 def _taught(

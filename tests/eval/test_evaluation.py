@@ -20,10 +20,11 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.eval import tasks
 from svggt.eval.all_tables import TABLES, all_tables
 from svggt.eval.datasets import DATASETS, DatasetName, _matches, recognise, scenes_of
-from svggt.eval.evaluation import ROWS, read_rows
+from svggt.eval.evaluation import ROWS
 from svggt.eval.options import ProtocolOptions, TableOptions, WayOptions
 from svggt.eval.protocol import Task
 from svggt.eval.published import PUBLISHED, STREAMVGGT
+from svggt.eval.rows import read_rows
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction
 from svggt.train.preview import write_clip

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from svggt.data.sequence import PICTURES, SKY, Array, Sequence, files, integers, no_poses
+from svggt.data.sequence import (
+    PICTURES,
+    Array,
+    Sequence,
+    files,
+    integers,
+    known_metres,
+    no_poses,
+)
 
 _SINTEL_TAG = 202021.25  # the first number of its files
 _KITTI_PER_METRE = 256.0
@@ -106,7 +114,7 @@ def _read_sintel_depth(path: Path) -> Array:
     if len(rest) != 8 + 4 * width * height:
         raise ValueError(f"{path} is cut short: download it again")
     depth = np.frombuffer(rest[8:], "<f4").reshape(height, width)
-    return np.where(np.isfinite(depth) & (depth > 0) & (depth < SKY), depth, 0)
+    return known_metres(depth)
 
 
 def _read_sintel_camera(path: Path) -> tuple[Array, Array]:

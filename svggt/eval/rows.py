@@ -1,0 +1,31 @@
+"""Rows of figures in a file, a JSON object a line, added as they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a file; what was cut off within one is ended, and computed again."""
+    if not path.exists():
+        return []
+    content = path.read_text("utf-8")
+    if content and not content.endswith("\n"):
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
+    rows = []
+    for line in content.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def add_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Writes one more line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
