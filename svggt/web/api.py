@@ -117,7 +117,11 @@ class Api:
         return _plain(session.progress)
 
     def stop(self, token: str) -> dict[str, Any]:
-        """End the run after the frame in hand; returns its progress."""
+        """End the run after the frame in hand; returns its progress.
+
+        It is still "running" until its cameras are adjusted, which `follow` shows and another
+        stop leaves out.
+        """
         session = self._owned(token)
         session.stop()
         return _plain(session.progress)

@@ -405,6 +405,7 @@ def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
     session.start(clip, StreamSettings(model="tiny", refine=True))
     wait(session, lambda p: p.frames_done >= 3)
     session.stop()
+    wait(session, ended)  # its cameras are adjusted
     drawn = session.scene.num_frames
     assert session.progress.can_resume and drawn < 40
     session.resume()

@@ -160,7 +160,8 @@ def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
     for progress in client.submit(token=token, api_name="/follow"):
         if progress["frames_done"] >= 3:
             break
-    stopped = client.predict(token, api_name="/stop")
+    client.predict(token, api_name="/stop")
+    *_, stopped = client.submit(token=token, api_name="/follow")  # its cameras are adjusted
     assert stopped["state"] == "stopped" and stopped["can_resume"]
     assert client.predict(token, api_name="/resume")["token"] == token
     for progress in client.submit(token=token, api_name="/follow"):
