@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from svggt.engine.capacity import check_capacity
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.device_lock import POLL_SECONDS
-from svggt.engine.offline import check_capacity
 from svggt.engine.weight_cache import fit_together
 
 Loader = Callable[[Callable[[int, int], None]], LoadedModel]

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import time
 
-import psutil
 import torch
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import predictions, to_arrays, to_images
-from svggt.errors import BadInput
 from svggt.media.frames import Frame
 from svggt.model.chunks import WHOLE, Chunks
 from svggt.prediction import FramePrediction, PointTrack
-
-_COPIES = 8  # of a frame's tokens within a global block: in, q, k, v, their pieces, out
-_PIXEL_BYTES = 64  # picture, depth, points, two confidences, in float32, and one copy
-_SHARE = 0.8  # of what is free
 
 
 @torch.inference_mode()
@@ -43,42 +37,6 @@ def predict_clip(
     arrays = to_arrays(model.network(to_images(frames, model), causal, points, chunks))
     seconds = (time.perf_counter() - started) / len(frames)
     return predictions(frames, arrays, seconds, memory_bytes=0)
-
-
-def most_frames(model: LoadedModel, size: tuple[int, int], free_bytes: int) -> int:
-    """How many frames fit at once into so much memory, cautiously.
-
-    What a pass keeps of every frame: queries, keys, values and tokens in and out of a block, the
-    tokens of the layers that heads read, and the predictions. Pieces and weights are besides.
-
-    Args:
-        model: the weights.
-        size: (height, width) of the pictures.
-        free_bytes: what is free on the device.
-    """
-    config = model.network.config
-    patches = size[0] * size[1] // config.patch_size**2
-    tokens = (patches + config.num_special_tokens) * config.embed_dim
-    width = torch.finfo(model.device.dtype).bits // 8
-    kept_layers = len({*config.dpt_layers, config.depth - 1})
-    a_frame = tokens * width * (_COPIES + 2 * kept_layers) + size[0] * size[1] * _PIXEL_BYTES
-    return max(1, int(_SHARE * free_bytes / a_frame))
-
-
-def check_capacity(model: LoadedModel, size: tuple[int, int], count: int) -> None:
-    """Raises BadInput unless so many frames (H, W) fit on a model's device at once."""
-    if size[1] != model.input_width:
-        raise BadInput(
-            f"{model.name} takes pictures {model.input_width} pixels wide, and these frames have "
-            f"{size[1]}: run A with weights of that width too."
-        )
-    free = model.device.free_bytes
-    most = most_frames(model, size, psutil.virtual_memory().available if free is None else free)
-    if count > most:
-        raise BadInput(
-            f"{count} frames do not fit on {model.device.name} at once; {most} do. Take the first "
-            f"{most} of them (Frames)."
-        )
 
 
 @torch.inference_mode()

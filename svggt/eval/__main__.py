@@ -10,11 +10,11 @@ from typing import Annotated, Literal, TypeVar
 
 import tyro
 
-from svggt.data.layouts import open_sequence
+from svggt.data.layouts import nyu, open_sequence
 from svggt.data.truth import Truth
 from svggt.engine.checkpoints import LoadedModel, load_model
 from svggt.engine.devices import choose_device
-from svggt.eval.all_tables import FAILURES, TABLES, all_tables
+from svggt.eval.all_tables import FAILURES, all_tables
 from svggt.eval.cameras import head_figures, predict, refined_figures
 from svggt.eval.clip_figures import medians
 from svggt.eval.options import TableOptions, WayOptions
@@ -162,9 +162,22 @@ def every_table(
         out: folder for rows and tables; what it has is not computed again.
         way: how frames are computed.
     """
-    missing = all_tables(root, out, way, sys.stderr.write)
-    sys.stdout.write((out / TABLES).read_text("utf-8"))
+    tables, missing = all_tables(root, out, way, sys.stderr.write)
+    sys.stdout.write(tables.read_text("utf-8"))
     return 1 if missing else 0
+
+
+def prepare_nyu(
+    folder: Annotated[Path, tyro.conf.Positional], out: Annotated[Path, tyro.conf.Positional]
+) -> int:
+    """Make files of NYU's test pictures, which `depth` reads.
+
+    Args:
+        folder: has nyu_depth_v2_labeled.mat and splits.mat, or official/*.h5.
+        out: a new folder for nyu_images/ and nyu_depths/, as `<data sets>/nyu`.
+    """
+    sys.stdout.write(f"{out}: {nyu.prepare_nyu(folder, out)} pictures\n")
+    return 0
 
 
 def _evaluate(task: Task, asked: TableOptions) -> int:
@@ -192,6 +205,7 @@ _COMMANDS = {
     "video-depth": video_depth,
     "pose": pose,
     "all": every_table,
+    "prepare-nyu": prepare_nyu,
 }
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from svggt.compare.run_config import RunConfig
+from svggt.data.sequence import Sequence
+from svggt.engine.capacity import check_capacity, check_memory
 from svggt.engine.checkpoints import LoadedModel
 from svggt.eval.datasets import DATASETS, DatasetName, NamedSequence, Scenes
 from svggt.eval.protocol import Protocol, Task
@@ -19,6 +22,7 @@ from svggt.eval.published import PUBLISHED
 from svggt.eval.rows import add_row, read_rows
 from svggt.eval.table import COLUMNS, Table, without_nan
 from svggt.eval.tasks import SequenceRun, counted, evaluate
+from svggt.media.frames import Fitter
 
 _BY_PIXEL = ("depth", "video-depth")  # tasks whose mean counts every pixel alike
 ROWS = "rows.jsonl"
@@ -45,20 +49,46 @@ class Evaluation:
     protocol: Protocol
     out: Path
 
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.task}, {self.dataset}"
+
+    @property
+    def num_frames(self) -> list[int]:
+        """Of each sequence, those that count."""
+        return [len(self._numbers(scene.sequence)) for scene in self.scenes.scenes]
+
+    def check_device(self, model: LoadedModel) -> None:
+        """Raises ValueError unless the longest sequence fits on the model's device.
+
+        A bounded memory, and one in fewer bits, is taken to fit.
+        """
+        settings = self.way.settings
+        whole = settings.memory == "full" and settings.storage == "computed"
+        counts = self.num_frames
+        if self.task == "depth" or not (self.way.at_once or whole) or not counts:
+            return
+        longest = int(np.argmax(counts))
+        with Image.open(self.scenes.scenes[longest].sequence.pictures[0]) as picture:
+            height, width = Fitter(model.input_width).frame(0, 0.0, picture).image.shape[:2]
+        check = check_capacity if self.way.at_once else check_memory
+        check(model, (height, width), counts[longest])
+
     def run(self, model: LoadedModel) -> Table:
         """Evaluates the sequences that the output has no row of, and writes the table.
 
         Raises:
-            ValueError: a sequence does not serve the task.
+            ValueError: a sequence does not serve the task, or does not fit on the device.
         """
+        self.check_device(model)
         self.out.mkdir(parents=True, exist_ok=True)
         path, rows = self.out / ROWS, {}
         done = {self._key(row): row for row in read_rows(path)}
         for scene in (bar := tqdm(self.scenes.scenes, unit="sequence")):
             bar.set_description(f"{self.task} {scene.name}")
             sequence = scene.sequence
-            numbers = self.protocol.numbers(len(sequence.pictures))
-            numbers = counted(self.task, sequence, numbers)
+            numbers = self._numbers(sequence)
             about = self._about(scene, len(numbers), model)
             row = done.get(self._key(about))
             if row is None:
@@ -72,6 +102,10 @@ class Evaluation:
         table = self._table(rows, model)
         table.write(self.out)
         return table
+
+    def _numbers(self, sequence: Sequence) -> list[int]:
+        """Of the frames that count."""
+        return counted(self.task, sequence, self.protocol.numbers(len(sequence.pictures)))
 
     def _about(self, scene: NamedSequence, frames: int, model: LoadedModel) -> dict[str, Any]:
         return {

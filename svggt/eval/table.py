@@ -90,7 +90,7 @@ class Table:
 
     def write(self, folder: Path) -> None:
         """`<task>-<data set>-<way>` as Markdown, LaTeX and JSON."""
-        name = "-".join(re.findall(r"\w+", f"{self.task} {self.dataset} {self.way}".lower()))
+        name = file_name(self.task, self.dataset, self.way)
         for suffix, form in _FILES.items():
             (folder / f"{name}{suffix}").write_text(getattr(self, form)(), "utf-8")
 
@@ -104,6 +104,11 @@ class Table:
             [name, *(_cell(values.get(column)) for column in COLUMNS[self.task])]
             for name, values in rows.items()
         ]
+
+
+def file_name(*titles: str) -> str:
+    """Of what people call by these, without a suffix."""
+    return "-".join(re.findall(r"\w+", " ".join(titles).lower()))
 
 
 def without_nan(values: Any) -> Any:

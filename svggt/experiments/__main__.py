@@ -238,6 +238,7 @@ def _long_enough(frames: list[Frame], count: int) -> list[Frame]:
 
 
 def validity(
+    out: Annotated[Path, tyro.conf.Positional],
     model: str = "embedded",
     frames: int = 50,
     policies: tuple[MemoryPolicy, ...] = get_args(MemoryPolicy),
@@ -247,6 +248,7 @@ def validity(
     """The newest frame, streamed, against one causal pass over all frames.
 
     Args:
+        out: folder for a CSV and a plot.
         model: a preset or a path to causal weights.
         frames: of the office clip; the last one is compared.
         policies: each with an unlimited budget.
@@ -256,11 +258,13 @@ def validity(
     models = [load_model(model, choose_device(precision)) for precision in precisions]
     clip = office_frames(models[0].input_width)[:frames]
     rows = validity_experiment.cache_errors(models, clip, policies, storages)
+    validity_experiment.write(rows, out)
     sys.stdout.write(validity_experiment.table(rows))
     return 0
 
 
 def throughput(
+    out: Annotated[Path, tyro.conf.Positional],
     model: str = "embedded",
     clip: Path = EXAMPLES[0].clip,
     frames: int = 60,
@@ -270,6 +274,7 @@ def throughput(
     """Where a frame's time goes, against a video's 30 a second; sizes and speeds of presets.
 
     Args:
+        out: folder for CSVs and a plot.
         model: a preset or a path to weights.
         clip: a video.
         frames: of it.
@@ -282,6 +287,7 @@ def throughput(
     sys.stdout.write(throughput_experiment.parts_table(found) + "\n")
     rows = throughput_experiment.speeds(network, clip, list(widths), frames=10)
     sys.stdout.write(throughput_experiment.speeds_table(rows))
+    throughput_experiment.write(found, rows, out)
     sys.stdout.write("Edge devices (Jetson and the like): not measured.\n")
     return 0
 

@@ -6,18 +6,19 @@ so that their ratio holds on a machine that is busy now and then.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from svggt.engine.capacity import remembered_bytes
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
+from svggt.eval.rows import write_csv
 from svggt.media.frames import Frame
 from svggt.model.memory import CachePolicy
 from svggt.model.policies import full
@@ -57,9 +58,7 @@ class Growth:
     Attributes:
         ms: fitted slope of its latency.
         mb: fitted slope of its memory.
-        mb_expected: keys and values by arithmetic: of the global layers 2 x layers x tokens x
-            channels numbers, of the camera head 2 x passes x blocks x twice the channels in
-            float32.
+        mb_expected: the same by arithmetic; see `svggt.engine.capacity.remembered_bytes`.
     """
 
     ms: float
@@ -102,11 +101,7 @@ def newest_frames(
 
 def write(rows: list[NewestFrame], out: Path) -> None:
     """`latency.csv` and `latency.png`."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "latency.csv").open("w", newline="", encoding="utf-8") as file:
-        lines = csv.DictWriter(file, list(asdict(rows[0])))
-        lines.writeheader()
-        lines.writerows(asdict(row) for row in rows)
+    write_csv(out / "latency.csv", rows)
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     count = [row.frames for row in rows]
@@ -129,15 +124,10 @@ def _offline_seconds(model: LoadedModel, frames: list[Frame]) -> float:
 
 
 def _growth(model: LoadedModel, frame: Frame, said: list[FramePrediction]) -> Growth:
-    config, patch = model.network.config, model.network.config.patch_size
-    height, width = frame.image.shape[:2]
-    tokens = config.num_special_tokens + height // patch * (width // patch)
-    number, count = model.device.dtype.itemsize, np.arange(len(said))
+    count = np.arange(len(said))
     ms, mb = (
         float(np.polyfit(count, values, 1)[0])
         for values in ([1000 * p.seconds for p in said], [p.memory_bytes / 1e6 for p in said])
     )
-    of_layers = 2 * config.depth * tokens * config.embed_dim * number
-    blocks = config.camera_iterations * config.camera_trunk_depth
-    of_camera = 2 * blocks * 2 * config.embed_dim * 4
-    return Growth(ms, mb, (of_layers + of_camera) / 1e6)
+    height, width = frame.image.shape[:2]
+    return Growth(ms, mb, remembered_bytes(model, (height, width)) / 1e6)

@@ -10,11 +10,13 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.stream import Stream
 from svggt.eval.markdown import markdown_table
+from svggt.eval.rows import write_csv
 from svggt.media.clips import open_clip
 from svggt.media.frames import Frame, InputLimits
 from svggt.model.config import PRESETS
@@ -125,6 +127,24 @@ def speeds_table(rows: list[Speed]) -> str:
         ms = "not measured" if row.ms is None else f"{row.ms:.0f}"
         lines.append([row.preset, f"{row.width}x{row.height}", f"{row.parameters:.0f} M", ms])
     return markdown_table(["preset", "picture", "parameters", "ms a frame"], lines) + "\n"
+
+
+def write(found: list[Part], rows: list[Speed], out: Path) -> None:
+    """`parts.csv`, `speeds.csv` and `throughput.png`."""
+    write_csv(out / "parts.csv", found)
+    write_csv(out / "speeds.csv", rows)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.barh([part.name for part in found][::-1], [part.ms for part in found][::-1])
+    measured = [row for row in rows if row.ms is not None]
+    right.plot([row.width for row in measured], [row.ms for row in measured], ".-")
+    right.axhline(VIDEO_MS, color="grey", linestyle="--")
+    left.axvline(VIDEO_MS, color="grey", linestyle="--", label="a video gives")
+    left.set(title="a frame's parts, ms")
+    right.set(xlabel="width, pixels", title="a step, ms", ylim=(0, None))
+    left.legend(fontsize=8)
+    right.grid(alpha=0.3)
+    figure.savefig(out / "throughput.png", dpi=110)
 
 
 def _frames(clip: Path, width: int, count: int) -> list[Frame]:

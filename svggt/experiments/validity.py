@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.offline import predict_clip
 from svggt.engine.stream import Stream
 from svggt.eval.markdown import markdown_table
+from svggt.eval.rows import write_csv
 from svggt.experiments.parity import relative_error
 from svggt.media.frames import Frame
 from svggt.model.policies import bounded
@@ -77,6 +80,27 @@ def table(rows: list[CacheError]) -> str:
         for row in rows
     ]
     return markdown_table(["policy", "network", "memory", "depth", "camera"], lines) + "\n"
+
+
+def write(rows: list[CacheError], out: Path) -> None:
+    """`validity.csv`, and `validity.png` with depth's error by policy and storage."""
+    write_csv(out / "validity.csv", rows)
+    axis = (figure := Figure(figsize=(9, 3.6), layout="constrained")).subplots()
+    names = list(dict.fromkeys(_name(row) for row in rows))
+    for numbers in dict.fromkeys(row.numbers for row in rows):
+        mine = [row for row in rows if row.numbers == numbers]
+        places = [names.index(_name(row)) for row in mine]
+        axis.plot(places, [row.depth for row in mine], "o", label=f"network in {numbers}")
+    axis.set(yscale="log", title="depth of the newest frame, streamed against one causal pass")
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
+    axis.set_ylabel("relative error")
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+    figure.savefig(out / "validity.png", dpi=110)
+
+
+def _name(row: CacheError) -> str:
+    return row.policy if row.storage == "computed" else f"{row.policy}, {row.storage}"
 
 
 def _apart(ours: FramePrediction, theirs: FramePrediction) -> tuple[float, float]:

@@ -8,9 +8,10 @@ import time
 import numpy as np
 import pytest
 
+from svggt.engine.capacity import most_frames
 from svggt.engine.device_lock import DeviceLock
 from svggt.engine.local_worker import LocalWorker
-from svggt.engine.offline import most_frames, predict_clip
+from svggt.engine.offline import predict_clip
 from svggt.settings import StreamSettings
 from tests.conftest import make_frames
 

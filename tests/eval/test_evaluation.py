@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -9,16 +10,20 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from svggt import geometry
+from svggt.data.layouts import search
+from svggt.data.layouts.nyu import prepare_nyu
 from svggt.data.sequence import Sequence, files
 from svggt.engine.checkpoints import LoadedModel
 from svggt.eval import tasks
-from svggt.eval.all_tables import TABLES, all_tables
+from svggt.eval.all_tables import all_tables
 from svggt.eval.datasets import DATASETS, DatasetName, _matches, recognise, scenes_of
 from svggt.eval.evaluation import ROWS
 from svggt.eval.options import ProtocolOptions, TableOptions, WayOptions
@@ -288,20 +293,100 @@ def test_all_tables_go_on_where_one_cannot(
         shutil.copytree(roots / name, root / name)
     shutil.rmtree(root / "tum/rgbd_dataset_freiburg3_sitting_xyz/depth")
     monkeypatch.setattr(WayOptions, "load", lambda self: tiny)
-    missing = all_tables(root, out, WayOptions("tiny"), told.append)
+    tables, missing = all_tables(root, out, WayOptions("tiny"), told.append)
     assert set(missing) == {f"{task}, {name}" for task, name in PUBLISHED} - {
         "depth, sintel", "video-depth, sintel", "pose, sintel", "depth, nyu",
     }  # fmt: skip
     assert "depth/0.png is missing" in missing["pose, tum"]
     assert "7scenes is missing" in missing["recon, 7scenes"]
     assert len(told) == len(missing) + 1  # before the first frame
-    text = (out / TABLES).read_text()
+    text = tables.read_text()
     assert text.count("###") == 4 and "no table of pose, tum" in text
     before = (out / ROWS).read_text()
     all_tables(root, out, WayOptions("tiny"), told.append)
     assert (out / ROWS).read_text() == before
+    other, _ = all_tables(root, out, WayOptions("tiny", memory="window"), told.append)
+    assert other != tables and tables.read_text() == text
     with pytest.raises(ValueError, match="no data set"):
         all_tables(tmp_path, out, WayOptions("tiny"), told.append)
+
+
+def test_what_a_device_has_no_room_for_is_said_before_the_first_frame(
+    roots: Path, tiny: LoadedModel, tmp_path: Path, monkeypatch
+) -> None:
+    device = dataclasses.replace(tiny.device, free_bytes=20_000)
+    small = dataclasses.replace(tiny, device=device)
+    sintel = TableOptions(roots / "sintel", None, tmp_path / "one", WayOptions("tiny"))
+    with pytest.raises(ValueError, match=r"to remember.*--memory window"):
+        sintel.plan("pose").run(small)
+    assert not (tmp_path / "one").exists()
+    offline = dataclasses.replace(sintel, way=WayOptions("tiny", mode="offline"))
+    with pytest.raises(ValueError, match="do not fit"):
+        offline.plan("video-depth").run(small)
+    sintel.plan("depth").check_device(small)  # single frames
+    bounded = dataclasses.replace(sintel, way=WayOptions("tiny", memory="window"))
+    bounded.plan("pose").check_device(small)
+    told: list[str] = []
+    monkeypatch.setattr(WayOptions, "load", lambda self: small)
+    (tmp_path / "sets").mkdir()
+    shutil.copytree(roots / "sintel", tmp_path / "sets/sintel")
+    _, missing = all_tables(tmp_path / "sets", tmp_path / "out", WayOptions("tiny"), told.append)
+    assert "--memory window" in missing["pose, sintel"] and "depth, sintel" not in missing
+    assert told[-1].startswith("1 tables")
+
+
+@pytest.mark.parametrize("kind", ["labeled", "official"])
+def test_nyu_is_made_of_what_is_published(
+    plain: Path, tiny: LoadedModel, tmp_path: Path, kind: str
+) -> None:
+    source, out, (picture, depth) = tmp_path / "nyu", tmp_path / "out", nyu_moment()
+    source.mkdir()
+    if kind == "labeled":
+        with h5py.File(source / "nyu_depth_v2_labeled.mat", "w") as file:
+            file["images"] = np.stack([0 * picture, picture]).transpose(0, 3, 2, 1)
+            file["depths"] = np.stack([0 * depth, depth]).transpose(0, 2, 1)
+        with pytest.raises(ValueError, match=r"splits\.mat is missing"):
+            prepare_nyu(source, out)
+        savemat(source / "splits.mat", {"testNdxs": [[2]], "trainNdxs": [[1]]})
+    else:
+        (source / "official").mkdir()
+        with h5py.File(source / "official/00001.h5", "w") as file:
+            file["rgb"], file["depth"] = picture.transpose(2, 0, 1), depth
+    with pytest.raises(ValueError, match="prepare-nyu"):
+        TableOptions(source, None, tmp_path, WayOptions("tiny")).plan("depth")
+    assert prepare_nyu(source, out) == 1
+    with pytest.raises(ValueError, match="choose another folder"):
+        prepare_nyu(source, out)
+    (made,) = search(out)
+    sequence = made[2]
+    assert isinstance(sequence, Sequence) and np.array_equal(sequence.depth(0), depth)
+    with Image.open(sequence.pictures[0]) as read:
+        assert np.array_equal(np.asarray(read), picture)
+    table = TableOptions(out, None, tmp_path, WayOptions("tiny")).plan("depth").run(tiny)
+    assert np.isfinite(table.ours["absrel"])
+
+
+def nyu_moment() -> tuple[np.ndarray, np.ndarray]:
+    """A picture (480, 640, 3) and depth (480, 640), neither symmetrical."""
+    rows, columns = np.mgrid[:480, :640]
+    picture = np.stack([rows % 256, columns % 256, (rows + columns) % 256], -1).astype(np.uint8)
+    return picture, (1 + rows / 480 + columns / 320).astype(np.float32)
+
+
+@pytest.mark.parametrize("content", [b"not HDF5", None])
+def test_a_damaged_file_of_nyu_is_said(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "official/00001.h5"
+    path.parent.mkdir()
+    if content is None:
+        with h5py.File(path, "w") as file:
+            file["rgb"] = np.zeros(3)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged|no depth"):
+        prepare_nyu(tmp_path, tmp_path / "out")
+    assert [each.name for each in tmp_path.iterdir()] == ["official"]
+    with pytest.raises(ValueError, match="neither"):
+        prepare_nyu(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_the_command_writes_a_table_or_says_what_to_do(roots: Path, tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def test_memory_grows_as_the_arithmetic_says(tiny: LoadedModel) -> None:
     assert growth.mb == pytest.approx(growth.mb_expected, rel=0.4)
 
 
-def test_every_policy_without_a_limit_says_what_the_batch_says(tiny: LoadedModel) -> None:
+def test_every_policy_without_a_limit_says_what_the_batch_says(
+    tiny: LoadedModel, tmp_path: Path
+) -> None:
     half = dataclasses.replace(
         tiny,
         network=type(tiny.network)(tiny.network.config).eval().requires_grad_(False),
@@ -66,6 +68,10 @@ def test_every_policy_without_a_limit_says_what_the_batch_says(tiny: LoadedModel
         assert (row.depth < 1e-5 and row.camera < 1e-5) == exact, row
         assert row.depth < 0.2
     assert validity.table(rows).count("\n") == len(rows) + 2
+    validity.write(rows, tmp_path)
+    with (tmp_path / "validity.csv").open() as file:
+        assert [float(row["depth"]) for row in csv.DictReader(file)] == [row.depth for row in rows]
+    assert (tmp_path / "validity.png").stat().st_size > 10_000
 
 
 def test_parts_of_a_frame_add_up(tiny: LoadedModel) -> None:
@@ -88,8 +94,12 @@ def test_parts_of_a_frame_add_up(tiny: LoadedModel) -> None:
     assert throughput.speeds_table(rows).count("not measured") == 3
 
 
-def test_the_command_names_what_it_did_not_measure(capsys) -> None:
-    assert throughput_command(frames=12, widths=(56,)) == 0
+def test_the_command_names_what_it_did_not_measure(capsys, tmp_path: Path) -> None:
+    assert throughput_command(tmp_path, frames=12, widths=(56,)) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "parts.csv", "speeds.csv", "throughput.png",
+    }  # fmt: skip
+    assert "streamvggt-1b" in (tmp_path / "speeds.csv").read_text()
     out = capsys.readouterr().out
     assert "of 1/30 s" in out and "Jetson and the like): not measured" in out
 

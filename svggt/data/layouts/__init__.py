@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from svggt.data.layouts.nyu import open_nyu
 from svggt.data.layouts.outdoor import open_eth3d, open_kitti, open_sintel
-from svggt.data.layouts.prepared import open_cut3r, open_cut3r_flat, open_nyu
+from svggt.data.layouts.prepared import open_cut3r, open_cut3r_flat
 from svggt.data.layouts.scanned import (
     open_nrgbd,
     open_plain,

@@ -1,4 +1,4 @@
-"""Sets as others prepare them for training and evaluation: CUT3R's two layouts, and NYU's."""
+"""Sets as others prepare them for training and evaluation: CUT3R's two layouts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from svggt.data.sequence import (
     Sequence,
     files,
     integers,
-    no_poses,
     read_array,
 )
 
-_NYU_CAMERA = np.array([[518.858, 0, 325.582], [0, 519.47, 253.736], [0, 0, 1]])
 _CAMERA_KEYS = (("pose", "intrinsics"), ("camera_pose", "camera_intrinsics"))
 
 
@@ -53,15 +51,6 @@ def open_cut3r_flat(folder: Path) -> Sequence | None:
         poses,
         intrinsics,
     )
-
-
-def open_nyu(folder: Path) -> Sequence | None:
-    """The 654 test pictures of NYU v2 as MonST3R prepares them: `nyu_images/`, `nyu_depths/`."""
-    if not (folder / "nyu_images").is_dir():
-        return None
-    pictures = files(folder / "nyu_images", *PICTURES)
-    depths = files(folder / "nyu_depths", "*.npy")
-    return Sequence(pictures, depths, read_array, no_poses(len(pictures)), _NYU_CAMERA)
 
 
 def _cameras(paths: list[Path], folder: Path) -> tuple[Array, Array]:
