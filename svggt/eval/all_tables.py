@@ -51,7 +51,7 @@ def all_tables(
     for title, reason in missing.items():
         tell(f"{title}: {reason}\n")
     frames = sum(sum(plan.num_frames) for plan in fitting)
-    tell(f"{len(fitting)} tables, {frames} frames, on {model.device.name}, {model.note}\n")
+    tell(f"Tables: {len(fitting)}, of {frames} frames, on {model.device.name}: {model.note}\n")
     tables, texts = out / f"{file_name('tables', way.config('pose').title)}.md", []
     for plan in fitting:
         try:

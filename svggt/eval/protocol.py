@@ -52,7 +52,7 @@ class Protocol:
         """For people."""
         parts = [f"every {self.every}" + (f" from {self.first}" if self.first else "")]
         if self.halved:
-            parts[0] += ", at least three"
+            parts[0] += ", at least two"
         if self.frames is not None:
             parts.append(f"at most {self.frames} frames")
         if task == "pose":
