@@ -30,6 +30,7 @@ class FramePrediction:
         memory_bytes: allocated by the stream's cached token memory after this frame.
         peak_bytes: the device's memory at its highest meanwhile, all included; None where
             nobody measured.
+        sky: (H, W) bool, of a picture that was painted over; else None: the picture shows it.
     """
 
     number: int
@@ -44,6 +45,7 @@ class FramePrediction:
     seconds: float
     memory_bytes: int
     peak_bytes: int | None = None
+    sky: NDArray[np.bool_] | None = None
 
     @property
     def world_from_cam(self) -> NDArray[np.float64]:

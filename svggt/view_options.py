@@ -26,8 +26,10 @@ class ViewOptions:
         confirmed: by how many other views points must be confirmed to be shown, 0 to 3; or by all
             that have looked at them.
         far: also points much further than the rest of their frame.
+        sky: also what looks like the sky.
         trajectory: the way that the camera went.
         frustums: and where it looked.
+        floor: a grid under the scene.
         point_size: times the size that closes the gaps.
         follow: the view goes with the camera.
     """
@@ -36,8 +38,10 @@ class ViewOptions:
     cameras: Cameras = "head"
     confirmed: int = CONFIRMED
     far: bool = True
+    sky: bool = False
     trajectory: bool = True
     frustums: bool = True
+    floor: bool = True
     point_size: float = 1.0
     follow: bool = False
 

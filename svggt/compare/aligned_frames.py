@@ -20,6 +20,7 @@ from svggt.prediction import FramePrediction
 from svggt.scene.clouds import Cloud, stride_of
 from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.scene import POINT_BUDGET
+from svggt.scene.sky import sky_of
 from svggt.store.posed_frames import PosedFrames
 
 Picture = NDArray[np.uint8]
@@ -67,9 +68,8 @@ class AlignedFrames:
         image = tinted(shot.prediction.image, INKS[1])
         if self.paint == "difference":
             image = coloured(distances(self._a.shot(number), shot))
-        return dataclasses.replace(
-            shot, prediction=dataclasses.replace(shot.prediction, image=image)
-        )
+        painted = dataclasses.replace(shot.prediction, image=image, sky=sky_of(shot.prediction))
+        return dataclasses.replace(shot, prediction=painted)
 
     def pair(self, number: int) -> tuple[PosedFrame, PosedFrame]:
         """A frame of both in A's world, as it is.
@@ -86,13 +86,13 @@ class AlignedFrames:
     def under(self, number: int) -> Cloud:
         """A's points of a frame in its world, for an overlay."""
         cloud = self._a.cloud(number, self._stride(number, POINT_BUDGET // 2))
-        return Cloud(cloud.points, tinted(cloud.colors, INKS[0]))
+        return dataclasses.replace(cloud, colors=tinted(cloud.colors, INKS[0]))
 
     def clouds(self, number: int, budget: int) -> tuple[Cloud, Cloud]:
         """Both runs' points of a frame in A's world, where all frames share so many points."""
         stride = self._stride(number, budget)
         cloud = self._b.cloud(number, stride)
-        moved = Cloud(self._to_a.points(cloud.points), cloud.colors)
+        moved = dataclasses.replace(cloud, points=self._to_a.points(cloud.points))
         return self._a.cloud(number, stride), moved
 
     def _stride(self, number: int, budget: int) -> int:

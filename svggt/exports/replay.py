@@ -9,7 +9,7 @@ import viser.infra
 
 from svggt.scene.frame_poses import UP, FramePoses
 from svggt.scene.horizon import turn, upright
-from svggt.scene.overview import Overview, field_of
+from svggt.scene.overview import Overview
 from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.posed_frames import PosedFrames
 from svggt.view_options import ViewOptions
@@ -53,6 +53,5 @@ def _overview(shots: PosedFrames) -> Overview:
     """Of the whole, as its last frame stands."""
     each = map(shots.shot, range(shots.count))
     placings = [FramePoses.of(shot.prediction, shot.correction) for shot in each]
-    field = field_of(shots.shot(shots.count - 1).prediction)
     poses = np.stack([placing.pose(shots.cameras) for placing in placings])
-    return Overview.of(placings, shots.cameras, field, turn(upright(poses), UP))
+    return Overview.of(placings, shots.cameras, turn(upright(poses), UP))

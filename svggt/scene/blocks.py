@@ -58,17 +58,16 @@ class PointBlock:
         if self.anchor is not None and "refined" in self.bands:
             self.bands["refined"].place(*_moved(self.anchor, correction))
 
-    def refill(self, frames: list[list[Cloud]], voxel: float, placings: list[FramePoses]) -> None:
+    def refill(self, frames: list[list[Cloud]], placings: list[FramePoses]) -> None:
         """Merges its frames once more, by their refined cameras.
 
         Args:
             frames: bands of each, in the world as it is now.
-            voxel: edge, in the scene's unit.
             placings: every frame's camera.
         """
         self.anchor = placings[self.frames.start].correction
         bands = self.bands["refined"]
-        bands.fill([merge(list(band), voxel) for band in zip(*frames, strict=True)])
+        bands.fill([merge(band) for band in zip(*frames, strict=True)])
         bands.place(np.eye(3, 4))
 
     def remove(self) -> None:
@@ -85,12 +84,12 @@ class Blocks(list[PointBlock]):
         """Of all of them, by all cameras."""
         return [bands for block in self for bands in block.bands.values()]
 
-    def grow(self, block: PointBlock, placings: list[FramePoses], voxel: float, make: Make) -> None:
+    def grow(self, block: PointBlock, placings: list[FramePoses], make: Make) -> None:
         """One more; where as many are of one size they become one. See `merge_frames`."""
         self.append(block)
         while len(self) >= FEW and len({each.level for each in self[-FEW:]}) == 1:
             parts = self[-FEW:]
-            self[-FEW:] = [merge_blocks(parts, placings, voxel, make)]
+            self[-FEW:] = [merge_blocks(parts, placings, make)]
             for part in parts:
                 part.remove()
 
@@ -119,14 +118,13 @@ class Blocks(list[PointBlock]):
 
 
 def merge_frames(
-    oldest: dict[int, PointLayers], placings: list[FramePoses], voxel: float, make: Make
+    oldest: dict[int, PointLayers], placings: list[FramePoses], make: Make
 ) -> PointBlock:
     """Consecutive frames as a block.
 
     Args:
         oldest: their nodes, by number.
         placings: every frame's camera.
-        voxel: edge, in the scene's unit.
         make: draws bands under a name.
     """
     # Both versions, with the head's cameras and the refined ones, so that a flag flips between
@@ -141,12 +139,10 @@ def merge_frames(
         ]
         for cameras in kinds
     }
-    return PointBlock(frames, 0, _drawn(placed, f"blocks/0/{frames.start}", voxel, make), anchor)
+    return PointBlock(frames, 0, _drawn(placed, f"blocks/0/{frames.start}", make), anchor)
 
 
-def merge_blocks(
-    parts: list[PointBlock], placings: list[FramePoses], voxel: float, make: Make
-) -> PointBlock:
+def merge_blocks(parts: list[PointBlock], placings: list[FramePoses], make: Make) -> PointBlock:
     """Consecutive blocks as one of the next level; see `merge_frames`."""
     placed: Placed = {cameras: [] for cameras in parts[0].bands}
     for part in parts:
@@ -160,15 +156,15 @@ def merge_blocks(
             into.append(part.version(cameras).placed(*where))
     frames = range(parts[0].frames.start, parts[-1].frames.stop)
     level = parts[0].level + 1
-    bands = _drawn(placed, f"blocks/{level}/{frames.start}", voxel, make)
+    bands = _drawn(placed, f"blocks/{level}/{frames.start}", make)
     return PointBlock(frames, level, bands, placings[frames.start].correction)
 
 
-def _drawn(placed: Placed, name: str, voxel: float, make: Make) -> dict[Cameras, PointLayers]:
+def _drawn(placed: Placed, name: str, make: Make) -> dict[Cameras, PointLayers]:
     return {
         cameras: make(
             f"{name}/{cameras}",
-            [merge(list(band), voxel) for band in zip(*parts, strict=True)],
+            [merge(band) for band in zip(*parts, strict=True)],
         )
         for cameras, parts in placed.items()
     }

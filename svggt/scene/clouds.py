@@ -11,39 +11,60 @@ from numpy.typing import NDArray
 
 from svggt.refine.field import still
 from svggt.scene.confirmations import confirmations
+from svggt.scene.frame_poses import FARTHER
 from svggt.scene.posed_frame import PosedFrame
+from svggt.scene.sky import sky_of
 from svggt.view_options import CONFIRMED, MOST_CONFIRMED
 
-NUM_BANDS = MOST_CONFIRMED + 2
-"""The last one holds what is far, of what is shown at first."""
+NUM_BANDS = MOST_CONFIRMED + 3
+"""After those by confirmations: what is far, of what is shown at first, and the sky."""
 
-_FAR = 4.0  # times the frame's median depth
+FAR, SKY = NUM_BANDS - 2, NUM_BANDS - 1
+"""Their numbers."""
+
 _EDGE = 0.04  # relative depth step between neighbouring pixels above which points would fly
 _MOST_CELLS = 2_000_000  # in a row; what is further shares the last one
 _RIM = 3  # pixels
+_OVERLAP = 1.2  # of a point with its neighbours; less shows gaps
+_VOXEL = 0.7  # of a point's size, in which points become one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cloud:
-    """(N, 3) points and their (N, 3) uint8 colours."""
+    """Points of one size.
+
+    Attributes:
+        points: (N, 3).
+        colors: (N, 3) uint8.
+        size: across a point, so that neighbours close the gaps, in the unit of the points.
+    """
 
     points: NDArray[Any]
     colors: NDArray[np.uint8]
+    size: float = 0.0
 
     def __len__(self) -> int:
         return len(self.points)
 
     @classmethod
-    def joined(cls, clouds: list[Cloud]) -> Cloud:
-        """All points of clouds in the same coordinates."""
+    def empty(cls) -> Cloud:
+        """Without a point."""
+        return cls(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))
+
+    @classmethod
+    def joined(cls, clouds: Sequence[Cloud]) -> Cloud:
+        """All points of clouds in the same coordinates, in the mean of their sizes."""
+        counts = [len(cloud) for cloud in clouds]
         return cls(
             np.concatenate([cloud.points for cloud in clouds]),
             np.concatenate([cloud.colors for cloud in clouds]),
+            float(np.average([c.size for c in clouds], weights=counts)) if sum(counts) else 0.0,
         )
 
     def moved(self, pose: NDArray[Any], stretch: NDArray[Any]) -> Cloud:
         """Multiplied by (3,) and brought from a camera's coordinates by its (3, 4) pose."""
-        return Cloud(stretch * self.points @ pose[:, :3].T + pose[:, 3], self.colors)
+        points = stretch * self.points @ pose[:, :3].T + pose[:, 3]
+        return Cloud(points, self.colors, self.size * float(stretch[2]))
 
 
 def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> list[Cloud]:
@@ -55,35 +76,45 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
         views: frames that may confirm its points.
 
     Returns:
-        A cloud for each number of confirmations, `MOST_CONFIRMED` first and 0 last, and one of
-        what is far.
+        A cloud for each number of confirmations, `MOST_CONFIRMED` first and 0 last, one of what is
+        far, and one of the sky.
     """
     # What flies at depth edges, lies at the padded rim or moves by itself is left out.
     depth = shot.prediction.depth
     keep = ~depth_edges(depth) & _inside(depth.shape)
     if shot.correction is not None:
         keep &= still(shot.correction.moving, depth.shape)
-    keep, far = (mask[::stride, ::stride] for mask in (keep, depth > _FAR * np.median(depth)))
+    is_far, is_sky = depth > FARTHER * np.median(depth), sky_of(shot.prediction)
+    keep, is_far, is_sky = (mask[::stride, ::stride] for mask in (keep, is_far, is_sky))
     points = shot.points[::stride, ::stride][keep]
     colors = shot.prediction.image[::stride, ::stride][keep]
     # Layers by confirmations, so that the slider hides and shows nodes; what is far is a layer of
     # its own, as far as it is shown at first.
     confirmed = confirmations(shot.in_world(points), views)
     band = MOST_CONFIRMED - confirmed
-    band[far[keep]] = NUM_BANDS - 1
-    band[far[keep] & (confirmed < CONFIRMED)] = NUM_BANDS
-    return [Cloud(points[band == which], colors[band == which]) for which in range(NUM_BANDS)]
+    band[is_far[keep]] = FAR
+    band[is_far[keep] & (confirmed < CONFIRMED)] = NUM_BANDS
+    band[is_sky[keep]] = SKY
+    across = _OVERLAP * stride / shot.intrinsics[0, 0]  # of a point, at depth 1
+    clouds = []
+    for which in range(NUM_BANDS):
+        chosen = band == which
+        depths = points[chosen, 2]
+        size = across * float(np.median(depths)) if len(depths) else 0.0
+        clouds.append(Cloud(points[chosen], colors[chosen], size))
+    return clouds
 
 
-def merge(clouds: list[Cloud], voxel: float) -> Cloud:
+def merge(clouds: Sequence[Cloud], voxel: float | None = None) -> Cloud:
     """One cloud, with the mean of what falls into the same voxel.
 
     Args:
         clouds: in the same coordinates.
-        voxel: edge in their unit.
+        voxel: edge in their unit; by their points' size if left out.
     """
     whole = Cloud.joined(clouds)
-    if not len(whole):
+    voxel = voxel or _VOXEL * whole.size
+    if not len(whole) or not voxel:
         return whole
     points, colors = whole.points.astype(np.float64), whole.colors.astype(np.float64)
     # One key a voxel; what shares it is averaged by counting sums, a column at a time.
@@ -93,7 +124,9 @@ def merge(clouds: list[Cloud], voxel: float) -> Cloud:
     _, where, counts = np.unique(keys, return_inverse=True, return_counts=True)
     mean = [np.bincount(where, weights=column) / counts for column in (*points.T, *colors.T)]
     return Cloud(
-        np.stack(mean[:3], axis=1).astype(np.float32), np.stack(mean[3:], axis=1).astype(np.uint8)
+        np.stack(mean[:3], axis=1).astype(np.float32),
+        np.stack(mean[3:], axis=1).astype(np.uint8),
+        whole.size,
     )
 
 

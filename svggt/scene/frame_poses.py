@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
+from svggt.scene.sky import sky_of
 from svggt.view_options import Cameras
 
 Array = NDArray[Any]
@@ -17,6 +18,11 @@ Point = tuple[float, float, float]
 
 UP = np.array([0.0, -1.0, 0.0])
 """OpenCV's cameras: y points down."""
+
+FARTHER = 4.0
+"""Times a frame's median depth: what is farther is far."""
+
+_SAMPLES = 12  # points in a row of what a frame saw
 
 
 @dataclass
@@ -27,6 +33,8 @@ class FramePoses:
         head: world_from_cam (3, 4).
         focal: the camera head's focal length over the picture's width.
         depth: median of the predicted depth.
+        seen: (M, 3) a few of its points as the model says them, in the camera's coordinates,
+            neither sky nor far.
         sent: the correction that its points were made by.
         correction: the newest.
     """
@@ -34,6 +42,7 @@ class FramePoses:
     head: Array
     focal: float
     depth: float
+    seen: Array
     sent: Correction | None
     correction: Correction | None
 
@@ -42,7 +51,11 @@ class FramePoses:
         """Of a new frame, whose points are made by its first correction."""
         focal = prediction.intrinsics[0, 0] / prediction.depth.shape[1]
         depth = float(np.median(prediction.depth))
-        return cls(prediction.world_from_cam, float(focal), depth, correction, correction)
+        step = max(1, prediction.depth.shape[1] // _SAMPLES)
+        points = prediction.camera_points[step // 2 :: step, step // 2 :: step].reshape(-1, 3)
+        hidden = sky_of(prediction)[step // 2 :: step, step // 2 :: step].reshape(-1)
+        near = points[~hidden & (points[:, 2] < FARTHER * depth)]
+        return cls(prediction.world_from_cam, float(focal), depth, near, correction, correction)
 
     def pose(self, cameras: Cameras) -> Array:
         """World_from_cam of the cameras wanted, the head's where nothing is refined."""
@@ -50,11 +63,10 @@ class FramePoses:
             return self.head
         return self.correction.world_from_cam
 
-    def distance(self, cameras: Cameras) -> float:
-        """Median depth in the world of the cameras wanted."""
-        if cameras == "head" or self.correction is None:
-            return self.depth
-        return self.depth * float(np.exp(self.correction.log_scale))
+    def world(self, cameras: Cameras) -> Array:
+        """(M, 3) what it saw, in the world of the cameras wanted."""
+        pose, stretch = self.pose(cameras), replace(self, sent=None).stretch(cameras)
+        return stretch * self.seen @ pose[:, :3].T + pose[:, 3]
 
     def stretch(self, cameras: Cameras) -> Array:
         """(3,) what its points are multiplied by: depth's scale, and another focal length."""

@@ -14,10 +14,10 @@ from svggt.scene.point_layers import put
 
 Array = NDArray[Any]
 
-MOST = 24
+MOST = 12
 """Frustums of older frames."""
 
-_SHOWN, _OTHERS = (220, 90, 30), (120, 130, 145)
+_SHOWN, _OTHERS = (249, 115, 22), (150, 163, 184)
 _THUMBNAIL = 128  # pixels
 
 
@@ -45,7 +45,7 @@ class Frustums:
         """One more frame, if it is one of those kept."""
         if number % self._every:
             return
-        handle = self._draw(f"{number}", prediction, _OTHERS)
+        handle = self._draw(f"{number}", prediction, _OTHERS, None)
 
         @handle.on_click
         async def _(_: viser.SceneNodePointerEvent) -> None:
@@ -61,7 +61,7 @@ class Frustums:
     def show(self, prediction: FramePrediction) -> None:
         """The frame shown now gets the frustum with its picture."""
         if self._shown is None:
-            self._shown = self._draw("shown", prediction, _SHOWN)
+            self._shown = self._draw("shown", prediction, _SHOWN, _thumbnail(prediction))
         self._shown.image = _thumbnail(prediction)
 
     def place(self, poses: Array, shown: int, others: bool, inside: bool) -> None:
@@ -87,7 +87,11 @@ class Frustums:
                 self._shown.visible = not inside
 
     def _draw(
-        self, name: str, prediction: FramePrediction, color: tuple[int, int, int]
+        self,
+        name: str,
+        prediction: FramePrediction,
+        color: tuple[int, int, int],
+        image: NDArray[np.uint8] | None,
     ) -> viser.CameraFrustumHandle:
         height, width = prediction.depth.shape
         return self._scene.add_camera_frustum(
@@ -95,10 +99,10 @@ class Frustums:
             fov=float(2 * np.arctan(height / 2 / prediction.intrinsics[1, 1])),
             aspect=width / height,
             scale=self._scale,
-            thickness=1.5,
+            thickness=1.0,
             thickness_units="screen",
             color=color,
-            image=_thumbnail(prediction),
+            image=image,
             format="jpeg",
             jpeg_quality=70,
         )

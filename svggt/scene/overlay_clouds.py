@@ -19,28 +19,28 @@ class OverlayClouds:
     """
 
     def __init__(self, scene: viser.SceneApi, name: str) -> None:
-        self._scene, self._name, self._size = scene, name, 1.0
+        self._scene, self._name = scene, name
         self._clouds: dict[int, viser.PointCloudHandle] = {}  # by frame
+        self._sizes: dict[int, float] = {}
 
-    def add(self, number: int, frames: int, cloud: Cloud, size: float, look: ViewOptions) -> None:
+    def add(self, number: int, frames: int, cloud: Cloud, look: ViewOptions) -> None:
         """Draws a frame's points.
 
         Args:
             number: the frame's, from 0.
             frames: how many the run has; many share the nodes.
             cloud: in the world; viser takes none without a point.
-            size: of a point, in the scene's unit.
             look: what is shown.
         """
-        self._size = size
         if number % -(-frames // _MOST) or not len(cloud):
             return
+        self._sizes[number] = cloud.size
         self._clouds[number] = self._scene.add_point_cloud(
             f"{self._name}/{number}",
             cloud.points,
             cloud.colors,
-            point_size=size * look.point_size,
-            point_shape="rounded",
+            point_size=cloud.size * look.point_size,
+            point_shape="circle",
             point_shading="flat",
         )
 
@@ -52,5 +52,5 @@ class OverlayClouds:
 
     def look(self, look: ViewOptions) -> None:
         """Sets the size of points."""
-        for cloud in self._clouds.values():
-            cloud.point_size = self._size * look.point_size
+        for number, cloud in self._clouds.items():
+            cloud.point_size = self._sizes[number] * look.point_size

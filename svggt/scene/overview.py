@@ -18,7 +18,10 @@ from svggt.view_options import Cameras
 Array = NDArray[Any]
 
 _RISE = np.radians(25.0)  # above the horizon
-_SHARE = 92  # percent of what is seen that must be in sight; far walls through a door need not
+_SHARE = 98  # percent of what is seen that must be in sight; far walls through a door need not
+_MARGIN = 0.9  # of the view that it fills
+_LEAST = 0.5  # of its reach: the eye does not go among it
+_FRAMES = 200  # whose points are looked at
 _TURNED_ABOUT = 0.3  # length of the mean way to look, of cameras that looked all around
 
 
@@ -33,54 +36,62 @@ def field_of(prediction: FramePrediction) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """A ball that holds most of what a scene's cameras saw, and a side to look at it from.
+    """What a scene's cameras saw, and a side to look at it from.
 
     Attributes:
-        middle: (3,) in the level world.
-        radius: of it.
+        seen: (M, 3) some of it, and the cameras themselves, in the level world.
+        middle: (3,) of it.
         away: (3,) unit, from the middle to the eye.
     """
 
+    seen: Array
     middle: Array
-    radius: float
     away: Array
 
     @classmethod
     def of(
-        cls,
-        placings: Sequence[FramePoses],
-        cameras: Cameras,
-        field: tuple[float, float],
-        level: transforms.SO3,
+        cls, placings: Sequence[FramePoses], cameras: Cameras, level: transforms.SO3
     ) -> Overview:
         """From behind the cameras, a little above them.
 
         Args:
             placings: of all frames, at least one.
             cameras: which are shown.
-            field: of one of them; see `field_of`.
             level: that the world is turned by.
         """
         turn = level.as_matrix()
         poses = turn @ np.stack([placing.pose(cameras) for placing in placings])
-        reach = np.array([placing.distance(cameras) for placing in placings])
-        # Where each stood, and the corners of what it saw at its median depth.
-        corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]) * [*field, 1.0]
-        ends = np.einsum("nij,cj->nci", poses[:, :, :3], corners) * reach[:, None, None]
-        seen = np.concatenate([poses[:, :, 3], (poses[:, None, :, 3] + ends).reshape(-1, 3)])
-        middle = np.percentile(seen, [100 - _SHARE, _SHARE], axis=0).mean(axis=0)
-        radius = float(np.percentile(np.linalg.norm(seen - middle, axis=1), _SHARE))
+        few = placings[:: -(-len(placings) // _FRAMES)]
+        seen = np.concatenate([placing.world(cameras) @ turn.T for placing in few])
+        seen = np.concatenate([seen, poses[:, :, 3]])
         ahead = poses[:, :, 2].mean(axis=0)
         if np.linalg.norm(ahead) < _TURNED_ABOUT:
             ahead = poses[0, :, 2]
         ahead = ahead - (ahead @ UP) * UP
         ahead /= np.linalg.norm(ahead) + 1e-9
         away = np.sin(_RISE) * UP - np.cos(_RISE) * ahead
-        return cls(middle, max(radius, 1e-6), away / np.linalg.norm(away))
+        ends = np.percentile(seen, [100 - _SHARE, _SHARE], axis=0)
+        return cls(seen, ends.mean(axis=0), away / np.linalg.norm(away))
+
+    @property
+    def floor(self) -> float:
+        """Height of what lies lowest, along the world's y, which points down."""
+        return float(np.percentile(self.seen[:, 1], _SHARE))
+
+    @property
+    def reach(self) -> float:
+        """Distance from the middle within which most of it lies."""
+        away = np.linalg.norm(self.seen - self.middle, axis=1)
+        return max(float(np.percentile(away, _SHARE)), 1e-6)
 
     def seen_by(self, aspect: float) -> CameraView:
-        """As a browser whose view is `aspect` times as wide as high sees it whole."""
-        across = np.arctan(np.tan(FIELD_OF_VIEW / 2) * aspect)
-        half = min(FIELD_OF_VIEW / 2, across)
-        eye = self.middle + self.radius / np.sin(half) * self.away
-        return CameraView(eye, self.middle, UP, FIELD_OF_VIEW)
+        """As a browser whose view is `aspect` times as wide as high sees most of it."""
+        across = np.cross(self.away, UP)
+        across /= np.linalg.norm(across)
+        axes = np.stack([across, np.cross(across, self.away), self.away])
+        x, y, near = axes @ (self.seen - self.middle).T
+        # From so far along the axis a point is just in sight; most are from the distance taken.
+        tangent = np.tan(FIELD_OF_VIEW / 2) * _MARGIN
+        needed = near + np.maximum(np.abs(x) / (tangent * aspect), np.abs(y) / tangent)
+        distance = max(float(np.percentile(needed, _SHARE)), _LEAST * self.reach)
+        return CameraView(self.middle + distance * self.away, self.middle, UP, FIELD_OF_VIEW)

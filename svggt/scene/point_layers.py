@@ -9,7 +9,7 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
-from svggt.scene.clouds import NUM_BANDS, Cloud
+from svggt.scene.clouds import FAR, SKY, Cloud
 from svggt.view_options import MOST_CONFIRMED, ViewOptions
 
 Array = NDArray[Any]
@@ -17,42 +17,25 @@ _ONE = np.ones(3)
 
 
 class PointLayers:
-    """One cloud a band, under one frame.
+    """One cloud a band, under one frame; a band without a point has no node.
 
     Args:
         scene: the viser server's scene.
         name: the node's name.
         clouds: one a band, in the node's own coordinates; see `fill`.
-        point_size: that closes the gaps, in the scene's unit.
         look: what is shown.
     """
 
     def __init__(
-        self,
-        scene: viser.SceneApi,
-        name: str,
-        clouds: list[Cloud],
-        point_size: float,
-        look: ViewOptions,
+        self, scene: viser.SceneApi, name: str, clouds: list[Cloud], look: ViewOptions
     ) -> None:
-        self._size = point_size
+        self._scene, self._name = scene, name
         self._frame = scene.add_frame(name, show_axes=False, visible=False)
         self._look = look
-        self._centre = _centre(clouds)
         self._pose, self._stretch = np.eye(3, 4), _ONE
-        self._empty = [not len(cloud) for cloud in clouds]
-        self._clouds = [
-            scene.add_point_cloud(
-                f"{name}/{band}",
-                *self._sent(cloud),
-                position=self._centre,
-                point_size=point_size * look.point_size,
-                point_shape="rounded",
-                point_shading="flat",
-                visible=self._chosen(band),
-            )
-            for band, cloud in enumerate(clouds)
-        ]
+        self._handles: dict[int, viser.PointCloudHandle] = {}  # by band
+        self._sizes: list[float] = []
+        self.fill(clouds)
 
     @property
     def visible(self) -> bool:
@@ -62,16 +45,25 @@ class PointLayers:
     @property
     def num_points(self) -> int:
         """In all bands."""
-        clouds = zip(self._clouds, self._empty, strict=True)
-        return sum(len(handle.points) for handle, empty in clouds if not empty)
+        return sum(len(handle.points) for handle in self._handles.values())
 
     def fill(self, clouds: list[Cloud]) -> None:
         """Sends other points in place of those there."""
         self._centre = _centre(clouds)
-        self._empty = [not len(cloud) for cloud in clouds]
-        for handle, cloud in zip(self._clouds, clouds, strict=True):
-            handle.points, handle.colors = self._sent(cloud)
-            handle.position = self._stretch * self._centre
+        self._sizes = [cloud.size for cloud in clouds]
+        for band, cloud in enumerate(clouds):
+            if not len(cloud):
+                handle = self._handles.pop(band, None)
+                if handle is not None:
+                    handle.remove()
+                continue
+            points = cloud.points - self._centre  # float16 is finer near 0
+            handle = self._handles.get(band)
+            if handle is None:
+                self._handles[band] = self._drawn(band, points, cloud.colors)
+            else:
+                handle.points, handle.colors = points, cloud.colors
+                handle.position = self._stretch * self._centre
         self.look(self._look)
 
     def place(self, pose: Array, stretch: Array = _ONE) -> None:
@@ -80,10 +72,11 @@ class PointLayers:
             put(self._frame, pose)
             self._pose = pose
         if not np.array_equal(stretch, self._stretch):
-            for handle in self._clouds:
+            self._stretch = stretch
+            for handle in self._handles.values():
                 handle.scale = tuple(stretch.tolist())
                 handle.position = stretch * self._centre
-            self._stretch = stretch
+            self.look(self._look)
 
     def show(self, visible: bool) -> None:
         """Flips the whole node."""
@@ -93,11 +86,11 @@ class PointLayers:
     def look(self, look: ViewOptions) -> None:
         """Flips bands, and sets the size of points."""
         self._look = look
-        for band, handle in enumerate(self._clouds):
+        for band, handle in self._handles.items():
             if handle.visible != self._chosen(band):
                 handle.visible = self._chosen(band)
-            if handle.point_size != self._size * look.point_size:
-                handle.point_size = self._size * look.point_size
+            if handle.point_size != self._size(band):
+                handle.point_size = self._size(band)
 
     def remove(self) -> None:
         """Takes it out of the scene."""
@@ -107,25 +100,34 @@ class PointLayers:
         """Its points as they would be in the world from a place; see `place`."""
         return [
             Cloud(
-                handle.points[empty:].astype(np.float64) + self._centre, handle.colors[empty:]
+                handle.points.astype(np.float64) + self._centre, handle.colors, self._sizes[band]
             ).moved(pose, stretch)
-            for handle, empty in zip(self._clouds, self._empty, strict=True)
+            if (handle := self._handles.get(band)) is not None
+            else Cloud.empty()
+            for band in range(len(self._sizes))
         ]
 
-    def _chosen(self, band: int) -> bool:
-        if self._empty[band]:
-            return False
-        return (
-            self._look.far
-            if band == NUM_BANDS - 1
-            else MOST_CONFIRMED - band >= self._look.confirmed
+    def _drawn(self, band: int, points: Array, colors: NDArray[np.uint8]) -> viser.PointCloudHandle:
+        x, y, z = self._stretch.tolist()
+        return self._scene.add_point_cloud(
+            f"{self._name}/{band}",
+            points,
+            colors,
+            scale=(x, y, z),
+            position=self._stretch * self._centre,
+            point_size=self._size(band),
+            point_shape="circle",
+            point_shading="flat",
+            visible=self._chosen(band),
         )
 
-    def _sent(self, cloud: Cloud) -> tuple[Array, NDArray[np.uint8]]:
-        """What goes to the browser, whose client takes no cloud without a point."""
-        if not len(cloud):
-            return np.zeros((1, 3), np.float32), np.zeros((1, 3), np.uint8)
-        return cloud.points - self._centre, cloud.colors  # float16 is finer near 0
+    def _size(self, band: int) -> float:
+        return self._sizes[band] * float(self._stretch[2]) * self._look.point_size
+
+    def _chosen(self, band: int) -> bool:
+        if band in (FAR, SKY):
+            return self._look.far if band == FAR else self._look.sky
+        return MOST_CONFIRMED - band >= self._look.confirmed
 
 
 def _centre(clouds: list[Cloud]) -> Array:

@@ -28,6 +28,7 @@ from svggt.scene.overlay_clouds import OverlayClouds
 from svggt.scene.overview import Overview, field_of
 from svggt.scene.partial_block import PartialBlock
 from svggt.scene.point_layers import PointLayers
+from svggt.scene.surroundings import Surroundings
 from svggt.scene.trajectory import Trajectory
 from svggt.scene.viewer_cameras import ViewerCameras
 from svggt.view_options import ViewOptions
@@ -38,8 +39,7 @@ POINT_BUDGET = 3_000_000
 RECENT = 12
 """Newest frames that are never merged."""
 
-_EMPTY = [Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))] * NUM_BANDS
-_VOXEL = 0.7  # of a point's size
+_EMPTY = [Cloud.empty()] * NUM_BANDS
 _FRAMING = 8  # frames between two times that the view is widened to the scene
 
 
@@ -98,7 +98,7 @@ class Scene:
         correction: Correction | None = None,
         older: Sequence[Correction] = (),
     ) -> None:
-        """Draws one more frame. The first one decides the view, the size of points and frustums.
+        """Draws one more frame. The first one decides the view, and the size of frustums.
 
         Args:
             prediction: what the model says of the frame.
@@ -132,7 +132,7 @@ class Scene:
     def lay_under(self, number: int, frames: int, cloud: Cloud) -> None:
         """Draws another run's points, in the world, of one of so many frames; shown as ours are."""
         with self._lock:
-            self._underlay.add(number, frames, cloud, self._point_size, self.flags)
+            self._underlay.add(number, frames, cloud, self.flags)
 
     def correct(self, corrections: list[Correction]) -> None:
         """Takes refined cameras in: nodes move. Points are sent once more, when depth settles."""
@@ -165,6 +165,7 @@ class Scene:
                 bands.look(look)
             self._underlay.look(look)
             self._trajectory.show(look.trajectory)
+            self._around.show(look.floor)
             if before.cameras != look.cameras:
                 for number in self._recent:
                     self._place(number)
@@ -200,7 +201,7 @@ class Scene:
         for block in [block for block in self._blocks if "refined" in block.bands]:
             frames = self._points.read_all(block.frames, "refined", on_frame)
             with self._lock, self._server.atomic():
-                block.refill(frames, _VOXEL * self._point_size, self._placings)
+                block.refill(frames, self._placings)
         with self._lock, self._server.atomic():
             for number, bands in self._recent.items():
                 self._placings[number].sent = self._placings[number].correction
@@ -267,6 +268,7 @@ class Scene:
             scene.reset()
             self._horizon = Horizon(scene)
             self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
+            self._around = Surroundings(scene, self.flags.floor)
         self._server.flush()
 
     def close(self) -> None:
@@ -279,8 +281,11 @@ class Scene:
 
     def _frame(self, unmoved: bool = True) -> None:
         """Takes browsers, or those that nobody moved, to where the whole scene is in sight."""
-        if self._placings and not (unmoved and (self._keep_view or self.flags.follow)):
-            whole = Overview.of(self._placings, self.flags.cameras, self._field, self.levelling)
+        if not self._placings:
+            return
+        whole = Overview.of(self._placings, self.flags.cameras, self.levelling)
+        self._around.lie(whole.floor, whole.reach)
+        if not (unmoved and (self._keep_view or self.flags.follow)):
             self.eye.fly(whole.seen_by, unmoved)
 
     def _go_inside(self, number: int) -> None:
@@ -291,21 +296,19 @@ class Scene:
     def _set_up_view(self, prediction: FramePrediction) -> None:
         self._distance = float(np.median(prediction.depth))
         self._field = field_of(prediction)
-        focal = prediction.intrinsics[0, 0]
-        self._point_size = 1.2 * self._points.stride(prediction) * self._distance / focal
-        size = 0.045 * self._distance
-        self._frustums = Frustums(self._server.scene, "/level", size, self.look_through)
+        self._frustums = Frustums(
+            self._server.scene, "/level", 0.03 * self._distance, self.look_through
+        )
         self._part = PartialBlock(self._bands("part", _EMPTY))
         if not self._keep_view:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
     def _bands(self, name: str, clouds: list[Cloud]) -> PointLayers:
-        scene = self._server.scene
-        return PointLayers(scene, f"/level/{name}", clouds, self._point_size, self.flags)
+        return PointLayers(self._server.scene, f"/level/{name}", clouds, self.flags)
 
     def _all_bands(self) -> list[PointLayers]:
-        part = [] if self._part is None else [self._part.bands]
-        return [*self._recent.values(), *self._blocks.bands, *part]
+        bands = [*self._recent.values(), *self._blocks.bands]
+        return bands if self._part is None else [*bands, self._part.bands]
 
     def _place(self, number: int) -> None:
         """Puts a recent frame where the cameras shown say."""
@@ -314,12 +317,11 @@ class Scene:
 
     def _merge_oldest(self) -> None:
         """Frames that are not recent any more become a block, as many blocks a larger one."""
-        made = (_VOXEL * self._point_size, self._bands)
         while len(self._recent) >= RECENT + FEW:
             numbers = list(self._recent)[:FEW]
             oldest = {number: self._recent.pop(number) for number in numbers}
-            block = merge_frames(oldest, self._placings, *made)
-            self._blocks.grow(block, self._placings, *made)
+            block = merge_frames(oldest, self._placings, self._bands)
+            self._blocks.grow(block, self._placings, self._bands)
             for number, bands in oldest.items():
                 bands.remove()
                 self._unsettled.discard(number)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.clouds import Cloud, banded
+from svggt.scene.clouds import FAR, Cloud, banded
 from svggt.scene.confirmations import around
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.recording import Recording
@@ -65,7 +65,7 @@ class PosedFrames:
         return PosedFrame(self._load(number), self.corrections.get(number))
 
     def cloud(self, number: int, stride: int) -> Cloud:
-        """A frame's points in the world that a scene shows at first: confirmed, and still.
+        """A frame's points in the world that a scene shows at first: confirmed, still, and no sky.
 
         Args:
             number: the frame's, from 0.
@@ -73,9 +73,9 @@ class PosedFrames:
         """
         views = [self.shot(each) for each in around(number) if each < self.count]
         shot = self.shot(number)
-        *bands, far = banded(shot, stride, views)
-        shown = Cloud.joined([*bands[: MOST_CONFIRMED - CONFIRMED + 1], far])
-        return Cloud(shot.in_world(shown.points), shown.colors)
+        bands = banded(shot, stride, views)
+        shown = Cloud.joined([*bands[: MOST_CONFIRMED - CONFIRMED + 1], bands[FAR]])
+        return replace(shown, points=shot.in_world(shown.points))
 
     @cached_property
     def _load(self) -> Callable[[int], FramePrediction]:

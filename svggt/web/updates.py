@@ -155,7 +155,9 @@ def _remembered(
 
 def controls_of(v: view_controls.ViewInputs, look: ViewOptions) -> Changes:
     """Values of the view's flags; see `view_events.look_of`."""
-    flags = (look.far, look.trajectory, look.frustums, look.follow)
+    flags = (
+        look.far, look.sky, look.trajectory, look.frustums, look.floor, look.follow,
+    )  # fmt: skip
     parts = [part for part, on in zip(view_controls.PARTS, flags, strict=True) if on]
     return {
         v.show: look.show,

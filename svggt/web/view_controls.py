@@ -15,7 +15,8 @@ from svggt.web import panels
 from svggt.web.replay import replay_address
 
 FOLLOW = "follow the camera"
-PARTS = ("far points", "trajectory", "frustums", FOLLOW)
+PARTS = ("far points", "sky", "trajectory", "frustums", "grid", FOLLOW)
+FIRST_PARTS = tuple(part for part in PARTS if part not in ("sky", FOLLOW))
 MEASURE, TRACK = "measure", "track"
 PLAY_SECONDS = 0.1  # between two steps of the timeline
 
@@ -136,9 +137,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
             buttons=[],
         )
         size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
-        parts = gr.CheckboxGroup(
-            list(PARTS), value=[p for p in PARTS if p != FOLLOW], label="Also shown"
-        )
+        parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
     return ViewInputs(
         frame=frame,
         beside=beside,

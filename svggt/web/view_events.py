@@ -42,14 +42,16 @@ class Playing:
 def look_of(v: view_controls.ViewInputs, values: Changes) -> ViewOptions:
     """What the controls say."""
     parts = values[v.parts]
-    far, trajectory, frustums, follow = (part in parts for part in view_controls.PARTS)
+    far, sky, trajectory, frustums, floor, follow = (part in parts for part in view_controls.PARTS)
     return ViewOptions(
         show=values[v.show],
         cameras=values[v.cameras],
         confirmed=round(values[v.confirmed]),
         far=far,
+        sky=sky,
         trajectory=trajectory,
         frustums=frustums,
+        floor=floor,
         point_size=float(values[v.point_size]),
         follow=follow,
     ).within_limits()

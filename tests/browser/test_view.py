@@ -104,7 +104,7 @@ def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Sit
     (client,) = scene._server.get_clients().values()
 
     def is_overview() -> bool:
-        whole = Overview.of(scene._placings, scene.flags.cameras, scene._field, scene.levelling)
+        whole = Overview.of(scene._placings, scene.flags.cameras, scene.levelling)
         return CameraView.of(client.camera).like(whole.seen_by(client.camera.aspect))
 
     wait_for(is_overview, 20)

@@ -270,7 +270,7 @@ def test_replays_hold_every_frame(recording: Recording) -> None:
     data = make_export(recording, "viser", "refined").read_bytes()
     inner = zstandard.ZstdDecompressor().decompress(data[8:])
     for number in range(COUNT):
-        assert f"/level/frames/{number}/1".encode() in inner
+        assert f"/level/frames/{number}/0".encode() in inner
     page = make_export(recording, "html", "refined").read_text()
     assert "__VISER_EMBED_DATA__=" in page and len(page) > 500_000
 

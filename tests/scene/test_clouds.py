@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from svggt.scene.clouds import NUM_BANDS, Cloud, banded, depth_edges, merge
 from svggt.scene.posed_frame import PosedFrame
@@ -21,7 +22,7 @@ def test_what_nobody_looked_at_is_in_the_first_band_without_edges() -> None:
 def test_what_is_far_has_a_band_of_its_own() -> None:
     made = prediction()
     made.depth[:12] = 50.0
-    *near, far = banded(PosedFrame(made, None), stride=1)
+    *near, far, _ = banded(PosedFrame(made, None), stride=1)
     assert len(far) > 100 and far.points[:, 2].min() > 49
     assert Cloud.joined(near).points[:, 2].max() < 3
 
@@ -65,5 +66,19 @@ def test_a_voxel_holds_one_point_the_mean() -> None:
 
 
 def test_nothing_merges_to_nothing() -> None:
-    empty = Cloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8))
-    assert len(merge([empty, empty], voxel=1.0)) == 0
+    assert len(merge([Cloud.empty()] * 2, voxel=1.0)) == len(merge([Cloud.empty()])) == 0
+
+
+def test_a_point_is_as_large_as_what_it_stands_for() -> None:
+    """Neighbours at one depth touch, at any stride and scale, before and after they are merged."""
+    made, stride = prediction(), 2
+    made.depth[:12] = 50.0
+    first, *_, far, _ = banded(PosedFrame(made, None), stride)
+    apart = stride / made.intrinsics[0, 0]
+    assert apart * 2 < first.size < 1.5 * apart * 2  # most lie 2 away
+    assert far.size == pytest.approx(25 * first.size)
+    grown = first.moved(np.eye(3, 4), np.array([3.0, 3.0, 3.0]))
+    assert grown.size == pytest.approx(3 * first.size)
+    shifted = Cloud(first.points + 0.1 * first.size, first.colors, first.size)
+    merged = merge([first, shifted])
+    assert merged.size == first.size and len(merged) < 1.5 * len(first)

@@ -63,7 +63,7 @@ def test_contradicted_points_are_in_the_last_band_but_that_of_what_is_far() -> N
     bumped = wall(0)
     bumped.depth[20:30, 40:50] = 1.5
     shot, views = PosedFrame(bumped, None), [PosedFrame(wall(1), None), PosedFrame(wall(2), None)]
-    first, *_, contradicted, far = banded(shot, 1, views)
+    first, *_, contradicted, far, _ = banded(shot, 1, views)
     assert (contradicted.points[:, 2] == 1.5).mean() > 0.9 and (first.points[:, 2] == 2).all()
     assert not len(far)
 

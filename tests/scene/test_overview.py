@@ -12,8 +12,8 @@ from svggt.scene.frame_poses import UP, FramePoses
 from svggt.scene.overview import Overview
 from tests.scene.frames import correction, prediction
 
-FIELD = (0.52, 0.35)
 LEVEL = transforms.SO3.identity()
+SEEN = np.array([[x, y, 2.0] for x in np.linspace(-1, 1, 5) for y in np.linspace(-0.7, 0.7, 5)])
 
 
 def walk(kind: str) -> list[FramePoses]:
@@ -26,7 +26,7 @@ def walk(kind: str) -> list[FramePoses]:
             rotation = transforms.SO3.from_x_radians(-0.6).as_matrix()
         step = 0.4 * number * (kind != "around")
         pose = np.concatenate([rotation, [[0.0], [0.0], [step]]], axis=1)
-        made.append(FramePoses(pose, 0.9, 2.0, None, None))
+        made.append(FramePoses(pose, 0.9, 2.0, SEEN, None, None))
     return made
 
 
@@ -45,14 +45,9 @@ def in_view(view: CameraView, points: np.ndarray, aspect: float) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["ahead", "around", "down"])
 def test_most_of_what_was_seen_is_in_sight(kind: str, aspect: float) -> None:
     placings = walk(kind)
-    whole = Overview.of(placings, "head", FIELD, LEVEL)
+    whole = Overview.of(placings, "head", LEVEL)
     view = whole.seen_by(aspect)
-    seen = [
-        geometry.Similarity(1.0, placing.head).points(np.array([[x, y, 2.0]]))
-        for placing in placings
-        for x in np.linspace(-1, 1, 5)
-        for y in np.linspace(-0.7, 0.7, 5)
-    ]
+    seen = [geometry.Similarity(1.0, placing.head).points(SEEN) for placing in placings]
     assert in_view(view, np.concatenate(seen), aspect).mean() > 0.9
     assert (view.position - view.target) @ UP > 0  # from above
     if kind != "around":  # and from behind
@@ -65,23 +60,37 @@ def test_it_is_level_where_the_world_is() -> None:
     leaning = [
         FramePoses(
             np.concatenate([lean.as_matrix() @ p.head[:, :3], lean.as_matrix() @ p.head[:, 3:]], 1),
-            p.focal, p.depth, None, None,
+            p.focal, p.depth, p.seen, None, None,
         )
         for p in walk("ahead")
     ]  # fmt: skip
-    turned = Overview.of(leaning, "head", FIELD, lean.inverse())
-    straight = Overview.of(walk("ahead"), "head", FIELD, LEVEL)
+    turned = Overview.of(leaning, "head", lean.inverse())
+    straight = Overview.of(walk("ahead"), "head", LEVEL)
     assert np.allclose(turned.middle, straight.middle) and np.allclose(turned.away, straight.away)
 
 
-def test_refined_cameras_have_a_depth_of_their_own() -> None:
+def test_it_is_filled(kind: str = "ahead", aspect: float = 1.5) -> None:
+    """What is seen reaches near an edge of the window."""
+    placings = walk(kind)
+    view = Overview.of(placings, "head", LEVEL).seen_by(aspect)
+    seen = np.concatenate([placing.world("head") for placing in placings])
+    nearer = CameraView(0.75 * view.position + 0.25 * view.target, view.target, view.up, view.fov)
+    assert in_view(view, seen, aspect).mean() > 0.95 > in_view(nearer, seen, aspect).mean()
+
+
+def test_the_floor_lies_under_what_was_seen() -> None:
+    whole = Overview.of(walk("ahead"), "head", LEVEL)
+    assert whole.floor == pytest.approx(0.7, abs=0.05) and whole.reach > 1
+
+
+def test_refined_cameras_see_at_a_depth_of_their_own() -> None:
     made = FramePoses.of(prediction(0), correction(0, (0, 0, 0), log_scale=float(np.log(3))))
-    assert made.distance("head") == made.depth
-    assert made.distance("refined") == pytest.approx(3 * made.depth)
+    assert made.world("head")[:, 2].max() == pytest.approx(2)
+    assert made.world("refined")[:, 2].max() == pytest.approx(6)
+    assert 20 < len(made.seen) < 300
 
 
-def test_a_flight_begins_and_ends_where_it_should() -> None:
-    a = CameraView(np.zeros(3), np.ones(3), UP, 1.0)
-    b = CameraView(np.ones(3), np.zeros(3), UP, 0.5)
-    assert a.towards(b, 0.0).like(a) and a.towards(b, 1.0).like(b)
-    assert np.allclose(a.towards(b, 0.5).position, 0.5) and a.towards(b, 0.5).fov == 0.75
+def test_sky_and_what_is_far_are_not_looked_at() -> None:
+    made = prediction(0)
+    made.image[:18], made.depth[:18], made.depth[-10:] = (100, 140, 230), 4.0, 90.0
+    assert FramePoses.of(made, None).seen[:, 2].max() == 2.0

@@ -13,7 +13,7 @@ from viser import transforms
 
 from svggt.refine.correction import Correction
 from svggt.scene.blocks import PointBlock
-from svggt.scene.clouds import banded
+from svggt.scene.clouds import SKY, banded
 from svggt.scene.frame_poses import UP
 from svggt.scene.horizon import upright
 from svggt.scene.posed_frame import PosedFrame
@@ -105,12 +105,23 @@ def test_no_flag_sends_a_point(scene: Scene) -> None:
 
 def test_confirmations_choose_bands(scene: Scene) -> None:
     grow(scene, 1)
-    bands = scene._recent[0]._clouds
+    (first,) = scene._recent[0]._handles.values()  # nobody has looked: none is doubted
+    sky, blue = scene_of_sky(scene), np.array([100, 140, 230])
+    assert set(sky) == {0, SKY} and (sky[SKY].colors == blue).mean() > 0.7
     for least in range(4):
         scene.look(ViewOptions(confirmed=least, far=False))
-        filled = [3, 2, 1, 0]  # views that confirm a band's points
-        expected = [n >= least and n == 3 for n in filled]  # nobody has looked: none is doubted
-        assert [c.visible for c in bands] == [*expected, False]
+        assert first.visible and not sky[SKY].visible
+        scene.look(ViewOptions(confirmed=least, sky=True))
+        assert sky[SKY].visible
+
+
+def scene_of_sky(scene: Scene) -> dict:
+    """One more frame, whose upper third is blue; its nodes by band."""
+    made = prediction(1)
+    made.image[:18] = (100, 140, 230)
+    made.depth[:18] = 4.0
+    scene.add(made)
+    return scene._recent[1]._handles
 
 
 @pytest.mark.slow
@@ -177,8 +188,8 @@ def test_a_block_goes_where_its_frames_go(scene: Scene) -> None:
     scene.correct(moves)
     bands = block.bands["refined"]
     assert np.allclose(bands._frame.position, (5, 6, 7))
-    assert np.allclose(bands._clouds[0].scale, 2)
-    after = bands.placed(np.eye(3, 4), np.array(bands._clouds[0].scale))[0].points
+    assert np.allclose(bands._handles[0].scale, 2)
+    after = bands.placed(np.eye(3, 4), np.array(bands._handles[0].scale))[0].points
     assert np.allclose(after, 2 * before, atol=1e-6)
 
 
@@ -222,8 +233,8 @@ def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
     bands = scene._recent[1]
     assert np.allclose(bands._frame.position, (5, 6, 7))
     # Depth doubled; the refined focal length is 1.25 times shorter, so x and y grow once more.
-    assert np.allclose(bands._clouds[0].scale, (2.5, 2.5, 2.0))
-    assert np.allclose(bands._clouds[0].position, np.array([2.5, 2.5, 2.0]) * bands._centre)
+    assert np.allclose(bands._handles[0].scale, (2.5, 2.5, 2.0))
+    assert np.allclose(bands._handles[0].position, np.array([2.5, 2.5, 2.0]) * bands._centre)
 
 
 def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
@@ -233,9 +244,9 @@ def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
     corrected = bands.placed(np.eye(3, 4))[0].points
     plain = banded(PosedFrame(prediction(0), None), 1)[0].points
     assert np.allclose(corrected[:, 2], 2 * plain[:, 2], rtol=1e-2)  # float16
-    assert np.allclose(bands._clouds[0].scale, 1)
+    assert np.allclose(bands._handles[0].scale, 1)
     scene.look(ViewOptions(cameras="head"))  # undoes scale and focal length
-    assert np.allclose(bands._clouds[0].scale, (0.4, 0.4, 0.5))
+    assert np.allclose(bands._handles[0].scale, (0.4, 0.4, 0.5))
 
 
 def test_settled_depth_is_sent_once(scene: Scene) -> None:
@@ -322,19 +333,21 @@ def test_blocks_are_merged_anew_after_all_cameras_moved(scene: Scene, tmp_path: 
     wanted = np.concatenate(
         [cloud.points for n in block.frames for cloud in scene._points.read(n, "refined")]
     )
-    assert farthest(wanted, anew) < scene._point_size < 0.2 * farthest(wanted, rigid)
+    assert (
+        farthest(wanted, anew) < block.version("refined")._sizes[0] < 0.2 * farthest(wanted, rigid)
+    )
     # And the newest ones, which are no block yet.
     bands, number = scene._recent[23], 23
-    scale = np.array(bands._clouds[0].scale)
+    scale = np.array(bands._handles[0].scale)
     pose = scene._placings[number].pose("refined")
     drawn = np.concatenate([cloud.points for cloud in bands.placed(pose, scale)])
     wanted = np.concatenate([cloud.points for cloud in scene._points.read(number, "refined")])
-    assert farthest(wanted, drawn) < 0.05 * scene._point_size
+    assert farthest(wanted, drawn) < 0.05 * bands._sizes[0]
 
 
 def points_of(block: PointBlock) -> np.ndarray:
     bands = block.bands["refined"]
-    scale = np.array(bands._clouds[0].scale)
+    scale = np.array(bands._handles[0].scale)
     pose = np.eye(3, 4)
     pose[:, :3] = transforms.SO3(np.array(bands._frame.wxyz)).as_matrix()
     pose[:, 3] = bands._frame.position

@@ -127,9 +127,9 @@ def test_frames_reach_a_browser_and_a_late_one(site) -> None:
         async with connect(address, session.tokens.view) as early:
             assert early.subprotocol == SUBPROTOCOL
             session.scene.add(prediction())
-            assert await read_until(early, b"/level/frames/0/1")
+            assert await read_until(early, b"/level/frames/0/0")
         async with connect(address, session.tokens.view) as late:
-            assert await read_until(late, b"/level/frames/0/1")
+            assert await read_until(late, b"/level/frames/0/0")
 
     asyncio.run(watch())
 
@@ -141,7 +141,7 @@ def test_a_visitors_socket_shows_no_other_scene(site) -> None:
 
     async def watch() -> None:
         async with connect(address, one.tokens.view) as socket:
-            assert not await read_until(socket, b"/level/frames/0/1", 1.5)
+            assert not await read_until(socket, b"/level/frames/0/0", 1.5)
 
     asyncio.run(watch())
 
@@ -171,7 +171,7 @@ def test_a_readers_socket_says_where_it_looks_from_and_no_more(site, role, drive
 
     async def look_on() -> None:
         async with connect(address, getattr(session.tokens, role)) as socket:
-            assert await read_until(socket, b"/level/frames/0/1")
+            assert await read_until(socket, b"/level/frames/0/0")
             await socket.send(camera_at(7.0))
             await socket.send(click_on(0))
             if not drives:
