@@ -86,7 +86,8 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
         keep &= still(shot.correction.moving, depth.shape)
     is_far, is_sky = depth > FARTHER * np.median(depth), sky_of(shot.prediction)
     keep, is_far, is_sky = (mask[::stride, ::stride] for mask in (keep, is_far, is_sky))
-    points = shot.points[::stride, ::stride][keep]
+    grid = shot.points[::stride, ::stride]
+    points, apart = grid[keep], _spacing(grid)[keep]
     colors = shot.prediction.image[::stride, ::stride][keep]
     # Layers by confirmations, so that the slider hides and shows nodes; what is far is a layer of
     # its own, as far as it is shown at first.
@@ -95,13 +96,11 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
     band[is_far[keep]] = FAR
     band[is_far[keep] & (confirmed < CONFIRMED)] = NUM_BANDS
     band[is_sky[keep]] = SKY
-    across = _OVERLAP * stride / shot.intrinsics[0, 0]  # of a point, at depth 1
     clouds = []
     for which in range(NUM_BANDS):
         chosen = band == which
-        depths = points[chosen, 2]
-        size = across * float(np.median(depths)) if len(depths) else 0.0
-        clouds.append(Cloud(points[chosen], colors[chosen], size))
+        size = _OVERLAP * np.median(apart[chosen]) if chosen.any() else 0.0
+        clouds.append(Cloud(points[chosen], colors[chosen], float(size)))
     return clouds
 
 
@@ -144,6 +143,15 @@ def depth_edges(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
 def stride_of(pixels: int, budget: int) -> int:
     """The smallest stride in both directions that leaves at most `budget` points of a frame."""
     return int(np.ceil(np.sqrt(pixels / budget)))
+
+
+def _spacing(grid: NDArray[Any]) -> NDArray[Any]:
+    """(H, W) how far points (H, W, 3) are from their neighbours: the root of the area between."""
+    area = np.ones(grid.shape[:2])
+    for axis in (0, 1):
+        step = np.linalg.norm(np.diff(grid, axis=axis), axis=-1)
+        area *= np.concatenate([step, step.take([-1], axis=axis)], axis=axis)
+    return np.sqrt(area)
 
 
 def _inside(shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -17,6 +17,9 @@ Array = NDArray[Any]
 MOST = 12
 """Frustums of older frames."""
 
+LENGTH = 0.03
+"""Of a frustum, by the distance to what is looked at."""
+
 _SHOWN, _OTHERS = (249, 115, 22), (150, 163, 184)
 _THUMBNAIL = 128  # pixels
 
@@ -45,7 +48,7 @@ class Frustums:
         """One more frame, if it is one of those kept."""
         if number % self._every:
             return
-        handle = self._draw(f"{number}", prediction, _OTHERS, None)
+        handle = self._draw(f"{number}", prediction, _OTHERS)
 
         @handle.on_click
         async def _(_: viser.SceneNodePointerEvent) -> None:
@@ -61,7 +64,7 @@ class Frustums:
     def show(self, prediction: FramePrediction) -> None:
         """The frame shown now gets the frustum with its picture."""
         if self._shown is None:
-            self._shown = self._draw("shown", prediction, _SHOWN, _thumbnail(prediction))
+            self._shown = self._draw("shown", prediction, _SHOWN)
         self._shown.image = _thumbnail(prediction)
 
     def place(self, poses: Array, shown: int, others: bool, inside: bool) -> None:
@@ -87,11 +90,7 @@ class Frustums:
                 self._shown.visible = not inside
 
     def _draw(
-        self,
-        name: str,
-        prediction: FramePrediction,
-        color: tuple[int, int, int],
-        image: NDArray[np.uint8] | None,
+        self, name: str, prediction: FramePrediction, color: tuple[int, int, int]
     ) -> viser.CameraFrustumHandle:
         height, width = prediction.depth.shape
         return self._scene.add_camera_frustum(
@@ -102,7 +101,7 @@ class Frustums:
             thickness=1.0,
             thickness_units="screen",
             color=color,
-            image=image,
+            image=_thumbnail(prediction),
             format="jpeg",
             jpeg_quality=70,
         )

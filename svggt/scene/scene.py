@@ -21,7 +21,7 @@ from svggt.scene.blocks import FEW, Blocks, merge_frames
 from svggt.scene.clouds import NUM_BANDS, Cloud
 from svggt.scene.confirmed_points import ConfirmedPoints, Frames
 from svggt.scene.frame_poses import FramePoses, Point
-from svggt.scene.frustums import Frustums
+from svggt.scene.frustums import LENGTH, Frustums
 from svggt.scene.horizon import Horizon
 from svggt.scene.marks import Marks
 from svggt.scene.overlay_clouds import OverlayClouds
@@ -297,7 +297,7 @@ class Scene:
         self._distance = float(np.median(prediction.depth))
         self._field = field_of(prediction)
         self._frustums = Frustums(
-            self._server.scene, "/level", 0.03 * self._distance, self.look_through
+            self._server.scene, "/level", LENGTH * self._distance, self.look_through
         )
         self._part = PartialBlock(self._bands("part", _EMPTY))
         if not self._keep_view:

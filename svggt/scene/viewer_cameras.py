@@ -20,6 +20,7 @@ Array = NDArray[Any]
 READ_ONLY = "/reader"
 """Path that a reader's browser is connected by."""
 
+_RESHAPED = 0.05  # of a window's aspect
 _SQUARE = 1.0  # aspect of a browser that is not there yet
 
 
@@ -49,10 +50,20 @@ class ViewerCameras:
     def __init__(self, server: viser.ViserServer) -> None:
         self._server, self.in_step = server, False
         self._guided = GuidedViews()
+        self._whole: Callable[[float], CameraView] | None = None  # where the last flight went
 
         @server.on_client_connect
         def _(client: viser.ClientHandle) -> None:
             self._guided.arrive(client)
+            self._refit(client)
+            shape = _aspect(client)
+
+            @client.camera.on_update
+            def _(_: viser.CameraHandle) -> None:
+                nonlocal shape
+                before, shape = shape, _aspect(client)
+                if abs(shape / before - 1) > _RESHAPED and self._guided.is_unmoved(client):
+                    self._refit(client)
 
         @server.on_client_disconnect
         def _(client: viser.ClientHandle) -> None:
@@ -70,6 +81,7 @@ class ViewerCameras:
         behind, past = np.array([0.0, -0.2, -0.5]), np.array([0.0, 0.0, 1.0])
         first = CameraView(camera @ behind * distance, camera @ past * distance, UP, FIELD_OF_VIEW)
         self.begin_at(first)
+        self._whole = None
         for client in self._server.get_clients().values():
             self._guided.put(client, first)
 
@@ -83,9 +95,15 @@ class ViewerCameras:
         if unmoved and self.in_step:
             return
         self.begin_at(seen_by(_SQUARE))
+        self._whole = seen_by
         for client in self._server.get_clients().values():
             if not unmoved or self._guided.is_unmoved(client):
-                self._guided.fly(client, seen_by(max(client.camera.aspect, 0.1)))
+                self._guided.fly(client, seen_by(_aspect(client)))
+
+    def _refit(self, client: viser.ClientHandle) -> None:
+        """The whole scene in sight of a window that is new, or has another shape now."""
+        if self._whole is not None and not self.in_step:
+            self._guided.put(client, self._whole(_aspect(client)))
 
     def begin_at(self, view: CameraView) -> None:
         """New browsers begin there."""
@@ -108,7 +126,7 @@ class ViewerCameras:
         place = level @ pose[:, 3]
         target = place + distance * (turned @ np.array([0.0, 0.0, 1.0]))
         for client in self._server.get_clients().values():
-            down = max(field[1], field[0] / max(client.camera.aspect, 0.1))
+            down = max(field[1], field[0] / _aspect(client))
             view = CameraView(place, target, turned @ UP, float(2 * np.arctan(down)))
             self._guided.put(client, view, chosen=True)
 
@@ -158,3 +176,8 @@ class ViewerCameras:
         connections = self._server._websock_server._live_connections
         request = getattr(connections.get(client.client_id), "request", None)
         return request is not None and request.path == READ_ONLY
+
+
+def _aspect(client: viser.ClientHandle) -> float:
+    """Of a browser's window, width over height."""
+    return max(client.camera.aspect, 0.1)

@@ -118,10 +118,10 @@ def lay_out(
         with gr.Column(elem_id="view"):
             view = lay_out_view(model, chosen_cameras(cameras_choice, model.cameras_hold))
             compare = lay_out_compare(offered, view.cameras.value)
+            advanced = lay_out_advanced(models, limits)
+            share = lay_out_share(retention)
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
-    advanced = lay_out_advanced(models, limits)
-    share = lay_out_share(retention)
     return Controls(
         token=token,
         keys=keys,

@@ -43,6 +43,7 @@ window.svggt = (() => {
       if (reader && owner) remember(reader, owner);
       if (query.toString() !== new URLSearchParams(location.search).toString()) show(query);
       document.body.classList.toggle("reader", Boolean(reader && !owner));
+      document.body.classList.toggle("scene", Boolean(reader));
     },
     // The keys, once Delete was pressed twice: a frame of a Space may open no dialog.
     confirmed(keys, example) {
@@ -58,6 +59,10 @@ window.svggt = (() => {
       button.calm = () => { delete button.dataset.sure; button.textContent = text; };
       setTimeout(() => button.dataset.sure && button.calm(), 6000);
       return ["", example];
+    },
+    fullScreen() {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else document.querySelector("#eye").requestFullscreen();
     },
     async copy(keys) {
       const [reader, owner] = keys.split(" ");

@@ -22,12 +22,26 @@ from svggt.web import pictures
 
 _TEMPLATES = Environment(loader=PackageLoader("svggt.web", "."), autoescape=True)
 _WHOLE = 0.995  # of a frame's tokens
+_KEYS = {
+    "space": "play or pause",
+    "← →": "one frame back or on; page up and down: ten",
+    "o": "overview",
+    "c": "look through the camera",
+    "f": "full screen",
+    "W A S D": "walk, once the 3D view was clicked; arrows turn there",
+    "?": "these keys",
+}
 _PANELS: Any = _TEMPLATES.get_template("panels.html").module
 
 
 def viewer(address: str, title: str) -> str:
     """The 3D view; `address` is a path of this site."""
     return str(_PANELS.viewer(address, title))
+
+
+def help_of_keys() -> str:
+    """What the view's mouse and keys do; see `gestures.js`."""
+    return str(_PANELS.help(_KEYS))
 
 
 def header(model: str, device: str, note: str) -> str:

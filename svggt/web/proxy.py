@@ -41,13 +41,11 @@ _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not b
 # The page's own controls drive the scene; viser's panel covers half a phone.
 HIDE_NOTICES = """<style>.mantine-Notifications-root { display: none !important; }</style>"""
 _HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
-# viser's client is dark where its address says so; the page follows the visitor's system.
-_FOLLOW_SCHEME = """<script>
-if (matchMedia("(prefers-color-scheme: dark)").matches) {
-  const address = new URL(location);
-  address.searchParams.set("darkMode", "");
-  history.replaceState(null, "", address);
-}
+# viser's client is dark where its address says so, as scenes are.
+_DARK = """<script>
+const address = new URL(location);
+address.searchParams.set("darkMode", "");
+history.replaceState(null, "", address);
 </script>"""
 
 _POLL_SECONDS = 2  # between two looks whether a token is still good
@@ -146,7 +144,7 @@ def viewer_page(style: str) -> Response:
 @cache
 def _client(style: str) -> bytes:
     html = resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
-    return html.replace("<head>", f"<head>{_FOLLOW_SCHEME}{style}", 1).encode()
+    return html.replace("<head>", f"<head>{_DARK}{style}", 1).encode()
 
 
 async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bool]) -> None:

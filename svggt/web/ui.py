@@ -32,12 +32,23 @@ from svggt.web.share_events import ShareEvents, retention_of
 from svggt.web.view_events import ViewEvents
 
 STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
-SCRIPT = Path(__file__).with_name("page.js").read_text("utf-8")
+SCRIPT = "".join(
+    Path(__file__).with_name(name).read_text("utf-8") for name in ("page.js", "gestures.js")
+)
 THEME = gr.themes.Default(
     primary_hue="orange",
     neutral_hue="slate",
     font=["system-ui", "sans-serif"],  # no font is fetched from anywhere
     font_mono=["ui-monospace", "monospace"],
+).set(  # Gradio's own are too pale to be read (WCAG 2.1, 1.4.3)
+    body_text_color_subdued="*neutral_500",
+    block_info_text_color="*neutral_500",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
+    button_cancel_background_fill="#b91c1c",
+    button_cancel_background_fill_hover="#991b1b",
 )
 
 _MAX_EVENTS = 200

@@ -101,43 +101,48 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         cameras: shown at first.
     """
     first = EXAMPLES[0]
-    with gr.Row(elem_id="views"):
-        frame, beside = gr.HTML(replay_of(first)), gr.HTML(elem_id="beside")
+    with gr.Column(elem_id="eye"):
+        with gr.Row(elem_id="views"):
+            frame, beside = gr.HTML(replay_of(first)), gr.HTML(elem_id="beside")
+        with gr.Row(elem_id="choices"):
+            show = gr.Radio(["all frames", "one frame"], value="all frames", label="Points of")
+            camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
+            reset = gr.Button("Overview", elem_id="reset", size="sm", min_width=0)
+            through = gr.Button("Look through", elem_id="through", size="sm", min_width=0)
+            full = gr.Button("Full screen", elem_id="full", size="sm", min_width=0)
+            with gr.Accordion("View", open=False, elem_id="flags"):
+                confirmed = gr.Slider(
+                    0,
+                    MOST_CONFIRMED,
+                    value=CONFIRMED,
+                    step=1,
+                    label="Points confirmed by n other views",
+                    buttons=[],
+                )
+                size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
+                parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
+        why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
+        gr.HTML(panels.help_of_keys(), elem_id="help")
+        with gr.Row(elem_id="timeline"):
+            play = gr.Button("Play", interactive=False, elem_id="play", min_width=0)
+            moment = gr.Slider(
+                1, 2, value=1, step=1, label="Frame", interactive=False, elem_id="moment",
+                buttons=[],
+            )  # fmt: skip
+            speed = gr.Dropdown(
+                [("½ ×", 0.5), ("1 ×", 1.0), ("2 ×", 2.0), ("4 ×", 4.0)],
+                value=1.0,
+                label="Speed",
+                min_width=84,
+                filterable=False,
+                elem_id="speed",
+            )
+    full.click(None, js="() => svggt.fullScreen()", api_visibility="private")
     with gr.Row(visible=False, elem_id="paint-row") as painted:
         paint = gr.Radio(
             list(get_args(Paint)), value="side by side", show_label=False, elem_id="paint"
         )
         legend = gr.HTML(panels.legend("side by side"), elem_id="legend")
-    with gr.Row(elem_id="timeline"):
-        play = gr.Button("Play", interactive=False, elem_id="play", min_width=64)
-        moment = gr.Slider(
-            1, 2, value=1, step=1, label="Frame", interactive=False, elem_id="moment", buttons=[]
-        )
-        speed = gr.Dropdown(
-            [("½ ×", 0.5), ("1 ×", 1.0), ("2 ×", 2.0), ("4 ×", 4.0)],
-            value=1.0,
-            label="Speed",
-            min_width=84,
-            filterable=False,
-            elem_id="speed",
-        )
-    with gr.Row(elem_id="choices"):
-        show = gr.Radio(["all frames", "one frame"], value="all frames", label="Points of")
-        camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
-        through = gr.Button("Look through", elem_id="through", size="sm", min_width=110)
-        reset = gr.Button("Overview", elem_id="reset", size="sm", min_width=110)
-    why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
-    with gr.Accordion("View", open=False, elem_id="flags"), gr.Row():
-        confirmed = gr.Slider(
-            0,
-            MOST_CONFIRMED,
-            value=CONFIRMED,
-            step=1,
-            label="Points confirmed by n other views",
-            buttons=[],
-        )
-        size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
-        parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
     return ViewInputs(
         frame=frame,
         beside=beside,

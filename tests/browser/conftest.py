@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from tests.conftest import serve
 
+Scheme = Literal["light", "dark"]
 DESKTOP, PHONE = (1280, 720), (390, 844)
 
 
@@ -100,8 +102,14 @@ class Visitor:
         return self.page.inner_text("#status")
 
     def canvas(self) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3) of viser's canvas, as shown."""
-        return self.pixels(self.page.frame_locator("iframe.viewer").locator("canvas[data-engine]"))
+        """Pixels (H, W, 3) of viser's canvas, without the controls that lie on it."""
+        bare = self.page.add_style_tag(
+            content=":is(#choices, #why, #timeline, .hint) { opacity: 0 !important; }"
+        )
+        view = self.page.frame_locator("iframe.viewer").locator("canvas[data-engine]")
+        pixels = self.pixels(view)
+        bare.evaluate("style => style.remove()")
+        return pixels
 
     def pixels(self, view: Locator) -> NDArray[np.uint8]:
         """Pixels (H, W, 3) of an element."""
@@ -124,9 +132,15 @@ class Visitor:
         self.page.close()
 
 
+def scenery(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels (H, W) that are not backdrop, nor its grid."""
+    backdrop = np.linspace((44, 52, 66), (14, 17, 23), len(pixels))[:, None]
+    return np.abs(pixels - backdrop).max(axis=2) > 50
+
+
 def drawn(pixels: NDArray[np.uint8]) -> float:
-    """The share of pixels that are not background."""
-    return float((pixels.min(axis=2) < 235).mean())
+    """The share of pixels that show a scene."""
+    return float(scenery(pixels).mean())
 
 
 def only_session(site: Site) -> Session:
@@ -164,10 +178,15 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
     """Brings a visitor with a screen of a size; at the end nothing may have gone wrong."""
     visitors: list[Visitor] = []
 
-    def bring(size: tuple[int, int] = DESKTOP, address: str | None = None) -> Visitor:
+    def bring(
+        size: tuple[int, int] = DESKTOP, address: str | None = None, scheme: Scheme = "light"
+    ) -> Visitor:
         phone, origin = size == PHONE, "/".join((address or site.address).split("/")[:3])
         context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, is_mobile=phone, has_touch=phone
+            viewport={"width": size[0], "height": size[1]},
+            is_mobile=phone,
+            has_touch=phone,
+            color_scheme=scheme,
         )
         page = context.new_page()
         visitor = Visitor(page, context, site)

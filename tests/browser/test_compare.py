@@ -9,7 +9,7 @@ import pytest
 
 from svggt.scene.camera_view import CameraView
 from svggt.scene.scene import Scene
-from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
+from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session, scenery
 
 
 def compare(visitor: Visitor) -> None:
@@ -94,7 +94,7 @@ def position(scene: Scene) -> np.ndarray:
 def colourful(pixels: np.ndarray) -> tuple[float, float]:
     """Shares of the drawn pixels that are orange, and blue."""
     red, _, blue = (pixels[..., i].astype(int) for i in range(3))
-    drawn_ones = pixels.min(axis=2) < 235
+    drawn_ones = scenery(pixels)
     return tuple(
         float(((way > 30) & drawn_ones).sum() / drawn_ones.sum())
         for way in (red - blue, blue - red)

@@ -7,6 +7,7 @@ import pytest
 from viser import transforms
 
 from svggt.scene.camera_view import CameraView
+from svggt.scene.frustums import LENGTH
 from svggt.scene.overview import Overview
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 from tests.conftest import wait_for
@@ -156,7 +157,7 @@ def test_a_frustum_is_clicked_to_look_through_it(finished, site: Site) -> None:
     pose = scene._placings[0].pose("refined")
     scene.eye.begin(pose, scene._distance)  # from behind it, where none hides another
     visitor.page.wait_for_timeout(2000)
-    plane = pose[:, 3] + 0.045 * scene._distance * pose[:, 2]  # where its picture is
+    plane = pose[:, 3] + LENGTH * scene._distance * pose[:, 2]  # where its picture is
     seen = transforms.SO3(client.camera.wxyz).inverse() @ (
         scene._horizon.levelling @ plane - client.camera.position
     )
