@@ -92,7 +92,9 @@ class AlignedFrames:
         """Both runs' points of a frame in A's world, where all frames share so many points."""
         stride = self._stride(number, budget)
         cloud = self._b.cloud(number, stride)
-        moved = dataclasses.replace(cloud, points=self._to_a.points(cloud.points))
+        moved = dataclasses.replace(
+            cloud, points=self._to_a.points(cloud.points), size=self._to_a.scale * cloud.size
+        )
         return self._a.cloud(number, stride), moved
 
     def _stride(self, number: int, budget: int) -> int:

@@ -53,6 +53,7 @@ def all_tables(
     frames = sum(sum(plan.num_frames) for plan in fitting)
     tell(f"Tables: {len(fitting)}, of {frames} frames, on {model.device.name}: {model.note}\n")
     tables, texts = out / f"{file_name('tables', way.config('pose').title)}.md", []
+    tables.write_text(_missing(missing), "utf-8")
     for plan in fitting:
         try:
             texts.append(plan.run(model).markdown())
@@ -70,7 +71,7 @@ def _that_fit(
     for plan in plans:
         try:
             plan.check_device(model)
-        except ValueError as error:
+        except FAILURES as error:
             missing[plan.title] = str(error)
         else:
             yield plan

@@ -60,20 +60,23 @@ class Evaluation:
         return [len(self._numbers(scene.sequence)) for scene in self.scenes.scenes]
 
     def check_device(self, model: LoadedModel) -> None:
-        """Raises ValueError unless the longest sequence fits on the model's device.
+        """Raises ValueError unless the longest sequence that has no row fits on the device.
 
         A bounded memory, and one in fewer bits, is taken to fit.
         """
         settings = self.way.settings
         whole = settings.memory == "full" and settings.storage == "computed"
-        counts = self.num_frames
-        if self.task == "depth" or not (self.way.at_once or whole) or not counts:
+        if self.task == "depth" or not (self.way.at_once or whole):
             return
-        longest = int(np.argmax(counts))
-        with Image.open(self.scenes.scenes[longest].sequence.pictures[0]) as picture:
+        done = self._done()
+        todo = [each for each in self._each(model) if self._key(each[2]) not in done]
+        if not todo:
+            return
+        scene, numbers, _ = max(todo, key=lambda each: len(each[1]))
+        with Image.open(scene.sequence.pictures[0]) as picture:
             height, width = Fitter(model.input_width).frame(0, 0.0, picture).image.shape[:2]
         check = check_capacity if self.way.at_once else check_memory
-        check(model, (height, width), counts[longest])
+        check(model, (height, width), len(numbers))
 
     def run(self, model: LoadedModel) -> Table:
         """Evaluates the sequences that the output has no row of, and writes the table.
@@ -83,25 +86,30 @@ class Evaluation:
         """
         self.check_device(model)
         self.out.mkdir(parents=True, exist_ok=True)
-        path, rows = self.out / ROWS, {}
-        done = {self._key(row): row for row in read_rows(path)}
-        for scene in (bar := tqdm(self.scenes.scenes, unit="sequence")):
+        rows, done = {}, self._done()
+        for scene, numbers, about in (bar := tqdm(self._each(model), unit="sequence")):
             bar.set_description(f"{self.task} {scene.name}")
-            sequence = scene.sequence
-            numbers = self._numbers(sequence)
-            about = self._about(scene, len(numbers), model)
             row = done.get(self._key(about))
             if row is None:
                 began = time.perf_counter()
-                run = SequenceRun(sequence, numbers, model, self.way, self.protocol)
+                run = SequenceRun(scene.sequence, numbers, model, self.way, self.protocol)
                 errors = asdict(evaluate(self.task, run))
                 seconds = round(time.perf_counter() - began, 2)
                 row = {**about, "seconds": seconds, **errors}
-                add_row(path, without_nan(row))
+                add_row(self.out / ROWS, without_nan(row))
             rows[scene.name] = row
         table = self._table(rows, model)
         table.write(self.out)
         return table
+
+    def _each(self, model: LoadedModel) -> list[tuple[NamedSequence, list[int], dict[str, Any]]]:
+        """Every sequence, numbers of its frames that count, and what its row is of."""
+        each = [(scene, self._numbers(scene.sequence)) for scene in self.scenes.scenes]
+        return [(scene, at, self._about(scene, len(at), model)) for scene, at in each]
+
+    def _done(self) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """Rows that the output has, by what they are of."""
+        return {self._key(row): row for row in read_rows(self.out / ROWS)}
 
     def _numbers(self, sequence: Sequence) -> list[int]:
         """Of the frames that count."""

@@ -84,6 +84,24 @@ class Blocks(list[PointBlock]):
         """Of all of them, by all cameras."""
         return [bands for block in self for bands in block.bands.values()]
 
+    def take(self, recent: dict[int, PointLayers], placings: list[FramePoses], make: Make) -> range:
+        """Merges the oldest frames' nodes into a block, and takes them out of the scene.
+
+        Args:
+            recent: nodes by frame, oldest first; `FEW` of them go.
+            placings: every frame's camera.
+            make: draws bands under a name.
+
+        Returns:
+            The frames that were merged.
+        """
+        oldest = {number: recent.pop(number) for number in list(recent)[:FEW]}
+        block = merge_frames(oldest, placings, make)
+        self.grow(block, placings, make)
+        for bands in oldest.values():
+            bands.remove()
+        return block.frames
+
     def grow(self, block: PointBlock, placings: list[FramePoses], make: Make) -> None:
         """One more; where as many are of one size they become one. See `merge_frames`."""
         self.append(block)

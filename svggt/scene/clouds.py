@@ -64,7 +64,7 @@ class Cloud:
     def moved(self, pose: NDArray[Any], stretch: NDArray[Any]) -> Cloud:
         """Multiplied by (3,) and brought from a camera's coordinates by its (3, 4) pose."""
         points = stretch * self.points @ pose[:, :3].T + pose[:, 3]
-        return Cloud(points, self.colors, self.size * float(stretch[2]))
+        return Cloud(points, self.colors, self.size * float(stretch[0]))
 
 
 def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> list[Cloud]:
@@ -112,7 +112,7 @@ def merge(clouds: Sequence[Cloud], voxel: float | None = None) -> Cloud:
         voxel: edge in their unit; by their points' size if left out.
     """
     whole = Cloud.joined(clouds)
-    voxel = voxel or _VOXEL * whole.size
+    voxel = _VOXEL * whole.size if voxel is None else voxel
     if not len(whole) or not voxel:
         return whole
     points, colors = whole.points.astype(np.float64), whole.colors.astype(np.float64)

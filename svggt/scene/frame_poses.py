@@ -54,8 +54,9 @@ class FramePoses:
         step = max(1, prediction.depth.shape[1] // _SAMPLES)
         points = prediction.camera_points[step // 2 :: step, step // 2 :: step].reshape(-1, 3)
         hidden = sky_of(prediction)[step // 2 :: step, step // 2 :: step].reshape(-1)
-        near = points[~hidden & (points[:, 2] < FARTHER * depth)]
-        return cls(prediction.world_from_cam, float(focal), depth, near, correction, correction)
+        near = points[:, 2] < FARTHER * depth
+        seen = points[near & ~hidden] if (near & ~hidden).any() else points[near]
+        return cls(prediction.world_from_cam, float(focal), depth, seen, correction, correction)
 
     def pose(self, cameras: Cameras) -> Array:
         """World_from_cam of the cameras wanted, the head's where nothing is refined."""

@@ -30,14 +30,14 @@ class Frustums:
     Args:
         scene: the viser server's scene.
         parent: node that they hang on.
-        scale: a frustum's length, in the scene's unit.
+        distance: to what is looked at, in the scene's unit.
         chosen: is told the number of a frame whose frustum somebody clicked.
     """
 
     def __init__(
-        self, scene: viser.SceneApi, parent: str, scale: float, chosen: Callable[[int], None]
+        self, scene: viser.SceneApi, parent: str, distance: float, chosen: Callable[[int], None]
     ) -> None:
-        self._scene, self._parent, self._scale = scene, parent, scale
+        self._scene, self._parent, self._scale = scene, parent, LENGTH * distance
         self._chosen = chosen
         self._every = 1
         self._handles: dict[int, viser.CameraFrustumHandle] = {}

@@ -64,10 +64,12 @@ class Overview:
         few = placings[:: -(-len(placings) // _FRAMES)]
         seen = np.concatenate([placing.world(cameras) @ turn.T for placing in few])
         seen = np.concatenate([seen, poses[:, :, 3]])
-        ahead = poses[:, :, 2].mean(axis=0)
+        level_ahead = poses[:, :, 2] * (1 - np.abs(UP))  # without what is up or down
+        ahead = level_ahead.mean(axis=0)
         if np.linalg.norm(ahead) < _TURNED_ABOUT:
-            ahead = poses[0, :, 2]
-        ahead = ahead - (ahead @ UP) * UP
+            ahead = level_ahead[0]
+        if np.linalg.norm(ahead) < _TURNED_ABOUT:  # it looked down: behind is below the picture
+            ahead = -poses[0, :, 1] * (1 - np.abs(UP))
         ahead /= np.linalg.norm(ahead) + 1e-9
         away = np.sin(_RISE) * UP - np.cos(_RISE) * ahead
         ends = np.percentile(seen, [100 - _SHARE, _SHARE], axis=0)

@@ -122,7 +122,7 @@ class PointLayers:
         )
 
     def _size(self, band: int) -> float:
-        return self._sizes[band] * float(self._stretch[2]) * self._look.point_size
+        return self._sizes[band] * float(self._stretch[0]) * self._look.point_size
 
     def _chosen(self, band: int) -> bool:
         if band in (FAR, SKY):

@@ -17,11 +17,11 @@ from viser import transforms
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.blocks import FEW, Blocks, merge_frames
+from svggt.scene.blocks import FEW, Blocks
 from svggt.scene.clouds import NUM_BANDS, Cloud
 from svggt.scene.confirmed_points import ConfirmedPoints, Frames
 from svggt.scene.frame_poses import FramePoses, Point
-from svggt.scene.frustums import LENGTH, Frustums
+from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon
 from svggt.scene.marks import Marks
 from svggt.scene.overlay_clouds import OverlayClouds
@@ -39,7 +39,6 @@ POINT_BUDGET = 3_000_000
 RECENT = 12
 """Newest frames that are never merged."""
 
-_EMPTY = [Cloud.empty()] * NUM_BANDS
 _FRAMING = 8  # frames between two times that the view is widened to the scene
 
 
@@ -125,7 +124,7 @@ class Scene:
             self._flip()
             if self.flags.follow and self._moment is None:
                 self._go_inside(number)
-            elif number % _FRAMING == _FRAMING - 1:
+            if number % _FRAMING == _FRAMING - 1:
                 self._frame()
         self._server.flush()
 
@@ -173,6 +172,8 @@ class Scene:
                     self._part.forget()
             self._settle_world()
             self._flip()
+            if before.cameras != look.cameras:
+                self._frame(fly=False)
         self._server.flush()
 
     def seek(self, number: int | None) -> None:
@@ -279,14 +280,18 @@ class Scene:
         """viser's own recorder of what is drawn from now on; serialises to `.viser`."""
         return self._server.get_scene_serializer()
 
-    def _frame(self, unmoved: bool = True) -> None:
-        """Takes browsers, or those that nobody moved, to where the whole scene is in sight."""
+    def _frame(self, unmoved: bool = True, fly: bool = True) -> None:
+        """Takes browsers, or those nobody moved, to where all is in sight; or notes where it is."""
         if not self._placings:
             return
         whole = Overview.of(self._placings, self.flags.cameras, self.levelling)
         self._around.lie(whole.floor, whole.reach)
-        if not (unmoved and (self._keep_view or self.flags.follow)):
+        if unmoved and (self._keep_view or self.flags.follow):
+            return
+        if fly:
             self.eye.fly(whole.seen_by, unmoved)
+        else:
+            self.eye.fit(whole.seen_by)
 
     def _go_inside(self, number: int) -> None:
         self._inside = True
@@ -296,10 +301,8 @@ class Scene:
     def _set_up_view(self, prediction: FramePrediction) -> None:
         self._distance = float(np.median(prediction.depth))
         self._field = field_of(prediction)
-        self._frustums = Frustums(
-            self._server.scene, "/level", LENGTH * self._distance, self.look_through
-        )
-        self._part = PartialBlock(self._bands("part", _EMPTY))
+        self._frustums = Frustums(self._server.scene, "/level", self._distance, self.look_through)
+        self._part = PartialBlock(self._bands("part", [Cloud.empty()] * NUM_BANDS))
         if not self._keep_view:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
@@ -318,14 +321,9 @@ class Scene:
     def _merge_oldest(self) -> None:
         """Frames that are not recent any more become a block, as many blocks a larger one."""
         while len(self._recent) >= RECENT + FEW:
-            numbers = list(self._recent)[:FEW]
-            oldest = {number: self._recent.pop(number) for number in numbers}
-            block = merge_frames(oldest, self._placings, self._bands)
-            self._blocks.grow(block, self._placings, self._bands)
-            for number, bands in oldest.items():
-                bands.remove()
-                self._unsettled.discard(number)
-            self._points.keep(numbers[-1] + 1)
+            frames = self._blocks.take(self._recent, self._placings, self._bands)
+            self._unsettled.difference_update(frames)
+            self._points.keep(frames.stop)
 
     def _flip(self) -> None:
         """Shows the nodes of the moment, and hides the others."""

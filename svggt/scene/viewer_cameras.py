@@ -55,15 +55,15 @@ class ViewerCameras:
         @server.on_client_connect
         def _(client: viser.ClientHandle) -> None:
             self._guided.arrive(client)
-            self._refit(client)
-            shape = _aspect(client)
+            fitted = 0.0  # the aspect of its window when it was
 
             @client.camera.on_update
             def _(_: viser.CameraHandle) -> None:
-                nonlocal shape
-                before, shape = shape, _aspect(client)
-                if abs(shape / before - 1) > _RESHAPED and self._guided.is_unmoved(client):
-                    self._refit(client)
+                nonlocal fitted
+                reshaped = abs(fitted / _aspect(client) - 1) > _RESHAPED
+                if reshaped and self._guided.is_unmoved(client):
+                    fitted = _aspect(client)
+                    self._fit(client)
 
         @server.on_client_disconnect
         def _(client: viser.ClientHandle) -> None:
@@ -94,13 +94,17 @@ class ViewerCameras:
         """
         if unmoved and self.in_step:
             return
-        self.begin_at(seen_by(_SQUARE))
-        self._whole = seen_by
+        self.fit(seen_by)
         for client in self._server.get_clients().values():
             if not unmoved or self._guided.is_unmoved(client):
                 self._guided.fly(client, seen_by(_aspect(client)))
 
-    def _refit(self, client: viser.ClientHandle) -> None:
+    def fit(self, seen_by: Callable[[float], CameraView]) -> None:
+        """Says what new browsers, and those whose window takes another shape, see; see `fly`."""
+        self.begin_at(seen_by(_SQUARE))
+        self._whole = seen_by
+
+    def _fit(self, client: viser.ClientHandle) -> None:
         """The whole scene in sight of a window that is new, or has another shape now."""
         if self._whole is not None and not self.in_step:
             self._guided.put(client, self._whole(_aspect(client)))

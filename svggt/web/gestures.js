@@ -4,16 +4,21 @@
   const TYPED = "input:not([type=range], [type=radio], [type=checkbox]), textarea, [contenteditable]";
   const find = (selector) => document.querySelector(selector);
 
+  const usable = (control) => control && !control.disabled && control.offsetParent;
+
+  // Both say whether they did anything: else the key is the browser's.
   function press(selector) {
     const button = find(selector);
-    if (button && !button.disabled && button.offsetParent) button.click();
+    if (usable(button)) button.click();
+    return usable(button);
   }
 
   function step(by) {
     const slider = find("#moment input[type=range]");
-    if (!slider || slider.disabled || !slider.offsetParent) return;
+    if (!usable(slider)) return false;
     slider.value = Number(slider.value) + by;
     slider.dispatchEvent(new Event("input", { bubbles: true }));
+    return true;
   }
 
   const KEYS = {
@@ -21,27 +26,32 @@
     o: () => press("#reset"),
     c: () => press("#through"),
     f: () => press("#full"),
-    "?": () => find("#help dialog")?.showModal(),
+    "?": () => press("#keys-button"),
   };
   const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 };  // viser turns by arrows
 
+  // Only where nothing else has the focus: a single key must not surprise who types or speaks.
   function onKey(event, inView) {
-    const typing = event.target.closest?.(TYPED);
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || find("#help dialog")?.open) return;
-    if (event.key === " " && event.target.closest?.("button, label, input, a, summary")) return;
-    const action = KEYS[event.key];
-    if (action) action();
-    else if (!inView && event.key in STEPS && !event.target.closest?.("input, [role=tab]")) {
-      step(STEPS[event.key]);
-    } else return;
-    event.preventDefault();
+    const at = event.target, free = inView || at === document.body || at.closest?.("#eye");
+    if (!free || at.closest?.(TYPED) || find("#help dialog")?.open) return;
+    if (event.repeat && KEYS[event.key]) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === " " && at.closest?.("button, label, input, a, summary")) return;
+    let done = false;
+    if (KEYS[event.key]) done = KEYS[event.key]();
+    else if (event.key in STEPS && !inView && !at.closest?.("input, [role=tab]")) {
+      done = step(STEPS[event.key]);
+    }
+    if (done) event.preventDefault();
   }
 
   // Files, as if they were chosen in the Upload tab.
+  let given = 0;
   async function give(files) {
+    const mine = ++given;
     const tabs = [...document.querySelectorAll("#tabs [role=tab]")];
     tabs.find((tab) => tab.textContent.trim() === "Upload")?.click();
-    for (let tries = 0; tries < 50; tries++) {
+    for (let tries = 0; tries < 50 && mine === given; tries++) {
       const clear = find("#files button[aria-label=Clear]"), field = find("#files input[type=file]");
       if (clear) clear.click();
       else if (field) {
@@ -67,11 +77,13 @@
       give([...event.dataTransfer.files]);
     });
     page.addEventListener("paste", (event) => {
-      const files = [...(event.clipboardData?.files || [])];
-      if (files.length && !isReader()) give(files);
+      const held = event.clipboardData, files = [...(held?.files || [])];
+      const isText = event.target.closest?.(TYPED) || held?.types.includes("text/plain");
+      if (files.length && !isText && !isReader()) give(files);
     });
   }
 
+  document.documentElement.classList.toggle("no-full", !document.fullscreenEnabled);
   attend(document, false);
   document.addEventListener("load", (event) => {
     if (event.target.matches?.("iframe.viewer")) attend(event.target.contentDocument, true);

@@ -64,6 +64,9 @@ window.svggt = (() => {
       if (document.fullscreenElement) document.exitFullscreen();
       else document.querySelector("#eye").requestFullscreen();
     },
+    showKeys() {
+      document.querySelector("#help dialog").showModal();
+    },
     async copy(keys) {
       const [reader, owner] = keys.split(" ");
       if (!owner) return;

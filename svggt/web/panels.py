@@ -29,7 +29,7 @@ _KEYS = {
     "c": "look through the camera",
     "f": "full screen",
     "W A S D": "walk, once the 3D view was clicked; arrows turn there",
-    "?": "these keys",
+    "?": "these keys; all work where nothing else has the focus",
 }
 _PANELS: Any = _TEMPLATES.get_template("panels.html").module
 

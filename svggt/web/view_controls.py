@@ -74,6 +74,8 @@ class ViewInputs:
     parts: gr.CheckboxGroup
     through: gr.Button
     reset: gr.Button
+    full: gr.Button
+    keys: gr.Button
     why: gr.HTML
     closer: CloserInputs
 
@@ -110,6 +112,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
             reset = gr.Button("Overview", elem_id="reset", size="sm", min_width=0)
             through = gr.Button("Look through", elem_id="through", size="sm", min_width=0)
             full = gr.Button("Full screen", elem_id="full", size="sm", min_width=0)
+            keys = gr.Button("Keys", elem_id="keys-button", size="sm", min_width=0)
             with gr.Accordion("View", open=False, elem_id="flags"):
                 confirmed = gr.Slider(
                     0,
@@ -137,7 +140,6 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
                 filterable=False,
                 elem_id="speed",
             )
-    full.click(None, js="() => svggt.fullScreen()", api_visibility="private")
     with gr.Row(visible=False, elem_id="paint-row") as painted:
         paint = gr.Radio(
             list(get_args(Paint)), value="side by side", show_label=False, elem_id="paint"
@@ -161,6 +163,8 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         parts=parts,
         through=through,
         reset=reset,
+        full=full,
+        keys=keys,
         why=why,
         closer=_lay_out_closer(model),
     )

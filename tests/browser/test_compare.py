@@ -44,6 +44,9 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
     one, other = (box for box in boxes if box is not None)
     beside_each_other = one["y"] == other["y"] and one["x"] + one["width"] <= other["x"]
     assert beside_each_other if size == DESKTOP else one["y"] + one["height"] <= other["y"]
+    for way in ("overlay", "side by side"):  # within reach below both views
+        visitor.page.click(f"#paint label:has-text('{way}')", timeout=20_000)
+        visitor.page.wait_for_timeout(500)
     scenes = (session.scene, session.comparison.scene)
 
     def cameras() -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from svggt.media.examples import EXAMPLES
+from svggt.scene.camera_view import CameraView
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, only_session
 from tests.conftest import wait_for
 
@@ -47,12 +48,11 @@ def test_keys_drive_the_scene(stopped: Visitor, site: Site) -> None:
     page.keyboard.press("Space")
     wait_for(lambda: scene.moment == last, 30)  # it played to the end
     (client,) = scene._server.get_clients().values()
-    before = client.camera.position
     page.keyboard.press("c")
-    wait_for(lambda: abs(client.camera.position - before).max() > 0.01)
-    through = client.camera.position
+    pose = scene.levelling @ scene._placings[last].pose(scene.flags.cameras)[:, 3]
+    wait_for(lambda: abs(client.camera.position - pose).max() < 0.02 * scene._distance)
     page.keyboard.press("o")
-    wait_for(lambda: abs(client.camera.position - through).max() > 0.01)
+    wait_for(lambda: CameraView.of(client.camera).like(scene.eye._whole(client.camera.aspect)))
     page.keyboard.press("f")
     page.wait_for_function("document.fullscreenElement !== null")
     page.keyboard.press("f")
@@ -62,10 +62,11 @@ def test_keys_drive_the_scene(stopped: Visitor, site: Site) -> None:
 def test_keys_are_shown_and_typed_ones_do_nothing(stopped: Visitor, site: Site) -> None:
     page, scene = stopped.page, only_session(site).scene
     page.click("h1")
-    page.keyboard.press("?")
-    page.wait_for_selector("#help dialog[open] >> text=play or pause")
-    page.keyboard.press("Escape")
-    page.wait_for_selector("#help dialog", state="hidden")
+    for shown in (lambda: page.keyboard.press("?"), lambda: page.click("#keys-button")):
+        shown()
+        page.wait_for_selector("#help dialog[open] >> text=play or pause")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#help dialog", state="hidden")
     (client,) = scene._server.get_clients().values()
     page.get_by_text("Advanced", exact=True).click()
     page.get_by_label("Budget").fill("")
@@ -76,6 +77,17 @@ def test_keys_are_shown_and_typed_ones_do_nothing(stopped: Visitor, site: Site) 
     assert page.get_by_label("Budget").input_value() == "cof ?"
     assert abs(client.camera.position - before).max() < 0.01 and scene.moment == moment
     assert not page.is_visible("#help dialog")
+    page.locator("#start").focus()
+    page.keyboard.press("f")  # nor where something else has the focus
+    assert page.evaluate("document.fullscreenElement") is None
+
+
+def test_keys_that_do_nothing_are_the_browsers(arrive) -> None:
+    """Before a run there is nothing to play: the page scrolls."""
+    page = arrive(PHONE).page
+    page.click("h1")
+    page.keyboard.press("PageDown")
+    page.wait_for_function("window.scrollY > 0")
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])

@@ -333,6 +333,14 @@ def test_what_a_device_has_no_room_for_is_said_before_the_first_frame(
     _, missing = all_tables(tmp_path / "sets", tmp_path / "out", WayOptions("tiny"), told.append)
     assert "--memory window" in missing["pose, sintel"] and "depth, sintel" not in missing
     assert told[-1].startswith("Tables: 1, of 4 frames")
+    sintel.plan("pose").run(tiny)  # elsewhere: its rows are there, nothing is left to fit
+    assert sintel.plan("pose").run(small).scenes
+    shutil.rmtree(tmp_path / "sets/sintel")
+    shutil.copytree(roots / "tum", tmp_path / "sets/tum")
+    tables, missing = all_tables(
+        tmp_path / "sets", tmp_path / "out", WayOptions("tiny"), told.append
+    )
+    assert tables.read_text().count("no table of") == len(missing) == len(PUBLISHED)
 
 
 @pytest.mark.parametrize("kind", ["labeled", "official"])

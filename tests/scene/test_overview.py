@@ -94,3 +94,33 @@ def test_sky_and_what_is_far_are_not_looked_at() -> None:
     made = prediction(0)
     made.image[:18], made.depth[:18], made.depth[-10:] = (100, 140, 230), 4.0, 90.0
     assert FramePoses.of(made, None).seen[:, 2].max() == 2.0
+
+
+def test_a_frame_of_sky_alone_is_looked_at_all_the_same() -> None:
+    made = prediction(0)
+    made.image[:], made.depth[:] = (100, 140, 230), 4.0
+    made.image[-2:] = 90
+    assert len(FramePoses.of(made, None).seen) > 20
+
+
+def test_a_turntable_is_seen_from_the_side() -> None:
+    """Cameras all around that look down: the eye is above, not overhead."""
+    placings = []
+    for number in range(12):
+        turn = transforms.SO3.from_y_radians(2 * np.pi * number / 12)
+        rotation = (turn @ transforms.SO3.from_x_radians(-0.52)).as_matrix()
+        pose = np.concatenate([rotation, -2 * rotation[:, 2:]], axis=1)
+        placings.append(FramePoses(pose, 0.9, 2.0, SEEN, None, None))
+    whole = Overview.of(placings, "head", LEVEL)
+    assert 0.2 < whole.away @ UP < 0.7 and np.isfinite(whole.seen_by(1.0).position).all()
+    below = transforms.SO3.from_x_radians(-np.pi / 2).as_matrix()
+    down = [FramePoses(np.concatenate([below, np.zeros((3, 1))], 1), 0.9, 2.0, SEEN, None, None)]
+    whole = Overview.of(down, "head", LEVEL)
+    assert 0.2 < whole.away @ UP < 0.7 and np.isfinite(whole.seen_by(1.0).position).all()
+
+
+def test_a_flight_begins_and_ends_where_it_should() -> None:
+    a = CameraView(np.zeros(3), np.ones(3), UP, 1.0)
+    b = CameraView(np.ones(3), np.zeros(3), UP, 0.5)
+    assert a.towards(b, 0.0).like(a) and a.towards(b, 1.0).like(b)
+    assert np.allclose(a.towards(b, 0.5).position, 0.5) and a.towards(b, 0.5).fov == 0.75
