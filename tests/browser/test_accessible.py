@@ -42,9 +42,10 @@ def test_nothing_serious_is_found(arrive, site: Site, size, scheme: Scheme) -> N
     page.click("#flags > button")
     assert problems(page) == []
     page.click("#flags > button")
-    page.click("#keys-button")
-    assert problems(page) == []
-    page.keyboard.press("Escape")
+    if size == DESKTOP:  # a phone has no keys
+        page.click("#keys-button")
+        assert problems(page) == []
+        page.keyboard.press("Escape")
     for drawer in ("closer", "compare", "advanced", "share"):
         page.click(f"#{drawer} > button")
     assert problems(page) == []
