@@ -53,19 +53,21 @@ def train(
         scale: times as many clips in a step.
         split: cut the weights into pieces of 15 MiB too, to be carried away.
     """
-    machine = Distributed()
-    weights = weights or teacher or EMBEDDED_WEIGHTS
-    options = _options(name, given, weights, teacher)
-    source = _source(data, rendered, scale, options.seed, machine.device)
-    if machine.rank == 0:
-        paths = {"weights": str(weights), "teacher": str(teacher), "data": data}
-        remember(out, {**paths, "scale": scale, "rendered": rendered} | vars(options))
-    trainer = train_run(out, TrainRun(weights, options, source, teacher), minutes, machine)
-    if machine.rank == 0:
-        if split:
-            write_pieces(out / "weights.safetensors")
-            sys.stdout.write("cat weights.safetensors.* > weights.safetensors joins the pieces\n")
-        sys.stdout.write(f"step {trainer.step}\n{out}\n")
+    with Distributed() as machine:
+        weights = weights or teacher or EMBEDDED_WEIGHTS
+        options = _options(name, given, weights, teacher)
+        source = _source(data, rendered, scale, options.seed, machine.device)
+        if machine.rank == 0:
+            paths = {"weights": str(weights), "teacher": str(teacher), "data": data}
+            remember(out, {**paths, "scale": scale, "rendered": rendered} | vars(options))
+        trainer = train_run(out, TrainRun(weights, options, source, teacher), minutes, machine)
+        if machine.rank == 0:
+            if split:
+                write_pieces(out / "weights.safetensors")
+                sys.stdout.write(
+                    "cat weights.safetensors.* > weights.safetensors joins the pieces\n"
+                )
+            sys.stdout.write(f"step {trainer.step}\n{out}\n")
 
 
 def _options(name: str, given: dict[str, Any], weights: Path, teacher: Path | None) -> TrainOptions:

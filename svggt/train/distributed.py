@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,9 @@ from svggt.train.synth.render import compile_rendering
 class Distributed:
     """One process alone, or each with its share of every step's clips.
 
-    Several are started by `accelerate launch -m svggt.train ...`, one for each GPU.
+    Several are started by `accelerate launch -m svggt.train ...`, one for each GPU. As a context it
+    lets the others go at its end: a process that ends without has its threads torn down at random,
+    and sometimes aborts.
 
     Attributes:
         device: where this process computes.
@@ -37,6 +39,13 @@ class Distributed:
             self.device = self._accelerator.device
             self.rank = self._accelerator.process_index
             self.count = self._accelerator.num_processes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._accelerator is not None and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
     def shared(self, module: nn.Module) -> nn.Module:
         """The module, its gradients the mean of all processes'."""
