@@ -21,8 +21,7 @@ class Distributed:
     """One process alone, or each with its share of every step's clips.
 
     Several are started by `accelerate launch -m svggt.train ...`, one for each GPU. As a context it
-    lets the others go at its end: a process that ends without has its threads torn down at random,
-    and sometimes aborts.
+    waits for the others at its end: one that ended while another was busy often aborted.
 
     Attributes:
         device: where this process computes.
@@ -43,8 +42,10 @@ class Distributed:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._accelerator is not None and torch.distributed.is_initialized():
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if self._accelerator is not None:
+            if failure is None:  # else the others are elsewhere, and would be waited for
+                torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
     def shared(self, module: nn.Module) -> nn.Module:
