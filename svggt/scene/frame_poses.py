@@ -66,20 +66,12 @@ class FramePoses:
 
     def world(self, cameras: Cameras) -> Array:
         """(M, 3) what it saw, in the world of the cameras wanted."""
-        pose, stretch = self.pose(cameras), replace(self, sent=None).stretch(cameras)
+        pose, stretch = self.pose(cameras), stretched(self.focal, None, self._shown(cameras))
         return stretch * self.seen @ pose[:, :3].T + pose[:, 3]
 
     def stretch(self, cameras: Cameras) -> Array:
         """(3,) what its points are multiplied by: depth's scale, and another focal length."""
-        shown = None if cameras == "head" else self.correction
-        focal, sent_focal = (self.focal if c is None else c.focal for c in (shown, self.sent))
-        log, sent_log = (0.0 if c is None else c.log_scale for c in (shown, self.sent))
-        across = sent_focal / focal
-        return np.exp(log - sent_log) * np.array([across, across, 1.0])
-
-    def corrected(self, correction: Correction) -> Array:
-        """(3,) what points as the model says them are multiplied by to be as a correction says."""
-        return replace(self, sent=None, correction=correction).stretch("refined")
+        return stretched(self.focal, self.sent, self._shown(cameras))
 
     def now(self) -> FramePoses:
         """The same for points that are made by the newest correction."""
@@ -97,3 +89,21 @@ class FramePoses:
         point = pose[:, :3] @ (now.stretch(cameras) * points[row, column]) + pose[:, 3]
         x, y, z = point.tolist()
         return x, y, z
+
+    def _shown(self, cameras: Cameras) -> Correction | None:
+        """What cameras say beside the model; None: nothing."""
+        return None if cameras == "head" else self.correction
+
+
+def stretched(focal: float, made: Correction | None, shown: Correction | None) -> Array:
+    """(3,) what a frame's points are multiplied by, made by one correction, to be as another says.
+
+    Args:
+        focal: the camera head's focal length over the picture's width.
+        made: None: as the model says them.
+        shown: likewise.
+    """
+    made_focal, shown_focal = (focal if c is None else c.focal for c in (made, shown))
+    made_log, shown_log = (0.0 if c is None else c.log_scale for c in (made, shown))
+    across = made_focal / shown_focal
+    return np.exp(shown_log - made_log) * np.array([across, across, 1.0])

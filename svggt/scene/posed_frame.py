@@ -12,7 +12,7 @@ from svggt.geometry import Similarity
 from svggt.prediction import FramePrediction
 from svggt.refine.camera import Camera
 from svggt.refine.correction import Correction
-from svggt.scene.frame_poses import FramePoses
+from svggt.scene.frame_poses import stretched
 
 Array = NDArray[Any]
 
@@ -67,7 +67,8 @@ class PosedFrame:
             return self.correction.lift(self.prediction)[0]
         if self.correction is None:
             return self.prediction.head_points
-        stretch = FramePoses.of(self.prediction, None).corrected(self.correction)
+        focal = self.prediction.intrinsics[0, 0] / self.prediction.depth.shape[1]
+        stretch = stretched(focal, None, self.correction)
         return (self.prediction.head_points * stretch).astype(np.float32)
 
     def in_world(self, points: Array) -> Array:

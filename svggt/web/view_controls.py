@@ -113,38 +113,11 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
             through = gr.Button("Look through", elem_id="through", size="sm", min_width=0)
             full = gr.Button("Full screen", elem_id="full", size="sm", min_width=0)
             keys = gr.Button("Keys", elem_id="keys-button", size="sm", min_width=0)
-            with gr.Accordion("View", open=False, elem_id="flags"):
-                confirmed = gr.Slider(
-                    0,
-                    MOST_CONFIRMED,
-                    value=CONFIRMED,
-                    step=1,
-                    label="Points confirmed by n other views",
-                    buttons=[],
-                )
-                size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
-                parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
+            confirmed, size, parts = _lay_out_flags()
         why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
         gr.HTML(panels.help_of_keys(), elem_id="help")
-        with gr.Row(elem_id="timeline"):
-            play = gr.Button("Play", interactive=False, elem_id="play", min_width=0)
-            moment = gr.Slider(
-                1, 2, value=1, step=1, label="Frame", interactive=False, elem_id="moment",
-                buttons=[],
-            )  # fmt: skip
-            speed = gr.Dropdown(
-                [("½ ×", 0.5), ("1 ×", 1.0), ("2 ×", 2.0), ("4 ×", 4.0)],
-                value=1.0,
-                label="Speed",
-                min_width=84,
-                filterable=False,
-                elem_id="speed",
-            )
-    with gr.Row(visible=False, elem_id="paint-row") as painted:
-        paint = gr.Radio(
-            list(get_args(Paint)), value="side by side", show_label=False, elem_id="paint"
-        )
-        legend = gr.HTML(panels.legend("side by side"), elem_id="legend")
+        play, moment, speed = _lay_out_timeline()
+    painted, paint, legend = _lay_out_paint()
     return ViewInputs(
         frame=frame,
         beside=beside,
@@ -168,6 +141,51 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         why=why,
         closer=_lay_out_closer(model),
     )
+
+
+def _lay_out_flags() -> tuple[gr.Slider, gr.Slider, gr.CheckboxGroup]:
+    """By how many views points are confirmed, their size, and what else is shown."""
+    with gr.Accordion("View", open=False, elem_id="flags"):
+        confirmed = gr.Slider(
+            0,
+            MOST_CONFIRMED,
+            value=CONFIRMED,
+            step=1,
+            label="Points confirmed by n other views",
+            buttons=[],
+        )
+        size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
+        parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
+    return confirmed, size, parts
+
+
+def _lay_out_timeline() -> tuple[gr.Button, gr.Slider, gr.Dropdown]:
+    """Play, the moment shown, and how fast it plays."""
+    with gr.Row(elem_id="timeline"):
+        play = gr.Button("Play", interactive=False, elem_id="play", min_width=0)
+        moment = gr.Slider(
+            1, 2, value=1, step=1, label="Frame", interactive=False, elem_id="moment",
+            buttons=[],
+        )  # fmt: skip
+        speed = gr.Dropdown(
+            [("½ ×", 0.5), ("1 ×", 1.0), ("2 ×", 2.0), ("4 ×", 4.0)],
+            value=1.0,
+            label="Speed",
+            min_width=84,
+            filterable=False,
+            elem_id="speed",
+        )
+    return play, moment, speed
+
+
+def _lay_out_paint() -> tuple[gr.Row, gr.Radio, gr.HTML]:
+    """How a comparison is drawn, hidden at first, and what its colours mean."""
+    with gr.Row(visible=False, elem_id="paint-row") as painted:
+        paint = gr.Radio(
+            list(get_args(Paint)), value="side by side", show_label=False, elem_id="paint"
+        )
+        legend = gr.HTML(panels.legend("side by side"), elem_id="legend")
+    return painted, paint, legend
 
 
 def _lay_out_closer(model: LoadedModel) -> CloserInputs:
