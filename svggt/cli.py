@@ -20,7 +20,7 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.errors import BadInput, StoreRefused
-from svggt.exports import FormatName, make_export
+from svggt.exports import FormatName, lacking, make_export
 from svggt.media import lens
 from svggt.media.clips import Clip, open_clip, pictures_of_folder
 from svggt.media.frames import InputLimits
@@ -162,6 +162,8 @@ def _export(recording: Recording, formats: Sequence[FormatName], cameras: Camera
                 recording, name, cameras, lambda number, bar=bar: _show(bar, number + 1)
             )
         sys.stdout.write(f"{path}\n")
+    if said := lacking(recording):
+        sys.stdout.write(f"{said}\n")
     return 0
 
 

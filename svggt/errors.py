@@ -40,6 +40,20 @@ class DamagedFrame(BadInput):
         )
 
 
+class ThinnedFrame(BadInput):
+    """A frame of which too little is kept to compute it again.
+
+    Args:
+        number: the frame's, from 0.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"Frame {number + 1} was thinned when the disk became short, and cannot be computed "
+            "again. Start its clip anew."
+        )
+
+
 class CheckpointError(ValueError):
     """Weights cannot be had or do not fit. The message says what else can be done."""
 

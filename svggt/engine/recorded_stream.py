@@ -22,7 +22,11 @@ from svggt.store.recording import Recording
 log = logging.getLogger(__name__)
 
 _KEYFRAME_BYTES = 100_000  # of the picture and features that a refiner keeps of one
-
+_ROOM_BYTES = 64_000_000  # that are left free for frames, beside snapshots
+_CANNOT_REBUILD = (
+    "Older frames of this run were thinned when the disk became short, and what its stream "
+    "remembered cannot be read: it cannot be resumed. Start its clip anew."
+)
 
 MEMORY_FIXED = "No frame comes any more: the memory of the next run is chosen before its Start."
 """Why a memory cannot be changed."""
@@ -31,10 +35,10 @@ MEMORY_FIXED = "No frame comes any more: the memory of the next run is chosen be
 class RecordedStream:
     """Frames through a stream into a recording. A run is resumed here, and nowhere else.
 
-    A run that was stopped left a snapshot of its stream, which goes on from it. Without one (its
-    process was killed, or a frame was damaged) what the recording holds rebuilds the memory: its
-    frames go through the model again, and their cameras are refined anew, in one world with those
-    that follow.
+    A run that was stopped left a snapshot of its stream, which goes on from it. What came after
+    the newest one (its process was killed), or all of it, rebuilds the memory: frames of the
+    recording go through the model again, and their cameras are refined anew, in one world with
+    those that follow.
 
     Args:
         worker: gets the stream.
@@ -47,6 +51,7 @@ class RecordedStream:
 
     Raises:
         KeyError: no such model is loaded.
+        BadInput: what would rebuild the memory was thinned, and no snapshot can be read.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class RecordedStream:
         self._num_done = 0
         self._memory_bytes = 0  # of the stream, after its last step
         self._changing, self._frames_ended = threading.Lock(), False
+        self._outdated = False  # the newest snapshot is of another memory
         self._anew: list[Correction] = []  # corrections of frames that were kept
         self._stream_id = self._resumed(settings, beside) or worker.open(settings, beside)
 
@@ -124,6 +130,7 @@ class RecordedStream:
             except BaseException:
                 self._worker.change_memory(self._stream_id, about.settings)
                 raise
+            self._outdated = True
 
     def end_frames(self) -> None:
         """Says that no frame comes any more: what is remembered stays as it is."""
@@ -158,36 +165,72 @@ class RecordedStream:
         self._recording.cameras.append(corrections)
         return corrections
 
-    def suspend(self) -> None:
+    def suspend(self) -> bool:
         """Keeps the stream on disk, so that it need not be rebuilt; before `finalize`.
 
         What cannot be kept, or is too large for what the disk or the quota leaves, is rebuilt:
         nothing is lost.
+
+        Returns:
+            Whether it is kept.
         """
         if self._num_done < self.num_kept:
-            return
+            return False
         try:
-            kept = min(self._num_done, MOST_KEYFRAMES) * _KEYFRAME_BYTES
-            self._recording.check_room(self._memory_bytes + kept)  # the file is about as large
+            self._recording.check_room(self._snapshot_bytes)
             self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
         except (OSError, BadInput):
             log.exception("a stream is not kept: it will be rebuilt from its frames")
+            return False
+        self._outdated = False
+        self._recording.clear_snapshots(spared=self._num_done)
+        return True
+
+    def make_room(self) -> bool:
+        """Thins older frames where the disk or the quota runs short; see `FrameArchive.thin`.
+
+        What the stream remembers is kept first, which a killed run goes on from.
+
+        Returns:
+            Whether frames were thinned.
+
+        Raises:
+            BadInput: the disk or the quota is full, and nothing could be thinned.
+            DamagedFrame: one of them cannot be read.
+        """
+        if self._outdated and self._recording.frames.num_thinned:
+            self.suspend()
+        needed = 2 * self._snapshot_bytes + _ROOM_BYTES
+        if self._num_done < self.num_kept or self._recording.has_room(needed):
+            return False
+        thinned = self.suspend() and self._recording.frames.thin(self._num_done) > 0
+        if not thinned:
+            self._recording.check_room()
+        return thinned
+
+    @property
+    def _snapshot_bytes(self) -> int:
+        """About what a snapshot takes now."""
+        return self._memory_bytes + min(self._num_done, MOST_KEYFRAMES) * _KEYFRAME_BYTES
 
     def close(self) -> None:
         """Ends the stream and frees its memory; closing twice is harmless."""
         self._worker.close(self._stream_id)
 
     def _resumed(self, settings: StreamSettings, beside: bool) -> str | None:
-        """The id of a stream that goes on from the recording's snapshot; None without one."""
-        path, stream_id = self._recording.snapshot(self.num_kept), None
-        if path.is_file():
+        """The id of a stream that goes on from the newest snapshot; None without one."""
+        number = self._recording.newest_snapshot()
+        if number is not None:
             try:
-                stream_id = self._worker.open(settings, beside, path)
-                self._num_done = self.num_kept
+                stream_id = self._worker.open(settings, beside, self._recording.snapshot(number))
             except SnapshotRefused:
                 log.exception("a stream is rebuilt from its frames")
-        self._recording.clear_snapshots()
-        return stream_id
+            else:
+                self._num_done = number
+                return stream_id
+        if self._recording.frames.num_thinned:
+            raise BadInput(_CANNOT_REBUILD)
+        return None
 
     def _rebuilt(self, corrections: list[Correction]) -> list[Correction]:
         """Collects corrections of kept frames: they replace those on disk all together."""

@@ -121,6 +121,17 @@ def make_export(
             begun.unlink(missing_ok=True)
 
 
+def lacking(recording: Recording) -> str:
+    """What exports of a recording lack, a sentence for people; empty: nothing."""
+    thinned, count = recording.frames.num_thinned, len(recording.frames)
+    if not thinned:
+        return ""
+    return (
+        f"{thinned} of {count} frames were thinned when the disk became short: their pictures are "
+        "kept as JPEG, and a quarter of their depth."
+    )
+
+
 class Exporter:
     """Makes exports, one at a time in this process: they take memory and both hands."""
 

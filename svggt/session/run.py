@@ -24,6 +24,7 @@ from svggt.store.recording import Recording, RunState
 
 log = logging.getLogger(__name__)
 
+_THINNED = "The disk became short: older frames are kept as JPEG, with a quarter of their depth."
 _MAP_SECONDS = 0.5  # between two looks at what is remembered
 _FRAMES_A_LOOK = 16  # between two looks whether the disk has room
 _STEP = 0.01  # of the adjustment: what is worth telling
@@ -40,7 +41,7 @@ class Run:
 
     Attributes:
         camera: whose pictures it takes; None if it takes files.
-        notes: what was left out or repaired, a sentence each; the decoder's.
+        notes: what was left out, repaired or thinned, a sentence each.
     """
 
     def __init__(self, recording: Recording, scene: Scene, board: Board) -> None:
@@ -149,7 +150,7 @@ class Run:
             self._recording.end(state, message, elapsed)
         except OSError:  # then it counts as interrupted when it is read again
             log.exception("the end of a run could not be written")
-        self._board.publish(state=state, message=message, adjusted=None)
+        self._board.publish(state=state, message=message, note=self._note(), adjusted=None)
 
     def _steps(
         self, stream: RecordedStream, frames: Iterator[Frame], started: float
@@ -171,7 +172,7 @@ class Run:
                 if time.monotonic() - self._mapped > _MAP_SECONDS:
                     self._look_at_memory(stream)
                 if number % _FRAMES_A_LOOK == 0:
-                    self._recording.check_room()
+                    self._make_room(stream)
             drawn.result()
         stream.end_frames()
         self._look_at_memory(stream)
@@ -215,6 +216,13 @@ class Run:
         except Exception:  # a disk that is full, a damaged frame: the run is whole without
             log.exception("what follows a run's frames failed")
 
+    def _make_room(self, stream: RecordedStream) -> None:
+        if stream.make_room() and not self._thinned():
+            self.notes.append(_THINNED)
+
+    def _thinned(self) -> list[str]:
+        return [note for note in self.notes if note == _THINNED]
+
     def _look_at_memory(self, stream: RecordedStream) -> None:
         self._mapped = time.monotonic()
         self._board.publish(memory=stream.memory_map())
@@ -228,7 +236,7 @@ class Run:
         self._scene.add(step.prediction, tracking, step.corrections[:-1])
         self._board.publish(
             message="",
-            note=self._note(),
+            note=". ".join(filter(None, [self._note(), *self._thinned()])),
             latest=step.prediction,
             tracking=tracking,
             loops={**self._board.progress.loops, **closed_loops(step.corrections)},

@@ -175,7 +175,7 @@ class Session:
             camera: where frames come from now, if they came from a camera.
 
         Raises:
-            BadInput: there is nothing to resume, or its weights are not loaded.
+            BadInput: there is nothing to resume, it cannot be, or its weights are not loaded.
         """
         with self._lock:
             self._make_ready()
@@ -188,9 +188,13 @@ class Session:
                     f"The run was made with {about.settings.model}, which is not loaded now. "
                     "Start the server with it, or press Start for a new run."
                 )
-            with writing():
-                self.recording.resume()
             stream = RecordedStream(self._worker, about.settings, self.recording)
+            try:
+                with writing():
+                    self.recording.resume()
+            except BaseException:
+                stream.close()
+                raise
             self._run = run = Run(self.recording, self.scene, self._board)
             run.launch(
                 clip, stream, stream.frames_of(clip, lambda: run.is_stopped, run.notes.append)

@@ -32,7 +32,7 @@ _OURS = re.compile(
     r"(beside/)?("
     r"gone|(run\.json|tokens\.json|comparison\.json|cameras\.jsonl)(\.part)?|[0-9a-f]{8}[\w.-]*\.part"
     r"|stream_\d{6}\.safetensors(\.part)?"
-    r"|frames/\d{6}\.npz(\.part|\.damaged)?|source(\.part)?/\d{6}(\.\w+)?|exports/(scene|comparison)[\w.-]*"
+    r"|frames/\d{6}(\.thin)?\.npz(\.part|\.damaged)?|source(\.part)?/\d{6}(\.\w+)?|exports/(scene|comparison)[\w.-]*"
     r")"
 )
 

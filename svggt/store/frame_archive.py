@@ -1,6 +1,7 @@
 """Predictions of a run on disk, a file a frame, so that any moment can be shown exactly again.
 
 Depth is kept as float16, the confidence's logarithm in 8 bits. A file is whole or not there.
+Where the disk becomes short, older frames are thinned: a JPEG, and a quarter of the depth.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.errors import DamagedFrame
+from svggt.errors import DamagedFrame, ThinnedFrame
 from svggt.files import atomic_write
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction
@@ -35,6 +36,8 @@ _DAMAGE = (  # what reading a broken archive raises
     OverflowError, MemoryError, zipfile.BadZipFile, zlib.error, cv2.error,
 )  # fmt: skip
 _FAST = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+_THIN = 2  # every n-th row and column of depth that a thinned frame keeps
+_FEWEST = 8  # frames that are worth thinning
 
 
 class FrameArchive:
@@ -55,6 +58,11 @@ class FrameArchive:
             count += 1
         return count
 
+    @property
+    def num_thinned(self) -> int:
+        """Frames that are kept thinned."""
+        return sum(1 for _ in self.folder.glob("*.thin.npz"))
+
     def add(self, prediction: FramePrediction, grey: NDArray[np.uint8] | None = None) -> None:
         """Keeps a frame under its number, in place of an older one.
 
@@ -73,8 +81,25 @@ class FrameArchive:
             arrays["peak_bytes"] = prediction.peak_bytes
         if grey is not None:
             arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
-        with atomic_write(self._path(prediction.number)) as path, path.open("wb") as file:
-            np.savez(file, **arrays)
+        self._write(self._whole(prediction.number), arrays)
+
+    def thin(self, before: int) -> int:
+        """Thins every second whole frame before a number, but never the first one.
+
+        Camera, time and costs stay exact. A thinned frame cannot be computed again: a stream that
+        goes on needs a snapshot behind it.
+
+        Returns:
+            How many; 0 where few are left.
+        """
+        whole = [n for n in range(1, min(before, len(self))) if self._whole(n).exists()][::2]
+        if len(whole) < _FEWEST:
+            return 0
+        for number in whole:
+            prediction = self.load(number)
+            self._write(self._thin(number), _thinned(prediction))
+            self._whole(number).unlink()
+        return len(whole)
 
     def load(self, number: int) -> FramePrediction:
         """A frame that was kept.
@@ -93,8 +118,11 @@ class FrameArchive:
 
         Raises:
             KeyError: there is none of that number.
+            ThinnedFrame: too little is kept of it.
             DamagedFrame: it cannot be read, or was kept without its grey picture.
         """
+        if not self._whole(number).exists() and self._thin(number).exists():
+            raise ThinnedFrame(number)
         with self._reading(number) as arrays:
             grey = cv2.imdecode(arrays["grey"], cv2.IMREAD_GRAYSCALE)
             if grey is None:
@@ -130,7 +158,40 @@ class FrameArchive:
             raise DamagedFrame(number) from error
 
     def _path(self, number: int) -> Path:
+        """Where a frame lies: whole, if it does."""
+        whole, thin = self._whole(number), self._thin(number)
+        return thin if not whole.exists() and thin.exists() else whole
+
+    def _whole(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npz"
+
+    def _thin(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.thin.npz"
+
+    def _write(self, path: Path, arrays: dict[str, Any]) -> None:
+        with atomic_write(path) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
+
+
+def _thinned(prediction: FramePrediction) -> dict[str, Any]:
+    """What a thinned frame keeps."""
+    arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _AS_THEY_ARE}
+    blue_first = np.ascontiguousarray(prediction.image[..., ::-1])
+    arrays["image"] = cv2.imencode(".jpg", blue_first)[1]
+    arrays["depth"] = prediction.depth[::_THIN, ::_THIN].astype(np.float16)
+    return arrays | _packed("depth_conf", prediction.depth_conf[::_THIN, ::_THIN])
+
+
+def _unthinned(kept: dict[str, Any]) -> dict[str, Any]:
+    """Picture, depth and confidence of the size that they had, each value on the pixels around."""
+    image = cv2.imdecode(kept["image"], cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError("no JPEG")
+    height, width = image.shape[:2]
+    return {"image": np.asarray(image, np.uint8)} | {
+        name: kept[name].repeat(_THIN, 0).repeat(_THIN, 1)[:height, :width]
+        for name in ("depth", "depth_conf")
+    }
 
 
 def _packed(name: str, confidence: NDArray[np.float32]) -> dict[str, Any]:
@@ -166,11 +227,13 @@ def _prediction(arrays: Any) -> FramePrediction:
     found: dict[str, Any] = {name: arrays[name] for name in _AS_THEY_ARE}
     for name in ("number", "time_s", "seconds", "memory_bytes"):
         found[name] = found[name].item()
+    found["depth"] = arrays["depth"].astype(np.float32)
+    found["depth_conf"] = _unpacked("depth_conf", arrays)
+    if found["image"].ndim == 1:
+        found |= _unthinned(found)
     has_points = "world_points" in arrays
     return FramePrediction(
         **found,
-        depth=arrays["depth"].astype(np.float32),
-        depth_conf=_unpacked("depth_conf", arrays),
         world_points=arrays["world_points"].astype(np.float32) if has_points else None,
         world_points_conf=_unpacked("world_points_conf", arrays) if has_points else None,
         peak_bytes=arrays["peak_bytes"].item() if "peak_bytes" in arrays else None,

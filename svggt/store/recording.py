@@ -180,6 +180,8 @@ class Recording:
         self.running = False
         self.cameras.compact()
         self._clear_exports()  # of cameras that were not the last
+        if state == "finished":
+            self.clear_snapshots()
         self._end(state, message, elapsed_s)
 
     def change_memory(self, settings: StreamSettings, number: int) -> None:
@@ -194,18 +196,23 @@ class Recording:
         """Where its stream lies after so many frames, if it does."""
         return self.folder / f"stream_{num_frames:06}.safetensors"
 
-    def clear_snapshots(self) -> None:
-        """Forgets what its stream was: it has gone on."""
-        for path in self.folder.glob("stream_*.safetensors"):
-            if claim.is_ours(self.folder, path):
+    def newest_snapshot(self) -> int | None:
+        """Frames after which its stream was kept last, as far as frames are there; None: never."""
+        kept = (int(path.stem.removeprefix("stream_")) for path in self._snapshots())
+        return max((number for number in kept if number <= len(self.frames)), default=None)
+
+    def clear_snapshots(self, spared: int | None = None) -> None:
+        """Forgets what its stream was, but for after so many frames."""
+        for path in self._snapshots():
+            if spared is None or path != self.snapshot(spared):
                 path.unlink(missing_ok=True)
 
-    def check_room(self, num_bytes: int = 0) -> None:
-        """Raises BadInput where the disk, or the quota of all recordings, takes no more.
+    def has_room(self, num_bytes: int) -> bool:
+        """Whether the disk, and the quota of all recordings, take so many bytes at once."""
+        return self._has_room(num_bytes)
 
-        Args:
-            num_bytes: that are to be written at once.
-        """
+    def check_room(self, num_bytes: int = 0) -> None:
+        """Raises BadInput where `has_room` says no."""
         if not self._has_room(num_bytes):
             raise BadInput(DISK_FULL)
 
@@ -224,6 +231,10 @@ class Recording:
         """Forgets the run, but for what is spared by name."""
         claim.delete_ours(self.folder, {"tokens.json", *spared})
         self._make_folders()
+
+    def _snapshots(self) -> list[Path]:
+        found = self.folder.glob("stream_*.safetensors")
+        return [path for path in found if claim.is_ours(self.folder, path)]
 
     def _make_folders(self) -> None:
         self.frames.folder.mkdir(parents=True, exist_ok=True)

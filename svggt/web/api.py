@@ -15,7 +15,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from svggt.errors import BadInput
-from svggt.exports import FORMATS, Exporter, FormatName
+from svggt.exports import FORMATS, Exporter, FormatName, lacking
 from svggt.media.examples import EXAMPLES
 from svggt.prediction import MemoryMap
 from svggt.session.progress import Progress
@@ -242,11 +242,15 @@ class Api:
         format: FormatName = "glb",
         cameras: Cameras = "refined",
     ) -> dict[str, Any]:
-        """Make a file of the scene; returns where it is fetched, as a path of this site."""
+        """Make a file of the scene; returns where it is fetched, as a path of this site.
+
+        Also what it lacks, a sentence, where the disk became short.
+        """
         session, by = self._seen(token), address_of(request)
         path = self._exporter.submit(session.recording, format, cameras, address=by).result()
         address = export_address(session.tokens.reader, format, cameras)
-        return {"address": address, "name": path.name, "bytes": path.stat().st_size}
+        found = {"address": address, "name": path.name, "bytes": path.stat().st_size}
+        return {**found, "lacking": lacking(session.recording)}
 
     def revoke(self, token: str) -> dict[str, Any]:
         """Give the session another reader token; the old one opens nothing any more."""

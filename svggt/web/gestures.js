@@ -13,10 +13,12 @@
     return usable(button);
   }
 
+  // Counted from the number beside the thumb: Gradio gives a value before its maximum, and then the
+  // thumb stays short of it.
   function step(by) {
     const slider = find("#moment input[type=range]");
     if (!usable(slider)) return false;
-    slider.value = Number(slider.value) + by;
+    slider.value = Number(find("#moment input[type=number]").value) + by;
     slider.dispatchEvent(new Event("input", { bubbles: true }));
     return true;
   }

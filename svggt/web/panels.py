@@ -107,9 +107,9 @@ def report(address: str, name: str, download_address: str, size: int) -> str:
     return str(_PANELS.report(address, name, download_address, _megabytes(size)))
 
 
-def download(address: str, name: str, size: int) -> str:
-    """A file that is ready; `address` is a path of this site."""
-    return str(_PANELS.download(address, name, _megabytes(size)))
+def download(address: str, name: str, size: int, lacking: str) -> str:
+    """A file that is ready, a path of this site, and what it lacks; see `exports.lacking`."""
+    return str(_PANELS.download(address, name, _megabytes(size), lacking))
 
 
 def camera(address: str, host: str, scheme: str, is_loopback: bool, code: str) -> str:

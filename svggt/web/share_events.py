@@ -17,7 +17,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
 from svggt.errors import BadInput, Busy, Cancelled
-from svggt.exports import Exporter
+from svggt.exports import Exporter, lacking
 from svggt.media.examples import EXAMPLES
 from svggt.session.registry import Sessions
 from svggt.web import layout, panels
@@ -108,7 +108,13 @@ class ShareEvents:
             said = text
             if path is not None:
                 address = export_address(reader, name, cameras)
-                said = panels.download(address, path.name, path.stat().st_size)
+                recording = self._sessions.recording(reader, "reader")
+                said = panels.download(
+                    address,
+                    path.name,
+                    path.stat().st_size,
+                    "" if recording is None else lacking(recording),
+                )
             yield {s.export: said}
         yield self._idle()
 

@@ -41,6 +41,7 @@ def test_keys_drive_the_scene(stopped: Visitor, site: Site) -> None:
     page, scene = stopped.page, only_session(site).scene
     page.click("h1")
     last = scene.num_frames - 1
+    page.evaluate("document.querySelector('#moment input[type=range]').value -= 1")  # it may lag
     page.keyboard.press("ArrowLeft")
     wait_for(lambda: scene.moment == last - 1)
     page.keyboard.press("PageUp")

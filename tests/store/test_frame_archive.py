@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from svggt.errors import ThinnedFrame
 from svggt.store.frame_archive import FrameArchive
 from tests.scene.frames import prediction
 
@@ -52,3 +55,41 @@ def test_nothing_half_written_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
         archive.add(prediction(0))
     with pytest.raises(KeyError):
         archive.load(0)
+
+
+def test_thinned_frames_keep_their_camera_and_look_alike(tmp_path: Path) -> None:
+    archive = FrameArchive(tmp_path)
+    made = [prediction(number, turn=number) for number in range(80)]
+    smooth = cv2.resize(made[0].image[:4, :6], made[0].image.shape[1::-1])  # JPEG likes no noise
+    made = [replace(each, image=smooth) for each in made]
+    for each in made:
+        archive.add(each, np.zeros((8, 8), np.uint8))
+    assert archive.thin(before=60) == 30 == archive.num_thinned and len(archive) == 80
+    whole, thin = (tmp_path / name for name in ("000002.npz", "000001.thin.npz"))
+    assert thin.stat().st_size < 0.5 * whole.stat().st_size
+    for number, each in enumerate(made):
+        found, is_thin = archive.load(number), 0 < number < 60 and number % 2 == 1
+        assert np.array_equal(found.cam_from_world, each.cam_from_world)
+        assert found.image.shape == each.image.shape and found.depth.shape == each.depth.shape
+        assert np.allclose(found.depth[::2, ::2], each.depth[::2, ::2], rtol=1e-3)
+        assert np.abs(found.image.astype(int) - each.image).mean() < 4
+        if is_thin:
+            with pytest.raises(ThinnedFrame):
+                archive.frame(number)
+        else:
+            assert np.array_equal(found.image, archive.frame(number).image)
+    assert archive.thin(before=60) > 0  # every second of those that are whole
+    while archive.thin(before=60):
+        pass
+    assert not archive.num_lost() and archive.frame(0).number == 0  # the first one stays whole
+
+
+def test_a_frame_that_is_computed_again_is_whole(tmp_path: Path) -> None:
+    archive = FrameArchive(tmp_path)
+    for number in range(20):
+        archive.add(prediction(number))
+    archive.thin(before=20)
+    archive.add(prediction(1), np.zeros((8, 8), np.uint8))
+    assert archive.frame(1).number == 1 and np.array_equal(
+        archive.load(1).image, prediction(1).image
+    )
