@@ -238,7 +238,7 @@ class Comparison:
                 strict=True,
             )
         )
-        return ComparisonResult(frames, a, b, found.agreement)
+        return ComparisonResult(frames, a, b, found.agreement, found.paths)
 
     def _draw(self, shown: AlignedFrames, on_frame: Callable[[int], None]) -> None:
         shown.paint = self._paint

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from svggt.compare.agreement import Agreement
 from svggt.compare.result import ComparisonResult, RunResult
@@ -52,11 +53,29 @@ def agreements(outcome: ComparisonResult) -> list[Row]:
 
 
 def sentence(outcome: ComparisonResult) -> str:
-    """What is compared, and by which weights."""
+    """What it comes to: what a new frame costs either way, and how far both differ."""
     weights = (
         "Both run on one set of weights." if outcome.shares_weights else "Two sets of weights."
     )
-    return f"{outcome.frames} frames. {weights}"
+    names = [side.way.mode for side in outcome.sides.values()]
+    a, b = ("A", "B") if len(set(names)) == 1 else names
+    cost_a, cost_b = (_seconds(side.latencies[-1].seconds) for side in outcome.sides.values())
+    agreement = outcome.agreement
+    return (
+        f"After {outcome.frames} frames {b} needs {cost_b} for each new one, {a} {cost_a}; they "
+        f"differ by {agreement.absrel:.1%} in depth and {agreement.rotation_deg:.1f}° in cameras. "
+        f"{weights}"
+    )
+
+
+def plan(outcome: ComparisonResult) -> dict[str, NDArray[np.float64]]:
+    """The cameras' paths (S, 2), seen from where they spread most; empty where none are kept."""
+    if not outcome.paths:
+        return {}
+    paths = {name: np.array(path) for name, path in outcome.paths.items()}
+    middle = np.concatenate(list(paths.values())).mean(axis=0)
+    _, _, axes = np.linalg.svd(np.concatenate(list(paths.values())) - middle, full_matrices=False)
+    return {name: (path - middle) @ axes[:2].T for name, path in paths.items()}
 
 
 def _said(agreement: Agreement) -> dict[str, str]:
@@ -84,6 +103,10 @@ def _total(side: RunResult) -> str:
     if side.way.mode == "streaming":
         return f"{total}, {count} frames"
     return f"{total}, {count} pass" + ("" if count == 1 else "es")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def _ms(seconds: float) -> str:

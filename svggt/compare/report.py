@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from svggt.compare import figures
-from svggt.compare.aligned_frames import INKS, AlignedFrames
+from svggt.compare.aligned_frames import INKS, TRUTH_INK, AlignedFrames
 from svggt.compare.result import ComparisonResult, brings_together
 from svggt.compare.run_config import RunConfig
 from svggt.compare.views import Views
@@ -59,6 +59,9 @@ def write_report(
         plot = _plot(outcome, *_PLOTS[name])
         plot.savefig(out / f"{name}.svg", metadata={"Date": None})
         plot.savefig(out / f"{name}.pdf")
+    paths = _plot_paths(outcome)
+    paths.savefig(out / "paths.svg", metadata={"Date": None})
+    paths.savefig(out / "paths.pdf")
     _write_latencies(outcome, out / "latency.csv")
     _write_json(out / "figures.json", numbers(outcome))
     _write_json(out / "manifest.json", manifest(outcome, a, command))
@@ -149,6 +152,19 @@ def _plot(outcome: ComparisonResult, what: str, unit: float, label: str) -> Figu
     return figure
 
 
+def _plot_paths(outcome: ComparisonResult) -> Figure:
+    """The cameras of A, B and the truth in A's world."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    for (name, path), ink in zip(figures.plan(outcome).items(), (*INKS, TRUTH_INK), strict=False):
+        axes.plot(*path.T, color=ink, label=name, linestyle=":" if name == "truth" else "-")
+    axes.set(xlabel="Paths of the cameras, each brought to A’s", aspect="equal")
+    if outcome.paths:
+        axes.legend(frameon=False, fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def _write_latencies(outcome: ComparisonResult, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -188,7 +204,9 @@ def _commit() -> str | None:
 
 def _page(outcome: ComparisonResult, command: str | None, out: Path) -> str:
     environment = Environment(loader=PackageLoader("svggt.compare", "."), autoescape=True)
-    drawn = [(out / f"{name}.svg").read_text("utf-8").split("?>", 1)[-1] for name in _PLOTS]
+    drawn = [
+        (out / f"{name}.svg").read_text("utf-8").split("?>", 1)[-1] for name in (*_PLOTS, "paths")
+    ]
     return environment.get_template("report.html").render(
         a=outcome.a.way.title,
         b=outcome.b.way.title,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 if TYPE_CHECKING:  # it brings torch with it
@@ -17,10 +18,14 @@ from svggt.compare.agreement import Agreement, Seen, agreement_of, similarity_of
 from svggt.compare.run_config import FILE, Latency, RunConfig
 from svggt.data.truth import Truth
 from svggt.files import atomic_write
-from svggt.geometry import Similarity
+from svggt.geometry import Similarity, align_sim3
 from svggt.store.posed_frames import PosedFrames
 
 log = logging.getLogger(__name__)
+
+Paths = dict[str, tuple[tuple[float, float, float], ...]]
+
+_FEWEST = 3  # positions that a similarity is of
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,15 @@ class ComparisonResult:
         a: one side.
         b: the other one, which stands in for the truth in `agreement`.
         agreement: how far A and B agree.
+        paths: positions of the cameras of A, B and the truth, by these names, in A's world: each
+            brought there by the Sim(3) that fits its positions best.
     """
 
     frames: int
     a: RunResult
     b: RunResult
     agreement: Agreement
+    paths: Paths = field(default_factory=dict)
 
     @property
     def sides(self) -> dict[str, RunResult]:
@@ -120,12 +128,14 @@ class ComparisonMetrics:
         accuracies: A's and B's against the truth; None where there is none.
         to_a: brings B's world to A's.
         streamed: A's latencies, as its predictions have them; of a stream.
+        paths: see `ComparisonResult`.
     """
 
     agreement: Agreement
     accuracies: tuple[Agreement | None, Agreement | None]
     to_a: Similarity
     streamed: tuple[Latency, ...]
+    paths: Paths
 
 
 def compare(a: PosedFrames, b: PosedFrames, truth: Truth | None) -> ComparisonMetrics:
@@ -149,6 +159,7 @@ def compare(a: PosedFrames, b: PosedFrames, truth: Truth | None) -> ComparisonMe
         (_accuracy((s[0] for s in seen), true), _accuracy((s[1] for s in seen), true)),
         _to_a(seen),
         tuple(streamed),
+        _paths(seen, true),
     )
 
 
@@ -160,6 +171,20 @@ def brings_together(a: PosedFrames, b: PosedFrames) -> Similarity:
 def _to_a(seen: Sequence[tuple[Seen, Seen]]) -> Similarity:
     points_a, points_b = (world_of(pair[i] for pair in seen) for i in (0, 1))
     return similarity_of(points_b, points_a)
+
+
+def _paths(seen: Sequence[tuple[Seen, Seen]], true: list[Seen | None]) -> Paths:
+    """Positions in A's world, of B and the truth by the Sim(3) that fits positions best."""
+    a = {number: one.world_from_cam[:, 3] for number, (one, _) in enumerate(seen)}
+    others = {"B": [other for _, other in seen], "truth": true}
+    paths = {"A": np.array(list(a.values()))}
+    for name, side in others.items():
+        path = {n: each.world_from_cam[:, 3] for n, each in enumerate(side) if each is not None}
+        if len(path) >= _FEWEST:
+            positions = np.array(list(path.values()))
+            fitting = align_sim3(positions, np.array([a[number] for number in path]))
+            paths[name] = Similarity(*fitting).points(positions)
+    return {name: tuple(map(tuple, path.tolist())) for name, path in paths.items()}
 
 
 def _accuracy(seen: Iterable[Seen], true: list[Seen | None]) -> Agreement | None:

@@ -82,7 +82,7 @@ def compare_clip(
         RunResult(run.way, run.weights, run.latencies, accuracy)
         for run, accuracy in zip(runs, found.accuracies, strict=True)
     )
-    outcome = ComparisonResult(a.count, side_a, side_b, found.agreement)
+    outcome = ComparisonResult(a.count, side_a, side_b, found.agreement, found.paths)
     write_report(outcome, a, b, command, out)
     return outcome
 

@@ -174,6 +174,8 @@ class Scene:
             self._flip()
             if before.cameras != look.cameras:
                 self._frame(fly=False)
+            if look.follow and not before.follow and self.num_frames:
+                self._go_inside(self.moment)
         self._server.flush()
 
     def seek(self, number: int | None) -> None:

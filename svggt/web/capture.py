@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import segno
 from fastapi import APIRouter, HTTPException, Response, WebSocket, WebSocketDisconnect
 
 from svggt.media.camera_stream import MAX_BYTES
@@ -113,7 +112,7 @@ def panel(capture_token: str, origin: str) -> str:
     """
     path = f"/capture/{capture_token}/"
     scheme, _, host = origin.partition("://")
-    code = segno.make(origin + path, error="m").svg_inline(scale=4, border=2, light="white")
+    code = panels.qr_code(origin + path)
     return panels.camera(path, host, scheme, _is_loopback(host), code)
 
 

@@ -90,7 +90,8 @@ class CompareEvents:
         b = c.compare
         outputs = [
             c.view.beside, b.drawer, b.begin, b.cancel, b.figures, *b.plots, b.results,
-            c.view.painted, c.view.paint, c.view.legend, b.slider, b.strip, b.both, b.report,
+            c.view.painted, c.view.paint, c.view.legend, b.slider, b.strip, b.what, b.both,
+            b.report,
         ]  # fmt: skip
         frame = [c.token, c.view.moment, b.what]
         b.begin.click(self._begin, {c.token, b.what, *b.other.all}, outputs, **layout.PRIVATE)
@@ -99,7 +100,7 @@ class CompareEvents:
         v.paint.input(self._paint, [c.token, v.paint], [v.legend], **layout.PRIVATE)
         for part in (b.what.input, c.view.moment.input):
             part(
-                self._frame, frame, [b.slider, b.strip], trigger_mode="always_last",
+                self._frame, frame, [b.slider, b.strip, b.what], trigger_mode="always_last",
                 **layout.PRIVATE,
             )  # fmt: skip
         b.picture.click(self._picture, [c.token], [b.both, b.report], **layout.PRIVATE)
@@ -229,8 +230,9 @@ class CompareEvents:
     def _pictures(self, comparison: Comparison, moment: int, what: str) -> Changes:
         """Slider and strip of a frame, or of the last one that was compared."""
         last = comparison.scene.num_frames - 1
+        shown = max(0, min(moment, last))
         try:
-            both = pictures.of_both(*comparison.pair(max(0, min(moment, last))))
+            both = pictures.of_both(*comparison.pair(shown))
         except (KeyError, DamagedFrame):
             return {}
         b = self._c.compare
@@ -238,7 +240,12 @@ class CompareEvents:
             pictures.enlarged(Image.fromarray(both[name]))
             for name in SLIDER.get(what, SLIDER["depth"])
         )
-        return {b.slider: (under, over), b.strip: panels.strip(both, "of this frame")}
+        title = f"Frame {shown + 1}" + (", the last that was compared" if moment > last else "")
+        return {
+            b.slider: (under, over),
+            b.strip: panels.strip(both, f"of frame {shown + 1}"),
+            b.what: gr.Radio(label=title),
+        }
 
     def _picture(self, token: str | None) -> Changes:
         b, comparison = self._c.compare, self._comparison(token)
@@ -275,4 +282,6 @@ def _latencies(session: Session, progress: ComparisonProgress) -> pd.DataFrame:
         total += seconds
         rows.append(("A", number, 1000 * seconds, total))
     rows += [("B", each.frames, 1000 * each.seconds, each.total_s) for each in progress.latencies]
+    if len(progress.latencies) == 1:  # a point alone is no line: it stands on the axis
+        rows.append(("B", progress.latencies[0].frames, 0.0, 0.0))
     return pd.DataFrame(rows, columns=["run", "frames", "ms", "s"])

@@ -37,11 +37,13 @@ class Share:
 
     Attributes:
         link: to the read-only view.
+        embedding: the same as a QR code, and for pages of other sites.
         kept: until when the scene is.
         export: how far an export is, and then its file.
     """
 
     link: gr.Textbox
+    embedding: gr.HTML
     copy_owner: gr.Button
     revoke: gr.Button
     kept: gr.HTML
@@ -76,6 +78,13 @@ def lay_out_advanced(models: list[LoadedModel], limits: InputLimits) -> Advanced
     return Advanced(rate, max_frames, settings, change, changed)
 
 
+def lay_out_scenes() -> gr.Accordion:
+    """The drawer of this browser's scenes, which the browser lists."""
+    with gr.Accordion("My scenes", open=False, elem_id="scenes") as drawer:
+        gr.HTML("<ul></ul>", elem_id="mine")
+    return drawer
+
+
 def lay_out_share(retention: str) -> Share:
     """The drawer of links and exports.
 
@@ -92,9 +101,10 @@ def lay_out_share(retention: str) -> Share:
                 buttons=["copy"],
                 elem_id="link",
             )
+            embedding = gr.HTML(elem_id="embedding")
             with gr.Row(elem_id="keys-row"):
-                copy_owner = gr.Button("Copy my own link", size="sm")
-                revoke = gr.Button("Revoke the link", size="sm")
+                copy_owner = gr.Button("Copy my own link", size="sm", elem_id="copy-owner")
+                revoke = gr.Button("Revoke the link", size="sm", elem_id="revoke")
             kept = gr.HTML(elem_id="kept")
             delete = gr.Button(
                 "Delete this scene and its clip now", variant="stop", size="sm", elem_id="delete"
@@ -115,6 +125,7 @@ def lay_out_share(retention: str) -> Share:
             export = gr.HTML(elem_id="export")
     return Share(
         link=link,
+        embedding=embedding,
         copy_owner=copy_owner,
         revoke=revoke,
         kept=kept,

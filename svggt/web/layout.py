@@ -15,7 +15,7 @@ from svggt.session.progress import Progress
 from svggt.view_options import CamerasChoice, chosen_cameras
 from svggt.web import panels
 from svggt.web.compare_drawer import Compare, lay_out_compare
-from svggt.web.drawers import Advanced, Share, lay_out_advanced, lay_out_share
+from svggt.web.drawers import Advanced, Share, lay_out_advanced, lay_out_scenes, lay_out_share
 from svggt.web.uploads import take_as_uploaded
 from svggt.web.view_controls import ViewInputs, lay_out_view
 
@@ -82,7 +82,7 @@ class Controls:
             self.start, self.resume, self.stop, self.clear,
             v.frame, v.beside, v.painted, v.why, v.moment, v.play, v.closer.picture, *v.look,
             self.source.camera, self.compare.figures, self.compare.results,
-            s.link, s.kept, s.export,
+            s.link, s.embedding, s.kept, s.export,
         ]  # fmt: skip
 
 
@@ -120,6 +120,8 @@ def lay_out(
             compare = lay_out_compare(offered, view.cameras.value)
             advanced = lay_out_advanced(models, limits)
             share = lay_out_share(retention)
+            scenes = lay_out_scenes()
+            scenes.expand(None, js="() => svggt.listScenes()", **PRIVATE)
         with gr.Column(elem_id="live"):
             live = gr.HTML(panels.live(Progress()))
     return Controls(

@@ -4,16 +4,70 @@
 window.svggt = (() => {
   const PLACE = "svggt", MOST = 50;
 
+  // Scenes by the reader's key, the newest last; the first version kept the owner's key alone.
   function kept() {
-    try { return JSON.parse(localStorage.getItem(PLACE)) || {}; } catch { return {}; }
+    try {
+      const found = Object.entries(JSON.parse(localStorage.getItem(PLACE)) || {});
+      const whole = (scene) => (typeof scene === "string" ? { owner: scene } : scene);
+      return Object.fromEntries(found.map(([reader, scene]) => [reader, whole(scene)]));
+    } catch { return {}; }
+  }
+
+  function keepAll(scenes) {
+    try {
+      localStorage.setItem(PLACE, JSON.stringify(Object.fromEntries(scenes.slice(-MOST))));
+    } catch { /* without storage a reload is read-only */ }
   }
 
   function remember(reader, owner) {
-    const others = Object.entries(kept()).filter(([key, value]) => key !== reader && value !== owner);
-    try {
-      const newest = [...others, [reader, owner]].slice(-MOST);
-      localStorage.setItem(PLACE, JSON.stringify(Object.fromEntries(newest)));
-    } catch { /* without storage a reload is read-only */ }
+    const isOther = ([key, scene]) => key !== reader && scene.owner !== owner;
+    const scenes = Object.entries(kept()), last = scenes.find((scene) => !isOther(scene));
+    const scene = { at: Date.now(), ...last?.[1], owner };
+    keepAll([...scenes.filter(isOther), [reader, scene]]);
+    listScenes();
+  }
+
+  function change(reader, changes) {
+    const scenes = kept();
+    if (reader in scenes) keepAll(Object.entries({ ...scenes, [reader]: { ...scenes[reader], ...changes } }));
+  }
+
+  function make(tag, attributes, ...children) {
+    const element = Object.assign(document.createElement(tag), attributes);
+    element.append(...children);
+    return element;
+  }
+
+  // A line of "My scenes": all of it is text that this browser keeps.
+  function lineOf([reader, scene]) {
+    const when = scene.at ? new Date(scene.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "";
+    const picture = make("img", { src: `/thumbnail/${reader}`, alt: "", width: 80, height: 60 });
+    const open = make("a", { href: `?s=${reader}`, title: "Open this scene" }, picture, when || "Open");
+    const field = (key, label) => make("input", {
+      value: scene[key] || "", placeholder: label, ariaLabel: `${label} of the scene`, maxLength: 200,
+      onchange: (event) => change(reader, { [key]: event.target.value }),
+    });
+    const line = make("li", {}, open, field("name", "Name"), field("note", "Note"));
+    const forget = make("button", {
+      textContent: "Forget", title: "Takes it off this list; it stays at its links",
+      onclick: () => { keepAll(Object.entries(kept()).filter(([key]) => key !== reader)); listScenes(); },
+    });
+    picture.onload = () => {  // one pixel: there is no frame yet
+      if (picture.naturalWidth === 1 && picture.isConnected) {
+        setTimeout(() => { picture.src = `/thumbnail/${reader}?${Date.now()}`; }, 3000);
+      }
+    };
+    picture.onerror = () => { open.replaceChildren("Gone: expired, deleted, or its link was revoked"); };
+    line.append(forget);
+    return line;
+  }
+
+  function listScenes() {
+    const list = document.querySelector("#mine ul");
+    if (!list) return;  // its drawer is closed
+    const lines = Object.entries(kept()).reverse().map(lineOf);
+    const none = make("li", {}, "None yet. Scenes that you make are listed here, in this browser only.");
+    list.replaceChildren(...(lines.length ? lines : [none]));
   }
 
   function show(query) {
@@ -22,6 +76,30 @@ window.svggt = (() => {
     if (window.parent !== window) {
       window.parent.postMessage({ queryString, hash: "" }, "https://huggingface.co");
     }
+  }
+
+  const isOwner = (keys) => Boolean(keys.split(" ")[1]);
+
+  // Whether a button was pressed twice: a frame of a Space may open no dialog.
+  function sure(selector, question) {
+    const button = document.querySelector(selector);
+    if (button.dataset.sure) {
+      button.calm();
+      return true;
+    }
+    const text = button.textContent;
+    button.dataset.sure = "1";
+    button.textContent = question;
+    button.calm = () => { delete button.dataset.sure; button.textContent = text; };
+    setTimeout(() => button.dataset.sure && button.calm(), 6000);
+    return false;
+  }
+
+  // A button says something for a while.
+  function say(button, text) {
+    const before = (button.dataset.text ||= button.textContent);
+    button.textContent = text;
+    setTimeout(() => { button.textContent = before; }, 4000);
   }
 
   return {
@@ -33,7 +111,7 @@ window.svggt = (() => {
         remember(reader, given);
         show(query);  // the owner's key is not for the address bar
       }
-      return [`${reader} ${given || kept()[reader] || ""}`];
+      return [`${reader} ${given || kept()[reader]?.owner || ""}`];
     },
     // Takes over what the page shows now.
     keep(keys) {
@@ -45,24 +123,34 @@ window.svggt = (() => {
       document.body.classList.toggle("reader", Boolean(reader && !owner));
       document.body.classList.toggle("scene", Boolean(reader));
     },
-    // The keys, once Delete was pressed twice: a frame of a Space may open no dialog.
+    // The keys, once Delete was pressed twice.
     confirmed(keys, example) {
-      const button = document.querySelector("#delete"), owner = keys.split(" ")[1];
-      if (!owner) return ["", example];
-      if (button.dataset.sure) {
-        button.calm();
-        return [keys, example];
-      }
-      const text = button.textContent;
-      button.dataset.sure = "1";
-      button.textContent = "Press again to delete: its links will open nothing";
-      button.calm = () => { delete button.dataset.sure; button.textContent = text; };
-      setTimeout(() => button.dataset.sure && button.calm(), 6000);
-      return ["", example];
+      const meant = isOwner(keys) && sure("#delete", "Press again to delete: its links will open nothing");
+      return [meant ? keys : "", example];
+    },
+    revoked(keys) {
+      const meant = isOwner(keys) && sure("#revoke", "Press again: the old link will open nothing");
+      return [meant ? keys : ""];
     },
     fullScreen() {
       if (document.fullscreenElement) document.exitFullscreen();
       else document.querySelector("#eye").requestFullscreen();
+    },
+    listScenes() {
+      requestAnimationFrame(() => requestAnimationFrame(listScenes));  // once the drawer is open
+    },
+    // Of the owner's 3D view; others have no server that could ask them for one.
+    async picture() {
+      const view = document.querySelector("#views iframe.viewer")?.getAttribute("src") || "";
+      const token = view.match(/^\/viser\/([^/]+)\/$/)?.[1], button = document.querySelector("#shot");
+      const answer = token && await fetch(`/picture/${token}`);
+      if (!answer?.ok) {
+        say(button, answer ? (await answer.json()).detail : "Press Start first");
+        return;
+      }
+      const address = URL.createObjectURL(await answer.blob());
+      make("a", { href: address, download: "scene.png" }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 10_000);
     },
     showKeys() {
       document.querySelector("#help dialog").showModal();
@@ -71,8 +159,13 @@ window.svggt = (() => {
       const [reader, owner] = keys.split(" ");
       if (!owner) return;
       const link = `${location.origin}${location.pathname}?s=${reader}#owner=${owner}`;
-      if (navigator.clipboard) await navigator.clipboard.writeText(link);
-      else window.prompt("Your own link", link);  // pages without https may not copy
+      const button = document.querySelector("#copy-owner");
+      try {
+        await navigator.clipboard.writeText(link);
+        say(button, "Copied");
+      } catch {
+        window.prompt("Your own link", link);  // pages without https may not copy
+      }
     },
   };
 })();

@@ -8,19 +8,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import segno
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.compare import figures
-from svggt.compare.aligned_frames import DIFFERENCE_TOP, INKS, Paint
+from svggt.compare.aligned_frames import DIFFERENCE_TOP, INKS, TRUTH_INK, Paint
 from svggt.compare.request import ComparisonProgress
+from svggt.compare.result import ComparisonResult
 from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.session.progress import Progress
 from svggt.web import pictures
 
 _TEMPLATES = Environment(loader=PackageLoader("svggt.web", "."), autoescape=True)
+_PLAN, _MARGIN = (360, 160), 6.0  # of the picture of the cameras' paths
 _WHOLE = 0.995  # of a frame's tokens
 _KEYS = {
     "space": "play or pause",
@@ -79,7 +82,7 @@ def compared(progress: ComparisonProgress) -> str:
         return failure(progress.message)
     outcome = progress.outcome
     if outcome is None:
-        return str(_PANELS.compared(progress.message, (), "", ()))
+        return str(_PANELS.compared(progress.message, (), "", (), ()))
     sides = [
         (name, ink, side.way.title)
         for (name, side), ink in zip(outcome.sides.items(), INKS, strict=True)
@@ -89,7 +92,24 @@ def compared(progress: ComparisonProgress) -> str:
         ("A and B, neither the truth", ("agree",), figures.agreements(outcome)),
         ("Against the ground truth", ("A", "B"), figures.accuracies(outcome)),
     )
-    return str(_PANELS.compared(progress.message, sides, figures.sentence(outcome), tables))
+    said = figures.sentence(outcome)
+    return str(_PANELS.compared(progress.message, sides, said, tables, _paths(outcome)))
+
+
+def _paths(outcome: ComparisonResult) -> list[tuple[str, str, str]]:
+    """Name, ink and SVG points of the cameras' paths, within `_PLAN`."""
+    plan = figures.plan(outcome)
+    if not plan:
+        return []
+    low, high = (
+        of([of(path, axis=0) for path in plan.values()], axis=0) for of in (np.min, np.max)
+    )
+    size = np.array(_PLAN) - 2 * _MARGIN
+    scale = float((size / np.maximum(high - low, 1e-9)).min())
+    return [
+        (name, ink, " ".join(f"{x:.1f},{y:.1f}" for x, y in _MARGIN + scale * (path - low)))
+        for (name, path), ink in zip(plan.items(), (*INKS, TRUTH_INK), strict=False)
+    ]
 
 
 def strip(shown: Mapping[str, NDArray[np.uint8] | None], of: str) -> str:
@@ -123,6 +143,25 @@ def camera(address: str, host: str, scheme: str, is_loopback: bool, code: str) -
         code: an SVG of the camera page's address, of our own making.
     """
     return str(_PANELS.camera(address, host, scheme, is_loopback, code))
+
+
+def embedding(link: str, address: str) -> str:
+    """A read-only link as a QR code, and how another site shows the scene.
+
+    Args:
+        link: scheme://host/... of the page that it opens.
+        address: likewise of the page that any site may frame.
+    """
+    snippet = (
+        f'<iframe src="{address}" title="3D scene" width="640" height="480" '
+        'style="border: 0" allowfullscreen></iframe>'
+    )
+    return str(_PANELS.embedding(qr_code(link), snippet))
+
+
+def qr_code(address: str) -> str:
+    """An SVG of an address."""
+    return segno.make(address, error="m").svg_inline(scale=4, border=2, light="white")
 
 
 def kept_until(seconds: float) -> str:

@@ -21,6 +21,7 @@ PICTURE_WIDTH = 640
 """Pixels; Gradio tells where a click was only in a picture that it need not enlarge."""
 
 _DEPTH, _CONFIDENCE = Colormap("viridis"), Colormap("magma")  # perceptually uniform
+_LISTED_WIDTH = 160
 _FORGOTTEN = 0.15  # of its light
 _MARK = (220, 30, 120)
 
@@ -33,6 +34,21 @@ def of_frame(shown: FramePrediction) -> dict[str, Picture]:
         "Depth": _colours(near, near, _DEPTH),
         "Confidence": _colours(sure, sure, _CONFIDENCE),
     }
+
+
+def small(image: Picture) -> bytes:
+    """A JPEG for a list of scenes."""
+    shrunk, into = Image.fromarray(image), io.BytesIO()
+    shrunk.thumbnail((_LISTED_WIDTH, _LISTED_WIDTH))
+    shrunk.save(into, "JPEG", quality=80)
+    return into.getvalue()
+
+
+def png(image: Picture) -> bytes:
+    """A PNG of it."""
+    into = io.BytesIO()
+    Image.fromarray(image).save(into, "PNG", compress_level=3)
+    return into.getvalue()
 
 
 def of_both(one: PosedFrame, other: PosedFrame) -> dict[str, Picture]:

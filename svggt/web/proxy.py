@@ -130,10 +130,16 @@ def _harmless(request: Request, socket_path: str) -> bool:
     return set(query.getlist("websocket")) <= own and "playbackPath" not in query
 
 
-def viewer_page(style: str) -> Response:
-    """viser's single-file client with a style of ours, under our policy."""
+def viewer_page(style: str, anywhere: bool = False) -> Response:
+    """viser's single-file client with a style of ours, under our policy.
+
+    Args:
+        style: CSS.
+        anywhere: any site may frame it.
+    """
+    policy, _, _ = VIEWER_CSP.partition("frame-ancestors")
     headers = {
-        "Content-Security-Policy": VIEWER_CSP,
+        "Content-Security-Policy": policy + "frame-ancestors *" if anywhere else VIEWER_CSP,
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",

@@ -26,6 +26,11 @@ def shared_address(reader_token: str) -> str:
     return f"/shared/{reader_token}/?playbackPath=/shared/{reader_token}.viser"
 
 
+def embedded_address(reader_token: str) -> str:
+    """The same for a page of another site, the only one that any may frame."""
+    return f"/embed/{reader_token}/?playbackPath=/shared/{reader_token}.viser"
+
+
 def report_address(reader_token: str) -> str:
     """The page of a comparison's report, as a path of this site."""
     return f"/report/{reader_token}/"
@@ -34,7 +39,7 @@ def report_address(reader_token: str) -> str:
 def replay_routes(
     replays: Mapping[str, Path], shared: Callable[[str], Awaitable[Path]]
 ) -> APIRouter:
-    """`/replay/{name}/` and `/shared/{token}/` play recordings, and nothing else.
+    """`/replay/{name}/`, `/shared/{token}/` and `/embed/{token}/` play recordings, nothing else.
 
     Args:
         replays: the examples' recordings by name.
@@ -43,11 +48,11 @@ def replay_routes(
     """
     router = APIRouter()
 
-    def played(request: Request, address: str) -> Response:
+    def played(request: Request, address: str, anywhere: bool = False) -> Response:
         # The client fetches what the query says: only the one address that we made passes.
         if f"{request.url.path}?{request.url.query}" != address:
             raise HTTPException(404)
-        return viewer_page(HIDE_NOTICES)
+        return viewer_page(HIDE_NOTICES, anywhere)
 
     @router.get("/replay/{name}/")
     async def page(name: str, request: Request) -> Response:
@@ -64,6 +69,10 @@ def replay_routes(
     @router.get("/shared/{token}/")
     async def shared_page(token: str, request: Request) -> Response:
         return played(request, shared_address(token))
+
+    @router.get("/embed/{token}/")
+    async def embedded_page(token: str, request: Request) -> Response:
+        return played(request, embedded_address(token), anywhere=True)
 
     @router.get("/shared/{token}.viser")
     async def shared_recording(token: str) -> FileResponse:

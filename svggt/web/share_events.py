@@ -9,24 +9,27 @@ import os
 import threading
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
-from svggt.errors import BadInput, Busy, Cancelled
+from svggt.errors import BadInput, Busy, Cancelled, DamagedFrame
 from svggt.exports import Exporter, lacking
 from svggt.media.examples import EXAMPLES
 from svggt.session.registry import Sessions
-from svggt.web import layout, panels
+from svggt.web import layout, panels, pictures
 from svggt.web.limits import address_of, origin_of
 from svggt.web.run_request import RunStarter
 from svggt.web.updates import POLL_SECONDS, Changes, emptied, linked
 
 log = logging.getLogger(__name__)
 
+_NOTHING_YET = np.full((1, 1, 3), 128, np.uint8)
 _REPORT_HEADERS = {  # it runs nothing, and fetches nothing from elsewhere
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
@@ -54,7 +57,13 @@ class ShareEvents:
         s.copy_owner.click(
             None, [c.keys], None, js="(keys) => window.svggt.copy(keys)", **layout.PRIVATE
         )
-        s.revoke.click(self._revoke, [c.token], [c.keys, s.link, s.export], **layout.PRIVATE)
+        s.revoke.click(
+            self._revoke,
+            [c.keys],
+            [c.keys, s.link, s.embedding, s.export],
+            js="(keys) => window.svggt.revoked(keys)",
+            **layout.PRIVATE,
+        )
         outputs = [s.export, s.prepare, s.cancel]
         preparing = s.prepare.click(
             self._prepare, [c.keys, s.format, c.view.cameras], outputs, **layout.PRIVATE
@@ -76,10 +85,15 @@ class ShareEvents:
         s = self._c.share
         return {s.prepare: gr.Button(interactive=True), s.cancel: gr.Button(interactive=False)}
 
-    def _revoke(self, token: str | None, request: gr.Request) -> Changes:
-        session = self._sessions.find(token)
+    def _revoke(self, keys: str, request: gr.Request) -> Changes:
+        """Revokes the reader's key, if its owner meant it."""
+        owner = keys.partition(" ")[2]
+        try:
+            session = self._sessions.find(owner) if owner else None
+        except BadInput as error:
+            return {self._c.share.export: panels.failure(str(error))}
         if session is None:
-            return {self._c.share.link: ""}
+            return {self._c.share.export: gr.skip()}
         self._sessions.revoke(session)
         return {
             **linked(self._c, session.tokens, True, origin_of(request)),
@@ -172,13 +186,41 @@ def export_address(reader_token: str, name: str, cameras: str) -> str:
 
 
 def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
-    """`/export/{token}/{format}/{cameras}`: a file, made unless it is there."""
+    """`/export/{token}/{format}/{cameras}`: a file, made unless it is there; and pictures.
+
+    `/thumbnail/{token}` is the first frame, small, one grey pixel before there is one;
+    `/picture/{view token}` what an owner sees.
+    """
     router = APIRouter()
 
     @router.get("/export/{token}/{name}/{cameras}")
     async def export(token: str, name: Any, cameras: Any, request: Request) -> FileResponse:
         path = await _made(sessions, exporter, token, name, cameras, address_of(request))
         return FileResponse(path, filename=path.name, media_type="application/octet-stream")
+
+    @router.get("/thumbnail/{token}")
+    async def thumbnail(token: str) -> Response:
+        recording = sessions.recording(token, "reader")
+        if recording is None:
+            raise HTTPException(404)
+        shown, lasts = _NOTHING_YET, "no-store"
+        with suppress(KeyError, DamagedFrame):
+            shown = (await asyncio.to_thread(recording.frames.load, 0)).image
+            lasts = "private, max-age=3600"
+        content = await asyncio.to_thread(pictures.small, shown)
+        return Response(content, media_type="image/jpeg", headers={"Cache-Control": lasts})
+
+    @router.get("/picture/{token}")
+    async def picture(token: str) -> Response:
+        session = sessions.get(token, "view")
+        if session is None:
+            raise HTTPException(404, "This scene has expired")
+        try:
+            seen = await asyncio.to_thread(session.scene.eye.picture)
+        except BadInput as error:
+            raise HTTPException(409, str(error)) from None
+        content = await asyncio.to_thread(pictures.png, seen)
+        return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     return router
 

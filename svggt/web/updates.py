@@ -16,7 +16,7 @@ from svggt.store.store import Tokens
 from svggt.view_options import ViewOptions
 from svggt.web import layout, panels, pictures, view_controls
 from svggt.web.layout import Controls
-from svggt.web.replay import report_address, shared_address
+from svggt.web.replay import embedded_address, report_address, shared_address
 
 Changes = dict[Any, Any]
 
@@ -68,9 +68,11 @@ def opened(c: Controls, watcher: SessionWatcher, origin: str, why: str) -> Chang
 
 def linked(c: Controls, tokens: Tokens, owns: bool, origin: str) -> Changes:
     """What the browser keeps of a session's keys, and the link to share."""
+    link, embedded = f"{origin}/?s={tokens.reader}", origin + embedded_address(tokens.reader)
     return {
         c.keys: f"{tokens.reader} {tokens.owner if owns else ''}",
-        c.share.link: f"{origin}/?s={tokens.reader}",
+        c.share.link: link,
+        c.share.embedding: panels.embedding(link, embedded),
     }
 
 
@@ -101,6 +103,7 @@ def emptied(c: Controls, example: Example, message: str) -> Changes:
         c.token: None,
         c.keys: "",
         c.share.link: "",
+        c.share.embedding: "",
         c.share.kept: "",
         c.share.export: "",
         c.view.frame: view_controls.replay_of(example),

@@ -74,6 +74,7 @@ class ViewInputs:
     parts: gr.CheckboxGroup
     through: gr.Button
     reset: gr.Button
+    shot: gr.Button
     full: gr.Button
     keys: gr.Button
     why: gr.HTML
@@ -111,6 +112,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
             camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
             reset = gr.Button("Overview", elem_id="reset", size="sm", min_width=0)
             through = gr.Button("Look through", elem_id="through", size="sm", min_width=0)
+            shot = gr.Button("Picture", elem_id="shot", size="sm", min_width=0)
             full = gr.Button("Full screen", elem_id="full", size="sm", min_width=0)
             keys = gr.Button("Keys", elem_id="keys-button", size="sm", min_width=0)
             confirmed, size, parts = _lay_out_flags()
@@ -136,6 +138,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         parts=parts,
         through=through,
         reset=reset,
+        shot=shot,
         full=full,
         keys=keys,
         why=why,

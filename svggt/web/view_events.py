@@ -100,6 +100,7 @@ class ViewEvents:
         )
         v.through.click(self._through, [token], None, **layout.PRIVATE)
         v.reset.click(self._reset, [token], None, **layout.PRIVATE)
+        v.shot.click(None, js="() => svggt.picture()", **layout.PRIVATE)
         v.full.click(None, js="() => svggt.fullScreen()", **layout.PRIVATE)
         v.keys.click(None, js="() => svggt.showKeys()", **layout.PRIVATE)
         measure = [closer.track, closer.picture, closer.measured]

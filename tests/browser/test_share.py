@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from playwright.sync_api import Browser
 
 from svggt.engine.checkpoints import LoadedModel
@@ -85,6 +90,10 @@ def test_a_revoked_link_is_told(arrive, site: Site) -> None:
     old = address_of(owner)
     owner.page.click("#share > button")
     owner.page.click("text=Revoke the link")
+    owner.page.wait_for_selector("#revoke:has-text('Press again')")
+    owner.page.wait_for_timeout(1000)
+    assert address_of(owner) == old  # it asks first
+    owner.page.click("#revoke")
     owner.page.wait_for_function("old => location.href != old", arg=old)
     assert address_of(owner) == f"{site.address}/?s={only_session(site).tokens.reader}"
     reader = arrive(DESKTOP, old)
@@ -104,6 +113,7 @@ def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:
     owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
     owner.page.click("#share > button")
     owner.page.click("text=Copy my own link")
+    owner.page.wait_for_selector("#copy-owner:has-text('Copied')")
     own = owner.page.evaluate("navigator.clipboard.readText()")
     other = arrive(DESKTOP, own)
     other.page.wait_for_selector("text=Finished: 3 frames")
@@ -239,3 +249,72 @@ def test_in_a_space_the_address_reaches_the_page_around(browser: Browser, site: 
     assert told == [query, "https://huggingface.co"]
     page.close()
     site.sessions.remove(session.token)
+
+
+def test_a_browser_lists_its_scenes(arrive, site: Site) -> None:
+    owner = arrive()
+    owner.page.click("#scenes > button")
+    owner.page.wait_for_selector("#mine >> text=None yet.")
+    owner.run(3)
+    owner.page.wait_for_selector("#mine li img")
+    owner.page.wait_for_function("document.querySelector('#mine img').naturalWidth > 1")
+    owner.page.get_by_label("Name of the scene").fill("<b>my desk</b>")
+    owner.page.get_by_label("Note of the scene").fill("too dark")
+    owner.page.keyboard.press("Tab")
+    owner.visit(f"{site.address}/")
+    owner.errors.clear()  # of what the reload cut off
+    owner.page.click("#scenes > button")
+    owner.page.wait_for_selector("#mine li img")
+    assert owner.page.get_by_label("Name of the scene").input_value() == "<b>my desk</b>"
+    owner.page.click("#mine a")
+    owner.page.wait_for_selector("text=Finished: 3 frames")
+    assert owner.page.is_visible("#choices")
+    owner.errors.clear()
+    owner.page.click("#scenes > button")
+    owner.page.click("#mine >> text=Forget")
+    owner.page.wait_for_selector("#mine >> text=None yet.")
+
+
+def test_a_picture_of_the_view_is_twice_its_size(arrive, site: Site) -> None:
+    visitor = arrive()
+    visitor.page.click("#shot")
+    visitor.page.wait_for_selector("#shot:has-text('Press Start first')")
+    visitor.run(3)
+    visitor.page.wait_for_timeout(4500)  # the button is itself again
+    canvas = visitor.canvas()
+    with visitor.page.expect_download(timeout=60_000) as waited:
+        visitor.page.click("#shot")
+    pixels = np.asarray(Image.open(waited.value.path()))
+    assert np.abs(np.subtract(pixels.shape[:2], np.multiply(2, canvas.shape[:2]))).max() <= 2
+
+    assert abs(drawn(pixels) - drawn(canvas)) < 0.1 * drawn(canvas) + 0.01
+
+
+def test_a_page_of_another_site_frames_the_scene_and_nothing_else(
+    arrive, site: Site, tmp_path: Path
+) -> None:
+    owner = arrive()
+    owner.run(3)
+    owner.page.click("#share > button")
+    owner.page.click("#embedding summary")
+    owner.page.wait_for_selector("#embedding .code svg")
+    snippet = owner.page.inner_text("#embedding pre")
+    shared = f'<iframe src="{site.address}{view_of(owner)}"></iframe>'
+    (tmp_path / "index.html").write_text(f"<!doctype html>{snippet}{shared}")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever).start()
+        try:
+            guest = owner.context.new_page()
+            guest.goto(f"http://localhost:{elsewhere.server_port}/")
+            canvas = guest.frame_locator("iframe >> nth=0").locator("canvas[data-engine]")
+            canvas.wait_for(timeout=60_000)
+            for _ in range(60):
+                if drawn(owner.pixels(canvas)) > 0.01:
+                    break
+                guest.wait_for_timeout(500)
+            else:
+                raise AssertionError("nothing was drawn in the foreign page")
+            assert not guest.frame_locator("iframe >> nth=1").locator("canvas").count()
+        finally:
+            elsewhere.shutdown()

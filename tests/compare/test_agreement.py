@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,9 +11,15 @@ from evo.core import metrics as evo_metrics
 from evo.core.trajectory import PoseTrajectory3D
 
 from svggt import geometry, metrics
+from svggt.compare import figures
 from svggt.compare.agreement import agree, similarity_of
+from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
+from svggt.compare.run_config import RunConfig
+from svggt.data.truth import Truth
 from svggt.geometry import Similarity
 from svggt.scene.posed_frame import PosedFrame
+from svggt.settings import StreamSettings
+from svggt.store.posed_frames import PosedFrames
 from tests.scene.frames import prediction
 
 COUNT = 9
@@ -101,3 +108,25 @@ def test_points_of_the_same_pixels_are_brought_together_in_spite_of_outliers() -
 def test_nothing_in_both_is_told() -> None:
     with pytest.raises(ValueError, match="no frame in both"):
         agree([], run())
+
+
+def test_paths_of_one_run_in_three_worlds_are_one_path() -> None:
+    """A's, B's and the truth's, each in a world and a scale of its own."""
+    turn = geometry.rotation_from_quaternion(np.array([0.1, 0.3, -0.2, 0.9]))
+    world = Similarity(1.0, np.concatenate([turn, [[3.0], [1.0], [-2.0]]], axis=1))
+    a, b, other = run(), run(2.5, world), run(0.4, world)
+    poses = np.array([shot.world_from_cam for shot in other])
+    truth = Truth(poses, None, rate=1.0, depth=lambda number: None)
+    found = compare(cast(PosedFrames, a), cast(PosedFrames, b), truth)
+    assert list(found.paths) == ["A", "B", "truth"]
+    for name, path in found.paths.items():
+        assert np.allclose(path, [shot.world_from_cam[:, 3] for shot in a], atol=1e-4), name
+    side = RunResult(
+        RunConfig("offline", StreamSettings(), "head"), Weights("", "", ""), found.streamed
+    )
+    outcome = ComparisonResult(COUNT, side, side, found.agreement, found.paths)
+    seen = figures.plan(outcome)["A"]
+    lengths = np.linalg.norm(np.diff(seen, axis=0), axis=1).sum()
+    true = np.linalg.norm(np.diff(found.paths["A"], axis=0), axis=1).sum()
+    assert 0.9 * true < lengths <= true  # seen from where it spreads most
+    assert "differ by 0.0% in depth and 0.0° in cameras" in figures.sentence(outcome)
