@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.posed_frames import PosedFrames
 from svggt.view_options import ViewOptions
 
-MOST_POINTS = 800_000
+MOST_POINTS = 420_000
 """Of a replay: it plays on any machine."""
+
+HIDE_NOTICES = "<style>.mantine-Notifications-root { display: none !important; }</style>"
+"""What viser's client says of itself in corners."""
 
 _FRAMES_PER_SECOND = 10.0
 _ASPECT = 1.3  # of the window that a replay begins in, cautiously
@@ -27,8 +31,13 @@ def write_viser(shots: PosedFrames, path: Path, most_points: int = MOST_POINTS) 
 
 
 def write_html(shots: PosedFrames, path: Path) -> None:
-    """A page that plays it by itself, without a server or a network."""
-    path.write_text(_recorded(shots, MOST_POINTS).as_html(), "utf-8")
+    """A page that plays it by itself, without a server or a network; its title is the scene's."""
+    page = _recorded(shots, MOST_POINTS).as_html(dark_mode=True)
+    about = shots.recording.about
+    example = about.clip.example if about is not None and about.clip is not None else None
+    title = escape(f"svggt: {example or 'scene'}, {shots.count} frames")
+    head = f"<head><title>{title}</title>{HIDE_NOTICES}"  # the first title of a page counts
+    path.write_text(page.replace("<head>", head, 1), "utf-8")
 
 
 def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializer:

@@ -28,11 +28,11 @@ class Received:
     """What came of a camera's pictures.
 
     Attributes:
-        arrived: from the camera.
-        dropped: for a newer one, in the browser or here, before they were looked at.
+        made: by the camera, as often as it was asked.
+        dropped: of these, for a newer one, in the browser or here, before they were looked at.
     """
 
-    arrived: int = 0
+    made: int = 0
     dropped: int = 0
 
 
@@ -65,7 +65,7 @@ class CameraFeed:
         """
         with self._changed:
             dropped = self._received.dropped + (self._newest is not None) + missed
-            self._received = Received(self._received.arrived + 1, dropped)
+            self._received = Received(self._received.made + 1 + missed, dropped)
             self._newest = (time_s, picture)
             self._changed.notify()
 

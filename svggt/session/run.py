@@ -248,4 +248,4 @@ class Run:
         if self.camera is None:
             return ""
         received = self.camera.received
-        return f"{received.arrived} pictures from the camera, {received.dropped} dropped"
+        return f"{received.made} pictures from the camera, {received.dropped} of them dropped"

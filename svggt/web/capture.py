@@ -92,7 +92,7 @@ async def _receive(browser: WebSocket, session: Session) -> None:
         counts = camera.received
         await browser.send_json(
             {
-                "arrived": counts.arrived,
+                "made": counts.made,
                 "dropped": counts.dropped,
                 "frames": session.progress.frames_done,
                 "ended": camera.ended,

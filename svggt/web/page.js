@@ -78,6 +78,14 @@ window.svggt = (() => {
     }
   }
 
+  // The example's replay is not loaded before the scene that a link names.
+  new MutationObserver((_, observer) => {
+    const first = document.querySelector("iframe.viewer[data-first]");
+    if (!first) return;
+    observer.disconnect();
+    if (!new URLSearchParams(location.search).get("s")) first.src = first.dataset.first;
+  }).observe(document, { childList: true, subtree: true });
+
   const isOwner = (keys) => Boolean(keys.split(" ")[1]);
 
   // Whether a button was pressed twice: a frame of a Space may open no dialog.

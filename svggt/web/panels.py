@@ -37,9 +37,15 @@ _KEYS = {
 _PANELS: Any = _TEMPLATES.get_template("panels.html").module
 
 
-def viewer(address: str, title: str) -> str:
-    """The 3D view; `address` is a path of this site."""
-    return str(_PANELS.viewer(address, title))
+def viewer(address: str, title: str, waits: bool = False) -> str:
+    """The 3D view.
+
+    Args:
+        address: a path of this site.
+        title: of what is seen.
+        waits: it is loaded only where the page was opened by no scene's link; see `page.js`.
+    """
+    return str(_PANELS.viewer(address, title, "data-first" if waits else "src"))
 
 
 def help_of_keys() -> str:
@@ -189,7 +195,9 @@ def live(progress: Progress, kept: Mapping[str, NDArray[np.uint8] | None] | None
     rows = _figures(progress, progress.latest)
     loops = sorted(progress.loops.items())
     memory = "" if progress.memory is None else _memory(progress.memory, progress, kept or {})
-    return str(_PANELS.live(_addresses(shown), rows, plot, memory, progress.tracking, loops))
+    newest = 0 if progress.latest is None else progress.latest.number + 1
+    strip_of = _addresses(shown)
+    return str(_PANELS.live(newest, strip_of, rows, plot, memory, progress.tracking, loops))
 
 
 def _memory(

@@ -22,6 +22,7 @@ import websockets
 from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from websockets.typing import Subprotocol
 
+from svggt.exports.replay import HIDE_NOTICES
 from svggt.scene.viewer_cameras import READ_ONLY
 from svggt.web.hosts import same_origin
 
@@ -39,7 +40,6 @@ _MAX_UPSTREAM = 1 << 20  # bytes of one message from a browser; viser's own are 
 _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not buffered for
 
 # The page's own controls drive the scene; viser's panel covers half a phone.
-HIDE_NOTICES = """<style>.mantine-Notifications-root { display: none !important; }</style>"""
 _HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
 # viser's client is dark where its address says so, as scenes are.
 _DARK = """<script>

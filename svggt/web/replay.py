@@ -11,7 +11,8 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from svggt.web.proxy import HIDE_NOTICES, viewer_page
+from svggt.exports.replay import HIDE_NOTICES
+from svggt.web.proxy import viewer_page
 
 _BYTES = "application/octet-stream"
 

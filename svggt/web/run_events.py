@@ -20,7 +20,7 @@ from svggt.session.progress import Progress
 from svggt.session.registry import Role, Sessions
 from svggt.session.session import Session
 from svggt.view_options import Cameras
-from svggt.web import layout, panels
+from svggt.web import layout, panels, view_controls
 from svggt.web.capture import panel
 from svggt.web.limits import address_of, origin_of
 from svggt.web.run_request import RunRequest, RunStarter, WaitingLine
@@ -167,10 +167,10 @@ class RunEvents:
                 if not owns:
                     session = await asyncio.to_thread(self._sessions.find, reader, "reader")
         except BadInput as error:
-            yield refused(self._c, str(error))
+            yield self._without_scene(str(error))
             return
         if session is None:
-            yield {**refused(self._c, _GONE), self._c.keys: ""}
+            yield self._without_scene(_GONE) | {self._c.keys: ""}
             return
         watcher = self._watcher(session, owns)
         changes = await asyncio.to_thread(watched, self._c, watcher, session.progress)
@@ -179,6 +179,16 @@ class RunEvents:
             token = session.tokens.owner if owns else reader
             async for changes in self._watch(token, owns):
                 yield changes
+
+    def _without_scene(self, sentence: str) -> Changes:
+        """Says why a link shows nothing; the first example plays instead."""
+        view = self._c.view
+        first = EXAMPLES[0]
+        return {
+            **refused(self._c, sentence),
+            view.frame: view_controls.replay_of(first),
+            view.why: f"<p>{view_controls.replay_title(first)}.</p>",
+        }
 
     async def _watch(self, token: str, owns: bool) -> AsyncIterator[Changes]:
         """Follows a run until it ends, or its session does."""

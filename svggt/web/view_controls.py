@@ -91,9 +91,9 @@ def replay_title(example: Example) -> str:
     return f"Recorded replay of “{example.title}”, made with the embedded weights"
 
 
-def replay_of(example: Example) -> str:
-    """The 3D view with an example's recording."""
-    return panels.viewer(replay_address(example.name), replay_title(example))
+def replay_of(example: Example, waits: bool = False) -> str:
+    """The 3D view with an example's recording; see `panels.viewer`."""
+    return panels.viewer(replay_address(example.name), replay_title(example), waits)
 
 
 def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
@@ -106,7 +106,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
     first = EXAMPLES[0]
     with gr.Column(elem_id="eye"):
         with gr.Row(elem_id="views"):
-            frame, beside = gr.HTML(replay_of(first)), gr.HTML(elem_id="beside")
+            frame, beside = gr.HTML(replay_of(first, waits=True)), gr.HTML(elem_id="beside")
         with gr.Row(elem_id="choices"):
             show = gr.Radio(["all frames", "one frame"], value="all frames", label="Points of")
             camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.browser.conftest import PHONE, Site, drawn, only_session
 
 
@@ -44,15 +46,45 @@ def test_another_device_takes_over_by_its_code(arrive, site: Site) -> None:
     session.stop()
 
 
-def test_a_browser_without_a_camera_says_what_to_do(arrive, site: Site) -> None:
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("NotAllowedError", "Allow it in the browser"),
+        ("NotReadableError", "Another program uses the camera. Close it"),
+        ("NotFoundError", "Plug one in"),
+    ],
+)
+def test_a_browser_without_a_camera_says_what_to_do(
+    arrive, site: Site, error: str, remedy: str
+) -> None:
     visitor = arrive()
     visitor.context.add_init_script(
         "navigator.mediaDevices.getUserMedia = async () => "
-        "{ throw new DOMException('no', 'NotAllowedError') }"
+        f"{{ throw new DOMException('no', '{error}') }}"
     )
     start_camera(visitor)
     says = visitor.page.frame_locator("iframe.camera").locator("#says")
-    says.filter(has_text="Allow it in the browser").wait_for()
+    says.filter(has_text=remedy).wait_for()
     visitor.page.wait_for_selector("#status:has-text('Waiting for the camera')")
     visitor.page.click("#stop")
     visitor.page.wait_for_selector("text=Stopped after 0 frames")
+
+
+def test_a_camera_that_goes_is_told_and_comes_back(arrive, site: Site) -> None:
+    """It loses nothing: the run waits for it, and goes on."""
+    visitor = arrive()
+    start_camera(visitor)
+    visitor.wait_frames(2)
+    page = visitor.page.frame_locator("iframe.camera")
+    page.locator("#picture").evaluate(
+        "video => video.srcObject.getTracks().forEach(t => t.dispatchEvent(new Event('ended')))"
+    )
+    page.locator("#says", has_text="The camera is gone").wait_for()
+    session = only_session(site)
+    assert session.running
+    drawn_before = session.scene.num_frames
+    page.locator("#start").click()
+    visitor.wait_frames(drawn_before + 2)
+    received = session.camera.received
+    assert received.made >= received.dropped + session.scene.num_frames
+    session.stop()

@@ -98,6 +98,8 @@ def test_a_revoked_link_is_told(arrive, site: Site) -> None:
     assert address_of(owner) == f"{site.address}/?s={only_session(site).tokens.reader}"
     reader = arrive(DESKTOP, old)
     reader.page.wait_for_selector("text=has expired")
+    reader.page.wait_for_selector("iframe.viewer[src^='/replay/']")
+    reader.close_tab()
     owner.page.reload()
     owner.errors.clear()  # of the request that the reload cut off
     owner.page.wait_for_selector("text=Finished: 3 frames")
@@ -141,6 +143,8 @@ def test_a_reader_stays_with_the_scene_it_was_sent(arrive, site: Site) -> None:
     assert view_of(reader) == shown and new.tokens.reader not in reader.page.content()
     late = arrive(DESKTOP, sent)
     late.page.wait_for_selector("text=Finished: 3 frames")
+    fetched = late.page.evaluate("performance.getEntriesByType('resource').map((e) => e.name)")
+    assert fetched and not any("/replay/" in address for address in fetched)  # no example first
     assert view_of(late) == shown
     late.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
 
@@ -193,6 +197,8 @@ def test_a_page_by_itself_plays_the_scene(arrive, browser: Browser, site: Site) 
     alone.page.goto(path.as_uri())
     view = alone.page.locator("canvas[data-engine]")
     view.wait_for()
+    assert alone.page.title() == "svggt: office, 8 frames"
+    assert not alone.page.is_visible(".mantine-Notifications-root")
     for _ in range(40):
         if drawn(alone.pixels(view)) > 0.03:
             break

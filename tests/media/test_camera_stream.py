@@ -22,9 +22,10 @@ def test_the_newest_picture_wins_and_drops_are_counted() -> None:
     for number in range(5):
         camera.show(float(number), bytes([number]))
     assert camera.take(never) == (4.0, b"\x04")
-    assert camera.received == Received(arrived=5, dropped=4)
+    assert camera.received == Received(made=5, dropped=4)
     camera.show(5.0, b"x", missed=3)  # that the browser did not send
-    assert camera.take(never) == (5.0, b"x") and camera.received.dropped == 7
+    assert camera.take(never) == (5.0, b"x")
+    assert camera.received == Received(made=9, dropped=7)
 
 
 def test_frames_come_as_pictures_do() -> None:
@@ -70,7 +71,7 @@ def test_a_picture_that_stands_still_is_no_frame() -> None:
             time.sleep(0.005)
     camera.end()
     thread.join()
-    assert len(taken) == 1 and camera.received.arrived == 9
+    assert len(taken) == 1 and camera.received.made == 9
 
 
 def test_a_stopped_run_waits_for_no_picture() -> None:

@@ -56,7 +56,7 @@ def test_pictures_become_frames_and_the_camera_hears_of_it(site) -> None:
         return told
 
     told = asyncio.run(send())
-    assert told["ended"] and told["frames"] == 3 and told["arrived"] >= 3
+    assert told["ended"] and told["frames"] == 3 and told["made"] >= 3
     end = time.monotonic() + 10
     while session.running and time.monotonic() < end:
         time.sleep(0.05)
@@ -97,7 +97,7 @@ def test_other_tokens_and_other_sites_may_not_send(site) -> None:
     for token in ("x", session.token, session.tokens.view, idle.tokens.capture):
         assert asyncio.run(knock(token, None)) == 1008
     assert asyncio.run(knock(session.tokens.capture, "http://evil.example")) == 1008
-    assert session.camera is not None and session.camera.received.arrived == 0
+    assert session.camera is not None and session.camera.received.made == 0
 
 
 @pytest.mark.parametrize(
