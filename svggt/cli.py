@@ -93,8 +93,7 @@ def resume(
     if about.state == "finished" or about.clip is None:
         raise BadInput(f"The run in {folder} has ended: there is nothing to resume.")
     loaded = load_model(about.settings.model, choose_device(precision))
-    recording.resume()
-    state = _stream(loaded, about.settings, recording, about.clip)
+    state = _stream(loaded, about.settings, recording, about.clip, resumed=True)
     return _export(recording, export, about.look.cameras) if state == "finished" else 1
 
 
@@ -120,10 +119,13 @@ def _stream(
     settings: StreamSettings,
     recording: Recording,
     clip: Clip,
+    resumed: bool = False,
 ) -> RunState:
     """The run itself; Ctrl-C ends it, and it can be resumed later."""
     worker = LocalWorker(ModelRegistry([loaded]))
     stream = RecordedStream(worker, settings, recording)
+    if resumed:
+        recording.resume()
     began, done, seconds, state = time.perf_counter(), 0, 0.0, "finished"
     try:
         frames = stream.frames_of(clip, lambda: False, tqdm.write)

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": set(),
     "refine": {"geometry", "prediction"},
     "media": {"files", "data", "errors", "refine"},
-    "scene": {"errors", "geometry", "prediction", "refine", "view_options"},
+    "scene": {"geometry", "prediction", "refine", "view_options"},
     "store": {
         "errors", "files", "media", "prediction", "refine", "scene", "settings", "view_options",
     },

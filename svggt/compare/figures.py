@@ -70,7 +70,7 @@ def sentence(outcome: ComparisonResult) -> str:
 
 def plan(outcome: ComparisonResult) -> dict[str, NDArray[np.float64]]:
     """The cameras' paths (S, 2), seen from where they spread most; empty where none are kept."""
-    if not outcome.paths:
+    if len(outcome.paths.get("A", ())) < 2:  # no path
         return {}
     paths = {name: np.array(path) for name, path in outcome.paths.items()}
     middle = np.concatenate(list(paths.values())).mean(axis=0)

@@ -45,8 +45,8 @@ class ComparisonSlot:
             asked: which, and over what.
 
         Raises:
-            BadInput: there is no frame, another comparison is under way, or the device does not
-                take so many frames at once.
+            BadInput: there is no frame, or frames were thinned; another comparison is under way; or
+                the device does not take so many frames at once. What was compared last stays.
         """
         about, there = self._recording.about, self._scene.num_frames
         if about is None or not there:
@@ -57,6 +57,11 @@ class ComparisonSlot:
             raise BadInput(
                 f"The run was made with {about.settings.model}, which is not loaded now. Start the "
                 "server with it to compare."
+            )
+        if self._recording.frames.num_thinned:
+            raise BadInput(
+                "Frames of this scene were thinned when the disk became short, and cannot be "
+                "computed again: start its clip anew to compare."
             )
         model = asked.way.settings.model
         if model in self._worker.models:  # else it is fetched first, and checked then

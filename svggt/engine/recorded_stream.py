@@ -168,8 +168,8 @@ class RecordedStream:
     def suspend(self) -> bool:
         """Keeps the stream on disk, so that it need not be rebuilt; before `finalize`.
 
-        What cannot be kept, or is too large for what the disk or the quota leaves, is rebuilt:
-        nothing is lost.
+        What cannot be kept, or is too large for what the disk or the quota leaves, is rebuilt from
+        frames, where none of them was thinned.
 
         Returns:
             Whether it is kept.
@@ -180,7 +180,7 @@ class RecordedStream:
             self._recording.check_room(self._snapshot_bytes)
             self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
         except (OSError, BadInput):
-            log.exception("a stream is not kept: it will be rebuilt from its frames")
+            log.exception("a stream is not kept: it has to be rebuilt from its frames")
             return False
         self._outdated = False
         self._recording.clear_snapshots(spared=self._num_done)
@@ -196,14 +196,17 @@ class RecordedStream:
 
         Raises:
             BadInput: the disk or the quota is full, and nothing could be thinned.
-            DamagedFrame: one of them cannot be read.
         """
         if self._outdated and self._recording.frames.num_thinned:
             self.suspend()
         needed = 2 * self._snapshot_bytes + _ROOM_BYTES
-        if self._num_done < self.num_kept or self._recording.has_room(needed):
+        if self._num_done < self.num_kept or self._recording.makes_room(needed):
             return False
-        thinned = self.suspend() and self._recording.frames.thin(self._num_done) > 0
+        # What lies before the snapshot that is there costs nothing; a camera's last frame says
+        # where the next one goes on.
+        frames, newest = self._recording.frames, self._recording.newest_snapshot()
+        thinned = not self._outdated and newest is not None and frames.thin(newest - 1) > 0
+        thinned = thinned or (self.suspend() and frames.thin(self._num_done - 1) > 0)
         if not thinned:
             self._recording.check_room()
         return thinned

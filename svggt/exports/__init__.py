@@ -128,7 +128,7 @@ def lacking(recording: Recording) -> str:
         return ""
     return (
         f"{thinned} of {count} frames were thinned when the disk became short: their pictures are "
-        "kept as JPEG, and a quarter of their depth."
+        "kept as JPEG, a quarter of their depth, and no point maps."
     )
 
 

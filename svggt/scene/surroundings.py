@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import viser
-from numpy.typing import NDArray
 
 _ABOVE, _BELOW = (44, 52, 66), (14, 17, 23)  # of the backdrop
 _ROWS, _COLUMNS = 256, 2  # of its picture, which is stretched to the view
@@ -15,11 +14,6 @@ _LINES = 8.0  # from the middle to where it ends, about
 _ENDS = 3.0  # times the scene's reach
 _CELL, _SECTION = (52, 61, 77), (74, 86, 106)
 _MOVED = 0.02  # of the reach; less is not worth a message
-
-
-def backdrop(height: int) -> NDArray[np.float64]:
-    """Colours (H, 1, 3) behind a view, 0 to 255, from top to bottom."""
-    return np.linspace(_ABOVE, _BELOW, height)[:, None]
 
 
 class Surroundings:
@@ -31,8 +25,9 @@ class Surroundings:
     """
 
     def __init__(self, scene: viser.SceneApi, grid: bool) -> None:
-        column = backdrop(_ROWS).round().astype(np.uint8)
-        scene.set_background_image(np.repeat(column, _COLUMNS, axis=1), format="png")
+        column = np.linspace(_ABOVE, _BELOW, _ROWS).round().astype(np.uint8)
+        backdrop = np.repeat(column[:, None], _COLUMNS, axis=1)
+        scene.set_background_image(backdrop, format="png")
         self._scene, self._visible = scene, grid
         self._height, self._reach = math.inf, 0.0
         self._grid: viser.GridHandle | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,20 +11,15 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
-from svggt.errors import BadInput
 from svggt.scene.camera_view import FIELD_OF_VIEW, CameraView
 from svggt.scene.frame_poses import UP
 from svggt.scene.guided_views import GuidedViews
-from svggt.scene.surroundings import backdrop
-
-log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
 READ_ONLY = "/reader"
 """Path that a reader's browser is connected by."""
 
-_PICTURE_SECONDS = 20.0
 _RESHAPED = 0.05  # of a window's aspect
 _SQUARE = 1.0  # aspect of a browser that is not there yet
 
@@ -145,26 +139,6 @@ class ViewerCameras:
         """Of an owner's browser; None where none is there."""
         owners = (c for c in self._server.get_clients().values() if not self._looks_on(c))
         return next((client.camera for client in owners), None)
-
-    def picture(self) -> Array:
-        """What an owner's browser sees, (2 H, 2 W, 3) uint8: rendered by it at twice its size.
-
-        Raises:
-            BadInput: no browser is there, or it did not answer within `_PICTURE_SECONDS`.
-        """
-        camera = self.camera
-        if camera is None:
-            raise BadInput("No 3D view is open. Reload the page")
-        height, width = 2 * camera.image_height, 2 * camera.image_width
-        try:
-            seen = camera.client.get_render(
-                height, width, transport_format="png", timeout=_PICTURE_SECONDS
-            )
-        except (RuntimeError, TimeoutError) as error:
-            log.info("no picture came from a browser: %s", error)
-            raise BadInput("The 3D view did not answer. Try again") from None
-        alpha = seen[..., 3:] / 255.0
-        return (seen[..., :3] * alpha + backdrop(len(seen)) * (1 - alpha)).round().astype(np.uint8)
 
     def browser(self, level: transforms.SO3) -> Browser | None:
         """Where an owner's browser looks from; None where none is there.

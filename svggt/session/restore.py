@@ -56,7 +56,7 @@ def restore(recording: Recording, scene: Scene) -> Progress:
     if about.state == "running":
         progress = _interrupted(progress)
     cameras = _lost_cameras(progress, about, len(corrections), damaged)
-    return _with_losses(progress, about, recording.frames.num_lost(), cameras)
+    return _with_losses(progress, about, recording.frames, cameras)
 
 
 def _interrupted(progress: Progress) -> Progress:
@@ -75,22 +75,23 @@ def _whole(frames: FrameArchive) -> Iterator[FramePrediction]:
             return
 
 
-def _with_losses(progress: Progress, about: About, unreached: int, cameras: str) -> Progress:
+def _with_losses(progress: Progress, about: About, frames: FrameArchive, cameras: str) -> Progress:
     """Says what was lost on disk; frames are computed again where their clip is there.
 
     Args:
         progress: what could be read.
         about: what the run was made by.
-        unreached: frames that lie on disk and cannot be reached.
+        frames: some of which may lie on disk and cannot be reached.
         cameras: a sentence about refined cameras; empty where none was lost.
     """
-    lost = max(unreached, about.frames - progress.frames_done)
+    lost, thinned = frames.num_lost(), frames.num_thinned
+    lost = max(lost, about.frames - progress.frames_done)
     sentences = [f"Damaged on disk: {progress.count} could be read, {lost} could not."]
     if lost <= 0:
         sentences = [progress.message]
     if lost <= 0 and not cameras:
         return progress
-    can_resume = lost > 0 and about.clip is not None and progress.frames_done > 0
+    can_resume = lost > 0 and about.clip is not None and progress.frames_done > 0 and not thinned
     if can_resume:
         sentences.append("Press Resume to compute the rest again.")
     state = "interrupted" if can_resume else progress.state

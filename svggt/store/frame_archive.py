@@ -9,7 +9,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,15 @@ class FrameArchive:
     def __len__(self) -> int:
         """Frames from number 0 on, without a gap."""
         count = 0
-        while self._path(count).exists():
+        while self._whole(count).exists() or self._thin(count).exists():
             count += 1
         return count
 
     @property
     def num_thinned(self) -> int:
         """Frames that are kept thinned."""
-        return sum(1 for _ in self.folder.glob("*.thin.npz"))
+        thin = (int(path.name.partition(".")[0]) for path in self.folder.glob("*.thin.npz"))
+        return sum(not self._whole(number).exists() for number in thin)
 
     def add(self, prediction: FramePrediction, grey: NDArray[np.uint8] | None = None) -> None:
         """Keeps a frame under its number, in place of an older one.
@@ -82,12 +83,13 @@ class FrameArchive:
         if grey is not None:
             arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
         self._write(self._whole(prediction.number), arrays)
+        self._thin(prediction.number).unlink(missing_ok=True)
 
     def thin(self, before: int) -> int:
         """Thins every second whole frame before a number, but never the first one.
 
-        Camera, time and costs stay exact. A thinned frame cannot be computed again: a stream that
-        goes on needs a snapshot behind it.
+        Camera, time and costs stay exact; point maps go. A thinned frame cannot be computed again:
+        a stream that goes on needs a snapshot behind it. Damaged ones stay as they are.
 
         Returns:
             How many; 0 where few are left.
@@ -96,9 +98,9 @@ class FrameArchive:
         if len(whole) < _FEWEST:
             return 0
         for number in whole:
-            prediction = self.load(number)
-            self._write(self._thin(number), _thinned(prediction))
-            self._whole(number).unlink()
+            with suppress(DamagedFrame):
+                self._write(self._thin(number), _thinned(self.load(number)))
+                self._whole(number).unlink()
         return len(whole)
 
     def load(self, number: int) -> FramePrediction:
@@ -150,12 +152,19 @@ class FrameArchive:
     def _reading(self, number: int) -> Iterator[Any]:
         """A frame's arrays, by name; whatever goes wrong with them is damage."""
         try:
-            with np.load(self._path(number), allow_pickle=False) as arrays:
+            with self._opened(number) as arrays:
                 yield arrays
         except FileNotFoundError:
             raise KeyError(number) from None
         except _DAMAGE as error:
             raise DamagedFrame(number) from error
+
+    def _opened(self, number: int) -> Any:
+        """Once more where a frame was thinned between a look and its reading."""
+        try:
+            return np.load(self._path(number), allow_pickle=False)
+        except FileNotFoundError:
+            return np.load(self._path(number), allow_pickle=False)
 
     def _path(self, number: int) -> Path:
         """Where a frame lies: whole, if it does."""
@@ -178,17 +187,19 @@ def _thinned(prediction: FramePrediction) -> dict[str, Any]:
     arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _AS_THEY_ARE}
     blue_first = np.ascontiguousarray(prediction.image[..., ::-1])
     arrays["image"] = cv2.imencode(".jpg", blue_first)[1]
+    if prediction.peak_bytes is not None:
+        arrays["peak_bytes"] = prediction.peak_bytes
     arrays["depth"] = prediction.depth[::_THIN, ::_THIN].astype(np.float16)
     return arrays | _packed("depth_conf", prediction.depth_conf[::_THIN, ::_THIN])
 
 
 def _unthinned(kept: dict[str, Any]) -> dict[str, Any]:
     """Picture, depth and confidence of the size that they had, each value on the pixels around."""
-    image = cv2.imdecode(kept["image"], cv2.IMREAD_COLOR_RGB)
+    image = cv2.imdecode(kept["image"], cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError("no JPEG")
     height, width = image.shape[:2]
-    return {"image": np.asarray(image, np.uint8)} | {
+    return {"image": np.ascontiguousarray(image[..., ::-1])} | {
         name: kept[name].repeat(_THIN, 0).repeat(_THIN, 1)[:height, :width]
         for name in ("depth", "depth_conf")
     }

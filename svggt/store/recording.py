@@ -99,14 +99,14 @@ class Recording:
 
     Args:
         folder: made if it is not there.
-        has_room: whether the disk takes so many more bytes; without it, always.
+        has_room: see `Store.has_room`; without it, always.
 
     Attributes:
         running: whether a run writes to it now, through this object.
     """
 
     def __init__(
-        self, folder: Path, has_room: Callable[[int], bool] = lambda num_bytes: True
+        self, folder: Path, has_room: Callable[..., bool] = lambda num_bytes, others_go=False: True
     ) -> None:
         self.folder, self._has_room = folder, has_room
         self.running = False
@@ -180,9 +180,9 @@ class Recording:
         self.running = False
         self.cameras.compact()
         self._clear_exports()  # of cameras that were not the last
+        self._end(state, message, elapsed_s)
         if state == "finished":
             self.clear_snapshots()
-        self._end(state, message, elapsed_s)
 
     def change_memory(self, settings: StreamSettings, number: int) -> None:
         """Says that the stream remembers otherwise from a frame on."""
@@ -207,12 +207,16 @@ class Recording:
             if spared is None or path != self.snapshot(spared):
                 path.unlink(missing_ok=True)
 
-    def has_room(self, num_bytes: int) -> bool:
-        """Whether the disk, and the quota of all recordings, take so many bytes at once."""
-        return self._has_room(num_bytes)
+    def makes_room(self, num_bytes: int) -> bool:
+        """Whether disk and quota take so many bytes, after the oldest recordings went for them."""
+        return self._has_room(num_bytes, others_go=True)
 
     def check_room(self, num_bytes: int = 0) -> None:
-        """Raises BadInput where `has_room` says no."""
+        """Raises BadInput where the disk, or the quota of all recordings, takes no more.
+
+        Args:
+            num_bytes: that are to be written at once; nothing goes for them.
+        """
         if not self._has_room(num_bytes):
             raise BadInput(DISK_FULL)
 

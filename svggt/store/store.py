@@ -156,28 +156,35 @@ class Store:
         self._known.discard(name)
         self._sizes.pop(name, None)
 
-    def expire(self) -> None:
-        """Removes what was kept long enough or exceeds the quota, the oldest first."""
+    def expire(self, num_bytes: int = 0) -> None:
+        """Removes what was kept long enough or exceeds the quota, the oldest first.
+
+        Args:
+            num_bytes: that the quota is to hold besides.
+        """
         oldest_first = sorted(self._folders(), key=_changed)
         sizes = {folder: self._size(folder) for folder in oldest_first}
         now = time.time()
         for folder in oldest_first:
             too_old = now > _changed(folder) + self.keep_seconds
-            if folder.name not in self._held and (too_old or sum(sizes.values()) > self._quota):
+            if folder.name not in self._held and (
+                too_old or sum(sizes.values()) + num_bytes > self._quota
+            ):
                 self.remove(folder.name)
                 del sizes[folder]
 
-    def has_room(self, num_bytes: int = 0) -> bool:
+    def has_room(self, num_bytes: int = 0, others_go: bool = False) -> bool:
         """Whether the quota holds, if need be after what is oldest has gone.
 
         Runs ask, while whoever waits for them may hold locks: it takes none.
 
         Args:
-            num_bytes: that are to be written at once; the disk has to have them free. Nothing goes
-                to make room for them.
+            num_bytes: that are to be written at once; the disk has to have them free.
+            others_go: the oldest go for them too; else only for what is there already.
         """
-        if not self._quota_holds():
-            self.expire()
+        wanted = num_bytes if others_go else 0
+        if not self._quota_holds(wanted):
+            self.expire(wanted)
         is_free = shutil.disk_usage(self._folder).free > num_bytes
         return is_free and self._quota_holds(num_bytes)
 

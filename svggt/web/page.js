@@ -20,6 +20,7 @@ window.svggt = (() => {
   }
 
   function remember(reader, owner) {
+    if (!/^[\w-]+$/.test(reader)) return;  // no key of ours
     const isOther = ([key, scene]) => key !== reader && scene.owner !== owner;
     const scenes = Object.entries(kept()), last = scenes.find((scene) => !isOther(scene));
     const scene = { at: Date.now(), ...last?.[1], owner };
@@ -52,12 +53,13 @@ window.svggt = (() => {
       textContent: "Forget", title: "Takes it off this list; it stays at its links",
       onclick: () => { keepAll(Object.entries(kept()).filter(([key]) => key !== reader)); listScenes(); },
     });
+    let asked = 0;
     picture.onload = () => {  // one pixel: there is no frame yet
-      if (picture.naturalWidth === 1 && picture.isConnected) {
+      if (picture.naturalWidth === 1 && picture.isConnected && ++asked < 20) {
         setTimeout(() => { picture.src = `/thumbnail/${reader}?${Date.now()}`; }, 3000);
       }
     };
-    picture.onerror = () => { open.replaceChildren("Gone: expired, deleted, or its link was revoked"); };
+    picture.onerror = () => { open.replaceChildren("Not there: expired, deleted, revoked, or the server is away"); };
     line.append(forget);
     return line;
   }
@@ -103,6 +105,8 @@ window.svggt = (() => {
     return false;
   }
 
+  const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
   // A button says something for a while.
   function say(button, text) {
     const before = (button.dataset.text ||= button.textContent);
@@ -147,18 +151,26 @@ window.svggt = (() => {
     listScenes() {
       requestAnimationFrame(() => requestAnimationFrame(listScenes));  // once the drawer is open
     },
-    // Of the owner's 3D view; others have no server that could ask them for one.
+    // A PNG of the view, by this browser: drawn at twice its size for a moment.
     async picture() {
-      const view = document.querySelector("#views iframe.viewer")?.getAttribute("src") || "";
-      const token = view.match(/^\/viser\/([^/]+)\/$/)?.[1], button = document.querySelector("#shot");
-      const answer = token && await fetch(`/picture/${token}`);
-      if (!answer?.ok) {
-        say(button, answer ? (await answer.json()).detail : "Press Start first");
-        return;
+      const frame = document.querySelector("#views iframe.viewer");
+      const canvas = frame?.contentDocument?.querySelector("canvas[data-engine]");
+      if (!canvas) return say(document.querySelector("#shot"), "Nothing to see yet");
+      const before = frame.style.cssText, { width, height } = frame.getBoundingClientRect();
+      const wide = canvas.width;
+      frame.style.cssText = `position: absolute; transform-origin: 0 0; transform: scale(.5);
+        min-width: 0; max-width: none; width: ${2 * width}px; min-height: 0; max-height: none`;
+      frame.style.setProperty("height", `${2 * height}px`, "important");
+      try {
+        for (let tries = 0; canvas.width < 1.9 * wide && tries < 50; tries++) await wait(100);
+        await wait(500);  // it is drawn
+        const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+        const address = URL.createObjectURL(blob);
+        make("a", { href: address, download: "scene.png" }).click();
+        setTimeout(() => URL.revokeObjectURL(address), 10_000);
+      } finally {
+        frame.style.cssText = before;
       }
-      const address = URL.createObjectURL(await answer.blob());
-      make("a", { href: address, download: "scene.png" }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 10_000);
     },
     showKeys() {
       document.querySelector("#help dialog").showModal();

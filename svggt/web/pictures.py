@@ -44,13 +44,6 @@ def small(image: Picture) -> bytes:
     return into.getvalue()
 
 
-def png(image: Picture) -> bytes:
-    """A PNG of it."""
-    into = io.BytesIO()
-    Image.fromarray(image).save(into, "PNG", compress_level=3)
-    return into.getvalue()
-
-
 def of_both(one: PosedFrame, other: PosedFrame) -> dict[str, Picture]:
     """The same of two runs in one world, with one range for both, and where depth differs."""
     depths, confidences = (

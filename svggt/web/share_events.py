@@ -186,10 +186,9 @@ def export_address(reader_token: str, name: str, cameras: str) -> str:
 
 
 def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
-    """`/export/{token}/{format}/{cameras}`: a file, made unless it is there; and pictures.
+    """`/export/{token}/{format}/{cameras}`: a file, made unless it is there.
 
-    `/thumbnail/{token}` is the first frame, small, one grey pixel before there is one;
-    `/picture/{view token}` what an owner sees.
+    `/thumbnail/{token}` is the first frame, small; one grey pixel before there is one.
     """
     router = APIRouter()
 
@@ -203,24 +202,11 @@ def export_routes(sessions: Sessions, exporter: Exporter) -> APIRouter:
         recording = sessions.recording(token, "reader")
         if recording is None:
             raise HTTPException(404)
-        shown, lasts = _NOTHING_YET, "no-store"
+        shown = _NOTHING_YET
         with suppress(KeyError, DamagedFrame):
             shown = (await asyncio.to_thread(recording.frames.load, 0)).image
-            lasts = "private, max-age=3600"
         content = await asyncio.to_thread(pictures.small, shown)
-        return Response(content, media_type="image/jpeg", headers={"Cache-Control": lasts})
-
-    @router.get("/picture/{token}")
-    async def picture(token: str) -> Response:
-        session = sessions.get(token, "view")
-        if session is None:
-            raise HTTPException(404, "This scene has expired")
-        try:
-            seen = await asyncio.to_thread(session.scene.eye.picture)
-        except BadInput as error:
-            raise HTTPException(409, str(error)) from None
-        content = await asyncio.to_thread(pictures.png, seen)
-        return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+        return Response(content, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     return router
 

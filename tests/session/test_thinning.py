@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from svggt.compare.request import ComparisonRequest
+from svggt.compare.run_config import RunConfig
 from svggt.engine.local_worker import LocalWorker
 from svggt.errors import BadInput
 from svggt.exports import lacking, make_export
@@ -60,9 +62,27 @@ def test_a_run_goes_on_where_the_quota_runs_short(narrow: Sessions, clip) -> Non
     assert make_export(session.recording, "ply", "head").stat().st_size > 10_000
     with pytest.raises(BadInput, match="thinned"):
         frames.frame(1)
+    with pytest.raises(BadInput, match="thinned"):
+        session.compare(ComparisonRequest(RunConfig("offline", SETTINGS, "head")))
+    assert frames.frame(FRAMES - 1).number == FRAMES - 1  # where a camera would go on
     narrow.close(session.token)
     found = narrow.find(session.token)
     assert found is not None and found.scene.num_frames == FRAMES
+
+
+def test_older_scenes_go_before_a_run_thins_its_own(narrow: Sessions, clip) -> None:
+    """A store that was filled once is nearly full for ever."""
+    older = narrow.open("b")
+    older.start(clip, SETTINGS)
+    wait(older, ended, 60)
+    heavy = older.recording.folder / "exports" / "scene-head-1-frames.ply"
+    heavy.write_bytes(bytes(3_000_000))
+    narrow.close(older.token)
+    session = narrow.open("a")
+    session.start(clip, replace(SETTINGS, window=1))
+    wait(session, lambda p: p.frames_done >= 20, 60)
+    assert older.recording.folder.name not in narrow.store.names
+    session.stop()
 
 
 @pytest.mark.parametrize(

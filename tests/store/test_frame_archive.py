@@ -90,6 +90,7 @@ def test_a_frame_that_is_computed_again_is_whole(tmp_path: Path) -> None:
         archive.add(prediction(number))
     archive.thin(before=20)
     archive.add(prediction(1), np.zeros((8, 8), np.uint8))
+    assert archive.num_thinned == 9
     assert archive.frame(1).number == 1 and np.array_equal(
         archive.load(1).image, prediction(1).image
     )
