@@ -163,8 +163,15 @@ window.svggt = (() => {
       frame.style.setProperty("height", `${2 * height}px`, "important");
       try {
         for (let tries = 0; canvas.width < 1.9 * wide && tries < 50; tries++) await wait(100);
-        await wait(500);  // it is drawn
-        const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+        const drawn = make("canvas", { width: canvas.width, height: canvas.height });
+        const context = drawn.getContext("2d");
+        const isEmpty = () => !context.getImageData(drawn.width / 2, drawn.height / 2, 1, 1).data[3];
+        await wait(500);
+        for (let tries = 0; isEmpty() && tries < 100; tries++) {  // what is drawn lasts for a frame
+          await new Promise(frame.contentWindow.requestAnimationFrame);
+          context.drawImage(canvas, 0, 0);
+        }
+        const blob = await new Promise((done) => drawn.toBlob(done, "image/png"));
         const address = URL.createObjectURL(blob);
         make("a", { href: address, download: "scene.png" }).click();
         setTimeout(() => URL.revokeObjectURL(address), 10_000);

@@ -46,12 +46,6 @@ _DARK = """<script>
 const address = new URL(location);
 address.searchParams.set("darkMode", "");
 history.replaceState(null, "", address);
-// What was drawn can be read, for a picture of the view.
-const getContext = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, options) {
-  const kept = kind.startsWith("webgl") ? { ...options, preserveDrawingBuffer: true } : options;
-  return getContext.call(this, kind, kept);
-};
 </script>"""
 
 _POLL_SECONDS = 2  # between two looks whether a token is still good
