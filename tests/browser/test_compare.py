@@ -79,9 +79,13 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
             visitor.page.wait_for_timeout(500)
             if np.abs(cameras()[1 - turned] - before[1 - turned]).max() > 0.1 * scenes[0]._distance:
                 break
-        after = settle(visitor, cameras)
+        for _ in range(6):  # a slow machine's echo may come when all stood still
+            after = settle(visitor, cameras)
+            if np.allclose(*after, atol=0.05 * scenes[0]._distance):
+                break
+        else:
+            raise AssertionError((turned, before, after))
         assert np.linalg.norm(after[turned] - before[turned]) > 0.4 * scenes[0]._distance
-        assert np.allclose(*after, atol=0.05 * scenes[0]._distance)
     visitor.page.click("#clear")
     visitor.page.wait_for_function("!document.querySelector('#beside iframe')")
     assert session.leaves
