@@ -31,7 +31,8 @@ Paint = Literal["side by side", "overlay", "difference"]
 INKS = ("#d9661f", "#2f5d8a")
 """Of A and B, wherever they are told apart."""
 
-TRUTH_INK = "#1f7a4d"
+PATH_INKS: dict[str, str] = dict(zip(("A", "B", "truth"), (*INKS, "#1f7a4d"), strict=True))
+"""Of cameras' paths, by their names."""
 
 DIFFERENCE_TOP = 0.2
 """Of the depth: the distance that has the last colour."""

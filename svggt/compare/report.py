@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from svggt.compare import figures
-from svggt.compare.aligned_frames import INKS, TRUTH_INK, AlignedFrames
+from svggt.compare.aligned_frames import INKS, PATH_INKS, AlignedFrames
 from svggt.compare.result import ComparisonResult, brings_together
 from svggt.compare.run_config import RunConfig
 from svggt.compare.views import Views
@@ -36,6 +36,8 @@ _PLOTS = {
     "latency": ("seconds", 1000, "Newest frame, ms"),
     "total": ("total_s", 1, "Model time so far, s"),
 }
+
+_PATHS = "paths"
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text
 
@@ -55,13 +57,10 @@ def write_report(
     views = Views(AlignedFrames(a, b, brings_together(a, b)))
     Image.fromarray(views.behind(a.count // 2)).save(out / "views.png")
     views.write_film(out / "views.mp4", a.on_frame)
-    for name in _PLOTS:
-        plot = _plot(outcome, *_PLOTS[name])
+    plots = {name: _plot(outcome, *what) for name, what in _PLOTS.items()}
+    for name, plot in (plots | {_PATHS: _plot_paths(outcome)}).items():
         plot.savefig(out / f"{name}.svg", metadata={"Date": None})
         plot.savefig(out / f"{name}.pdf")
-    paths = _plot_paths(outcome)
-    paths.savefig(out / "paths.svg", metadata={"Date": None})
-    paths.savefig(out / "paths.pdf")
     _write_latencies(outcome, out / "latency.csv")
     _write_json(out / "figures.json", numbers(outcome))
     _write_json(out / "manifest.json", manifest(outcome, a, command))
@@ -156,8 +155,9 @@ def _plot_paths(outcome: ComparisonResult) -> Figure:
     """The cameras of A, B and the truth in A's world."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
-    for (name, path), ink in zip(figures.plan(outcome).items(), (*INKS, TRUTH_INK), strict=False):
-        axes.plot(*path.T, color=ink, label=name, linestyle=":" if name == "truth" else "-")
+    for name, path in figures.plan(outcome).items():
+        style = ":" if name == "truth" else "-"
+        axes.plot(*path.T, color=PATH_INKS[name], label=name, linestyle=style)
     axes.set(xlabel="Paths of the cameras, each brought to A’s", aspect="equal")
     if outcome.paths:
         axes.legend(frameon=False, fontsize=7)
@@ -205,7 +205,7 @@ def _commit() -> str | None:
 def _page(outcome: ComparisonResult, command: str | None, out: Path) -> str:
     environment = Environment(loader=PackageLoader("svggt.compare", "."), autoescape=True)
     drawn = [
-        (out / f"{name}.svg").read_text("utf-8").split("?>", 1)[-1] for name in (*_PLOTS, "paths")
+        (out / f"{name}.svg").read_text("utf-8").split("?>", 1)[-1] for name in (*_PLOTS, _PATHS)
     ]
     return environment.get_template("report.html").render(
         a=outcome.a.way.title,

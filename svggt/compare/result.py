@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 if TYPE_CHECKING:  # it brings torch with it
@@ -175,15 +176,14 @@ def _to_a(seen: Sequence[tuple[Seen, Seen]]) -> Similarity:
 
 def _paths(seen: Sequence[tuple[Seen, Seen]], true: list[Seen | None]) -> Paths:
     """Positions in A's world, of B and the truth by the Sim(3) that fits positions best."""
-    a = {number: one.world_from_cam[:, 3] for number, (one, _) in enumerate(seen)}
-    others = {"B": [other for _, other in seen], "truth": true}
-    paths = {"A": np.array(list(a.values()))}
+    a = np.array([one.world_from_cam[:, 3] for one, _ in seen])
+    others: dict[str, Sequence[Seen | None]] = {"B": [other for _, other in seen], "truth": true}
+    paths: dict[str, NDArray[np.float64]] = {"A": a}
     for name, side in others.items():
         path = {n: each.world_from_cam[:, 3] for n, each in enumerate(side) if each is not None}
         if len(path) >= _FEWEST:
             positions = np.array(list(path.values()))
-            fitting = align_sim3(positions, np.array([a[number] for number in path]))
-            paths[name] = Similarity(*fitting).points(positions)
+            paths[name] = Similarity(*align_sim3(positions, a[list(path)])).points(positions)
     return {name: tuple(map(tuple, path.tolist())) for name, path in paths.items()}
 
 

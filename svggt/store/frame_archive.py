@@ -72,14 +72,10 @@ class FrameArchive:
             grey: what cameras are refined by, `Frame.grey`; a stream can only be rebuilt from
                 frames that have it.
         """
-        arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _AS_THEY_ARE}
-        arrays["depth"] = prediction.depth.astype(np.float16)
-        arrays |= _packed("depth_conf", prediction.depth_conf)
+        arrays = _arrays(prediction)
         if prediction.world_points is not None and prediction.world_points_conf is not None:
             arrays["world_points"] = prediction.world_points.astype(np.float16)
             arrays |= _packed("world_points_conf", prediction.world_points_conf)
-        if prediction.peak_bytes is not None:
-            arrays["peak_bytes"] = prediction.peak_bytes
         if grey is not None:
             arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
         self._write(self._whole(prediction.number), arrays)
@@ -123,7 +119,7 @@ class FrameArchive:
             ThinnedFrame: too little is kept of it.
             DamagedFrame: it cannot be read, or was kept without its grey picture.
         """
-        if not self._whole(number).exists() and self._thin(number).exists():
+        if self._path(number) == self._thin(number):
             raise ThinnedFrame(number)
         with self._reading(number) as arrays:
             grey = cv2.imdecode(arrays["grey"], cv2.IMREAD_GRAYSCALE)
@@ -182,15 +178,20 @@ class FrameArchive:
             np.savez(file, **arrays)
 
 
-def _thinned(prediction: FramePrediction) -> dict[str, Any]:
-    """What a thinned frame keeps."""
+def _arrays(prediction: FramePrediction, every: int = 1) -> dict[str, Any]:
+    """What each frame keeps, by name; of depth every n-th row and column."""
     arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _AS_THEY_ARE}
-    blue_first = np.ascontiguousarray(prediction.image[..., ::-1])
-    arrays["image"] = cv2.imencode(".jpg", blue_first)[1]
+    arrays["depth"] = prediction.depth[::every, ::every].astype(np.float16)
+    arrays |= _packed("depth_conf", prediction.depth_conf[::every, ::every])
     if prediction.peak_bytes is not None:
         arrays["peak_bytes"] = prediction.peak_bytes
-    arrays["depth"] = prediction.depth[::_THIN, ::_THIN].astype(np.float16)
-    return arrays | _packed("depth_conf", prediction.depth_conf[::_THIN, ::_THIN])
+    return arrays
+
+
+def _thinned(prediction: FramePrediction) -> dict[str, Any]:
+    """What a thinned frame keeps."""
+    blue_first = np.ascontiguousarray(prediction.image[..., ::-1])
+    return _arrays(prediction, _THIN) | {"image": cv2.imencode(".jpg", blue_first)[1]}
 
 
 def _unthinned(kept: dict[str, Any]) -> dict[str, Any]:

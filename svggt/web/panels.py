@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.compare import figures
-from svggt.compare.aligned_frames import DIFFERENCE_TOP, INKS, TRUTH_INK, Paint
+from svggt.compare.aligned_frames import DIFFERENCE_TOP, INKS, PATH_INKS, Paint
 from svggt.compare.request import ComparisonProgress
 from svggt.compare.result import ComparisonResult
 from svggt.prediction import FramePrediction, MemoryMap, PointTrack
@@ -112,9 +112,10 @@ def _paths(outcome: ComparisonResult) -> list[tuple[str, str, str]]:
     )
     size = np.array(_PLAN) - 2 * _MARGIN
     scale = float((size / np.maximum(high - low, 1e-9)).min())
+    placed = {name: _MARGIN + scale * (path - low) for name, path in plan.items()}
     return [
-        (name, ink, " ".join(f"{x:.1f},{y:.1f}" for x, y in _MARGIN + scale * (path - low)))
-        for (name, path), ink in zip(plan.items(), (*INKS, TRUTH_INK), strict=False)
+        (name, PATH_INKS[name], " ".join(f"{x:.1f},{y:.1f}" for x, y in path))
+        for name, path in placed.items()
     ]
 
 

@@ -105,4 +105,4 @@ def test_the_command_writes_a_report(tmp_path: Path) -> None:
     for name in ("latency.svg", "latency.pdf", "total.svg", "total.pdf", "views.png"):
         assert (out / name).stat().st_size > 1000
     page = (out / "report.html").read_text()
-    assert "one set of weights" in page and page.count("<svg") == 2 and 'src="http' not in page
+    assert "one set of weights" in page and page.count("<svg") == 3 and 'src="http' not in page
