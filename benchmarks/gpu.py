@@ -81,6 +81,20 @@ def replayed(network: VGGT, policy: CachePolicy, frame: Tensor) -> float:
 
 
 @torch.inference_mode()
+def difference_on_host(network: VGGT, frame: Tensor) -> float:
+    """Of depth between tokens kept on the device and on the host, which should be none."""
+    memories = [Memory(network.config, window(4, kept)) for kept in ("computed", "host")]
+    largest = 0.0
+    for number in range(8):
+        shown = frame.roll(20 * number, dims=-1)
+        ours, theirs = (network.step(shown, memory, points=False).depth for memory in memories)
+        largest = max(largest, float((ours - theirs).abs().amax()))
+        for memory in memories:
+            memory.commit()
+    return largest
+
+
+@torch.inference_mode()
 def offline(network: VGGT, frame: Tensor, frames: int) -> float:
     """Milliseconds until offline VGGT has answered for so many frames, the newest one too."""
     clip = frame.expand(-1, frames, -1, -1, -1)
@@ -96,10 +110,13 @@ def measure(device: torch.device, config: ModelConfig, size: tuple[int, int]) ->
     network = network_on(device, config)
     frame = torch.rand(1, 1, 3, *size, device=device)
     bounded = streamed(network, window(16), frame, _WARM + _MEASURED)[_WARM:]
+    on_host = streamed(network, window(16, "host"), frame, _WARM + _MEASURED)[_WARM:]
     growing = streamed(network, full(), frame, max(_OFFLINE))
     figures: dict = {
         "window 16: median": statistics.median(bounded),
         "window 16: p95": statistics.quantiles(bounded, n=20)[-1],
+        "window 16, tokens on the host: median": statistics.median(on_host),
+        "the host's depth, largest difference": difference_on_host(network, frame),
     }
     if device.type == "cuda":
         try:
@@ -130,8 +147,8 @@ def main() -> None:
         "peak GB": torch.cuda.max_memory_allocated() / 1e9,
     }
     for name, value in figures.items():
-        shown = f"{value:9.1f}" if isinstance(value, float) else value
-        sys.stdout.write(f"{name:32} {shown}\n")
+        shown = f"{value:9.4g}" if isinstance(value, float) else value
+        sys.stdout.write(f"{name:38} {shown}\n")
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

@@ -160,15 +160,15 @@ class LocalWorker:
         running.stream.correct(corrections or [])
         return Step(prediction, corrections or [])
 
-    def change_memory(self, stream_id: str, settings: StreamSettings) -> int:
+    def change_memory(
+        self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]
+    ) -> None:
         """Remembers by other settings from the next frame on; what is kept is carried over.
 
         Args:
             stream_id: the stream's.
             settings: of which memory, window, budget and storage count.
-
-        Returns:
-            The number of that frame.
+            record: told the number of that frame before it counts; what it raises undoes it.
 
         Raises:
             KeyError: the stream was closed.
@@ -179,17 +179,15 @@ class LocalWorker:
         running = self._streams[stream_id]
         with running.stepping:
             self._parking.bring_back(running)
-            changed = running.settings.with_memory_of(settings)
-            if changed == running.settings:  # blocks would begin anew
-                return running.stream.num_frames
-            model, policy = running.stream.model, policy_of(changed)
-            changing = self._device.submit(model, partial(running.stream.change_policy, policy))
-            try:
-                changing.result()
-            except torch.OutOfMemoryError:
-                raise MemoryFull("no room for the other memory beside this one") from None
-            running.settings = changed
-            return running.stream.num_frames
+            changed, stream = running.settings.with_memory_of(settings), running.stream
+            if changed != running.settings:  # blocks would begin anew
+                changing = partial(stream.with_policy, policy_of(changed))
+                try:
+                    stream = self._device.submit(stream.model, changing).result().result
+                except torch.OutOfMemoryError:
+                    raise MemoryFull("no room for the other memory beside this one") from None
+            record(stream.num_frames)
+            running.settings, running.stream = changed, stream
 
     def memory_map(self, stream_id: str) -> MemoryMap | None:
         """What a stream keeps of each frame; None before its first, and while it is parked.

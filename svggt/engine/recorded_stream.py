@@ -37,8 +37,8 @@ class RecordedStream:
 
     A run that was stopped left a snapshot of its stream, which goes on from it. What came after
     the newest one (its process was killed), or all of it, rebuilds the memory: frames of the
-    recording go through the model again, and their cameras are refined anew, in one world with
-    those that follow.
+    recording go through the model again, its memory changes where it was changed, and their
+    cameras are refined anew, in one world with those that follow.
 
     Args:
         worker: gets the stream.
@@ -62,9 +62,10 @@ class RecordedStream:
         self._num_done = 0
         self._memory_bytes = 0  # of the stream, after its last step
         self._changing, self._frames_ended = threading.Lock(), False
-        self._outdated = False  # the newest snapshot is of another memory
         self._anew: list[Correction] = []  # corrections of frames that were kept
-        self._stream_id = self._resumed(settings, beside) or worker.open(settings, beside)
+        about = recording.about
+        memories = [(0, settings)] if about is None else about.memories
+        self._stream_id, self._changes = self._opened(memories, beside)
 
     def frames_of(
         self,
@@ -95,6 +96,7 @@ class RecordedStream:
             A step a frame; of kept ones without corrections, which come with the last of them.
         """
         for frame in frames:
+            self._change_as_before(frame.number)
             step = self._worker.step(self._stream_id, frame)
             self._num_done, self._memory_bytes = frame.number + 1, step.prediction.memory_bytes
             if frame.number >= self.num_kept:
@@ -110,12 +112,16 @@ class RecordedStream:
             BadInput: the budget is too small, the disk takes nothing, or no frame comes any more;
                 nothing changes.
         """
+
+        def record(number: int) -> None:
+            with writing():
+                self._recording.change_memory(settings, max(number, self.num_kept))
+
         with self._changing:
-            about = self._recording.about
-            if self._frames_ended or about is None:
+            if self._frames_ended:
                 raise BadInput(MEMORY_FIXED)
             try:
-                number = self._worker.change_memory(self._stream_id, settings)
+                self._worker.change_memory(self._stream_id, settings, record)
             except KeyError:
                 raise BadInput(MEMORY_FIXED) from None
             except BudgetError as error:
@@ -124,13 +130,7 @@ class RecordedStream:
                 raise BadInput(
                     "The device has no room to change the memory. Choose a smaller budget."
                 ) from None
-            try:
-                with writing():
-                    self._recording.change_memory(settings, max(number, self.num_kept))
-            except BaseException:
-                self._worker.change_memory(self._stream_id, about.settings)
-                raise
-            self._outdated = True
+            self._changes = []
 
     def end_frames(self) -> None:
         """Says that no frame comes any more: what is remembered stays as it is."""
@@ -182,7 +182,6 @@ class RecordedStream:
         except (OSError, BadInput):
             log.exception("a stream is not kept: it has to be rebuilt from its frames")
             return False
-        self._outdated = False
         self._recording.clear_snapshots(spared=self._num_done)
         return True
 
@@ -197,15 +196,13 @@ class RecordedStream:
         Raises:
             BadInput: the disk or the quota is full, and nothing could be thinned.
         """
-        if self._outdated and self._recording.frames.num_thinned:
-            self.suspend()
         needed = 2 * self._snapshot_bytes + _ROOM_BYTES
         if self._num_done < self.num_kept or self._recording.makes_room(needed):
             return False
         # What lies before the snapshot that is there costs nothing; a camera's last frame says
         # where the next one goes on.
         frames, newest = self._recording.frames, self._recording.newest_snapshot()
-        thinned = not self._outdated and newest is not None and frames.thin(newest - 1) > 0
+        thinned = newest is not None and frames.thin(newest - 1) > 0
         thinned = thinned or (self.suspend() and frames.thin(self._num_done - 1) > 0)
         if not thinned:
             self._recording.check_room()
@@ -220,20 +217,33 @@ class RecordedStream:
         """Ends the stream and frees its memory; closing twice is harmless."""
         self._worker.close(self._stream_id)
 
-    def _resumed(self, settings: StreamSettings, beside: bool) -> str | None:
-        """The id of a stream that goes on from the newest snapshot; None without one."""
+    def _opened(
+        self, memories: list[tuple[int, StreamSettings]], beside: bool
+    ) -> tuple[str, list[tuple[int, StreamSettings]]]:
+        """The id of a stream that goes on from the newest snapshot, or begins; changes to come."""
         number = self._recording.newest_snapshot()
         if number is not None:
-            try:
-                stream_id = self._worker.open(settings, beside, self._recording.snapshot(number))
-            except SnapshotRefused:
-                log.exception("a stream is rebuilt from its frames")
-            else:
-                self._num_done = number
-                return stream_id
+            path = self._recording.snapshot(number)
+            # Where a memory was changed after as many frames, either may be the one that was kept.
+            before = [i for i, (first, _) in enumerate(memories) if first <= number]
+            for i in reversed(before):
+                try:
+                    stream_id = self._worker.open(memories[i][1], beside, path)
+                except SnapshotRefused as error:
+                    log.warning("%s: %s", path, error)
+                else:
+                    self._num_done = number
+                    return stream_id, memories[i + 1 :]
         if self._recording.frames.num_thinned:
             raise BadInput(_CANNOT_REBUILD)
-        return None
+        return self._worker.open(memories[0][1], beside), memories[1:]
+
+    def _change_as_before(self, number: int) -> None:
+        """Changes the memory of a stream that is rebuilt, where it was changed then."""
+        with self._changing:
+            while self._changes and self._changes[0][0] <= number:
+                _, settings = self._changes.pop(0)
+                self._worker.change_memory(self._stream_id, settings, lambda number: None)
 
     def _rebuilt(self, corrections: list[Correction]) -> list[Correction]:
         """Collects corrections of kept frames: they replace those on disk all together."""

@@ -155,16 +155,17 @@ class Stream:
             block.memory.correct([each for each in numbered if each.number >= 0])
 
     @torch.inference_mode()
-    def change_policy(self, policy: CachePolicy) -> None:
-        """Remembers otherwise from the next frame on; what is kept is carried over.
+    def with_policy(self, policy: CachePolicy) -> Stream:
+        """One that remembers otherwise from the next frame on, with what is kept here.
 
         Raises:
-            BudgetError: the budget is too small for the frames kept; the stream is as it was.
+            BudgetError: the budget is too small for the frames kept.
         """
-        now = self._blocks[0]
-        memory = Memory(self.model.network.config, policy)
+        changed, now = Stream(self.model, policy, self._points), self._blocks[0]
+        memory = changed._new_memory()
         memory.adopt(now.memory)
-        self._policy, self._blocks = policy, [StreamBlock(memory, now.first, now.world)]
+        changed._blocks, changed._size = [StreamBlock(memory, now.first, now.world)], self._size
+        return changed
 
     def memory_map(self) -> MemoryMap | None:
         """What is kept of each frame; None before the first.

@@ -65,9 +65,10 @@ class Worker(Protocol):
     def snapshot(self, stream_id: str, path: Path) -> None:
         """Writes a stream to a file that `open` goes on from."""
 
-    def change_memory(self, stream_id: str, settings: StreamSettings) -> int:
-        """Remembers by other settings from the next frame on, whose number it returns."""
-        ...
+    def change_memory(
+        self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]
+    ) -> None:
+        """Remembers by other settings from the next frame on, whose number is recorded first."""
 
     def memory_map(self, stream_id: str) -> MemoryMap | None:
         """What a stream keeps of each frame."""

@@ -115,6 +115,8 @@ class LiveClip:
     ) -> Iterator[Frame]:
         """Frames as they come, chosen by motion, until camera or run end.
 
+        Whose run it is ends the camera, once the last of them is in the scene.
+
         Raises:
             BadInput: the camera sends what is no picture.
         """
@@ -122,17 +124,14 @@ class LiveClip:
         if self.after is not None:
             fitter, first = Fitter.like(self.after), self.after.number + 1
         number, earlier = first, self.after.time_s if self.after is not None else 0.0
-        try:
-            with sandbox.running(PicturesJob(paths=[], limits=self.limits)) as child:
-                while number < self.limits.max_frames and (taken := self.camera.take(cancelled)):
-                    picture = Image.fromarray(sandbox.picture(child, taken[1]))
-                    began = taken[0] if began is None else began
-                    time_s = earlier + max(0.0, taken[0] - began)
-                    if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
-                        yield fitter.frame(number, time_s, picture)
-                        number += 1
-        finally:
-            self.camera.end()
+        with sandbox.running(PicturesJob(paths=[], limits=self.limits)) as child:
+            while number < self.limits.max_frames and (taken := self.camera.take(cancelled)):
+                picture = Image.fromarray(sandbox.picture(child, taken[1]))
+                began = taken[0] if began is None else began
+                time_s = earlier + max(0.0, taken[0] - began)
+                if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
+                    yield fitter.frame(number, time_s, picture)
+                    number += 1
         if number == first and not cancelled():
             raise BadInput("No picture came from the camera. Allow it in the browser, then Start.")
 

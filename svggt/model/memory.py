@@ -1,15 +1,14 @@
 """The cached token memory: what a stream keeps of the frames it has seen.
 
 A policy decides what one global layer keeps. The way of a step: each layer *stages* the new
-frame's keys and values and is told what to attend to; when every head has succeeded the memory
-*commits*, else it *rolls back* and is as it was. Keys are normed and rotated before they come
-here and are final.
+frame's keys (final: normed and rotated) and values and is told what to attend to; when every head
+has succeeded the memory *commits*, else it *rolls back* and is as it was.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -107,6 +106,10 @@ class LayerMemory(ABC):
         """
 
     @abstractmethod
+    def fetch(self) -> None:
+        """Begins to bring what is kept to the device, for the next `stage`."""
+
+    @abstractmethod
     def prepare(self) -> None:
         """Takes in what was staged and drops; may fail, and is undone by `rollback`."""
 
@@ -200,10 +203,9 @@ class Memory:
     """
 
     def __init__(self, config: ModelConfig, policy: CachePolicy):
-        self.num_frames = 0
+        self.num_frames, self._observed = 0, False  # the newest frame's geometry, in this step
         self._num_special = config.num_special_tokens
         self._global = policy.global_memory(config.depth)
-        self._observed = False  # in this step
         passes = 1 if policy.shared_camera_passes else config.camera_iterations
         self._camera = [
             [policy.camera_layer() for _ in range(config.camera_trunk_depth)] for _ in range(passes)
@@ -216,7 +218,7 @@ class Memory:
 
     @property
     def global_bytes(self) -> int:
-        """Bytes of the global layers, which a budget bounds; the camera head's are beside it."""
+        """Of the global layers, which a budget bounds; the camera head's are beside it."""
         return sum(layer.nbytes for layer in self._global.layers)
 
     @property
@@ -241,9 +243,10 @@ class Memory:
 
     def global_attend(self, grid: tuple[int, int]) -> Callable[[int, Tensor | None], Attend]:
         """How the new frame's tokens attend in each global block, given its residual."""
-        frame = FrameTokens(self.num_frames, grid, self._num_special)
+        frame, layers = FrameTokens(self.num_frames, grid, self._num_special), self._global.layers
+        layers[0].fetch()  # while the frame is encoded, each other one while the last computes
         return lambda layer, residual: _through(
-            self._global.layers[layer], replace(frame, residual=residual)
+            layers[layer], replace(frame, residual=residual), layers[layer + 1 : layer + 2]
         )
 
     def camera_attend(self) -> Callable[[int, int], Attend]:
@@ -264,10 +267,8 @@ class Memory:
         for layer in self._all():
             layer.prepare()
 
-    def commit(self, seen: FrameGeometry | None = None) -> None:
+    def commit(self) -> None:
         """Makes the staged frame part of the memory; prepares first, if that was not done."""
-        if seen is not None:
-            self.prepare(seen)
         for layer in self._all():
             layer.commit()
         self._observed = False
@@ -337,9 +338,13 @@ class Memory:
         return [*self._global.layers, *(layer for blocks in self._camera for layer in blocks)]
 
 
-def _through(memory: LayerMemory, frame: FrameTokens) -> Attend:
+def _through(
+    memory: LayerMemory, frame: FrameTokens, following: Sequence[LayerMemory] = ()
+) -> Attend:
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         keys, values = memory.stage(q, k, v, frame)
+        for each in following:
+            each.fetch()
         return attend_all(q, keys, values)
 
     return attend

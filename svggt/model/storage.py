@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from svggt.model.host_copy import HostCopy, host_buffer
 from svggt.settings import Storage
 
 Slots = slice | Tensor
@@ -100,7 +101,7 @@ _FORMATS: dict[Storage, NumberFormat] = {
     "bfloat16": Plain(torch.bfloat16),
     "int8": Int8(),
     "int4": Int4(),
-    "host": Plain(),  # brought when a layer asks; no layer's is fetched ahead yet
+    "host": Plain(),
 }
 
 
@@ -119,6 +120,7 @@ class TokenBuffer:
         self._on_host = storage == "host"
         self._balanced = balanced and not isinstance(self._format, Plain)
         self._parts: list[Tensor] = []
+        self._coming: HostCopy | None = None  # of the parts, to the device
         self._channels: Tensor | None = None  # (B, heads, 1, head_dim), what each is divided by
         self._like = torch.empty(0)  # of the tokens' dtype, on their device
 
@@ -134,16 +136,25 @@ class TokenBuffer:
         if self._balanced and self._channels is None:
             self._channels = tokens.abs().amax(dim=2, keepdim=True).clamp_min(1e-6)
         encoded = self._format.encode(tokens if self._channels is None else tokens / self._channels)
-        if self._on_host:
-            encoded = [part.cpu() for part in encoded]
         if not self._parts or self._parts[0].shape[2] < capacity:
-            self._parts = [_grown(self._parts, i, part, capacity) for i, part in enumerate(encoded)]
+            self._coming = None
+            self._parts = [self._grown(i, part, capacity) for i, part in enumerate(encoded)]
+        if self._coming is not None:
+            for kept, part in zip(self._coming.parts(), encoded, strict=True):
+                _put(kept, part, slots)
         for kept, part in zip(self._parts, encoded, strict=True):
-            _put(kept, part, slots)
+            _put(kept, part.to(kept.device), slots)
+
+    def fetch(self) -> None:
+        """Begins to bring tokens that lie in host memory to the device, for the next `read`."""
+        if self._on_host and self._parts:
+            self._coming = HostCopy(self._parts, self.device)
 
     def read(self, end: int) -> Tensor:
         """The tokens of the first slots, (B, heads, end, head_dim), on the stream's device."""
-        return self._decoded([part[:, :, :end] for part in self._parts])
+        parts = self._parts if self._coming is None else self._coming.parts()
+        self._coming = None
+        return self._decoded([part[:, :, :end] for part in parts])
 
     def take(self, slots: Tensor) -> Tensor:
         """The tokens of some slots (R, P)."""
@@ -176,6 +187,7 @@ class TokenBuffer:
         """Holds what `save` returned, instead of what is there."""
         names = sorted(name for name in saved if name.startswith("part"))
         self._parts = [saved[name].cpu() if self._on_host else saved[name] for name in names]
+        self._coming = None
         self._like, self._channels = saved.get("like", self._like), saved.get("channels")
 
     @property
@@ -193,6 +205,17 @@ class TokenBuffer:
         """Bytes allocated."""
         channels = 0 if self._channels is None else self._channels.nbytes
         return channels + sum(part.nbytes for part in self._parts)
+
+    def _grown(self, number: int, like: Tensor, capacity: int) -> Tensor:
+        """A larger part that begins with the one there is."""
+        shape = (*like.shape[:2], capacity, like.shape[3])
+        if self._on_host:
+            grown = host_buffer(shape, like.dtype, self.device)
+        else:
+            grown = like.new_empty(shape)
+        if self._parts:
+            grown[:, :, : self._parts[number].shape[2]] = self._parts[number]
+        return grown
 
 
 class KeysAndValues:
@@ -225,6 +248,11 @@ class KeysAndValues:
         """See `TokenBuffer.write`."""
         self._keys.write(keys, slots, capacity)
         self._values.write(values, slots, capacity)
+
+    def fetch(self) -> None:
+        """See `TokenBuffer.fetch`."""
+        self._keys.fetch()
+        self._values.fetch()
 
     def read(self, end: int) -> tuple[Tensor, Tensor]:
         """Those of the first slots."""
@@ -266,14 +294,6 @@ def named_under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def grown_capacity(room: int, needed: int) -> int:
     """Slots to allocate where there is no budget: growth by half, so that copies are few."""
     return room if needed <= room else max(needed, int(_GROWTH * room))
-
-
-def _grown(parts: list[Tensor], number: int, like: Tensor, capacity: int) -> Tensor:
-    """A larger buffer that begins with the one there is."""
-    grown = like.new_empty(*like.shape[:2], capacity, like.shape[3])
-    if parts:
-        grown[:, :, : parts[number].shape[2]] = parts[number]
-    return grown
 
 
 def _put(kept: Tensor, tokens: Tensor, slots: Slots) -> None:

@@ -96,7 +96,6 @@ class TokenMemory(LayerMemory):
         return self.lowest(self.scores(), count)
 
     # What a policy may ask.
-
     def lowest(self, scores: Tensor, count: int) -> Tensor:
         """(R, count) slots of the lowest scores, of those that do not stay, in their order."""
         highest = torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).max
@@ -162,10 +161,13 @@ class TokenMemory(LayerMemory):
         if not self._length and not self._staged:
             self._settle(keys)
         self._coming = frame
-        slots, end = self._next_slots(keys)
+        slots, end = self._next_slots(keys.shape[2])
         self._kept.write(keys, values, slots, self._capacity(end))
         self._staged.append(slots)
         return self._kept.read(end)
+
+    def fetch(self) -> None:
+        self._kept.fetch()
 
     def prepare(self) -> None:
         facts = {name: values.clone() for name, values in self._facts.items()}
@@ -237,10 +239,10 @@ class TokenMemory(LayerMemory):
     @property
     def nbytes(self) -> int:
         facts = sum(values.nbytes for values in self._facts.values())
-        if self._budget is None or not self._facts:
-            return self._kept.nbytes + facts
-        # The numbers of free slots count from the beginning: they are there with every later frame.
-        return self._kept.nbytes + facts + _SLOT_BYTES * len(self._facts["id"]) * self._tokens
+        if self._budget is not None and self._facts:
+            # Numbers of free slots count from the beginning: they come with every later frame.
+            facts += _SLOT_BYTES * len(self._facts["id"]) * self._tokens
+        return self._kept.nbytes + facts
 
     # How it is done.
 
@@ -275,9 +277,9 @@ class TokenMemory(LayerMemory):
             assert remaining is not None
             self._append(remaining)
 
-    def _next_slots(self, keys: Tensor) -> tuple[Slots, int]:
-        """Where the next tokens go, and how many slots are written then."""
-        tokens, free = keys.shape[2], self._free
+    def _next_slots(self, tokens: int) -> tuple[Slots, int]:
+        """Where so many next ones go, and how many slots are written then."""
+        free = self._free
         begin = self._length + sum(_length_of(slots) for slots in self._staged)
         if free is None:
             return slice(begin, begin + tokens), begin + tokens

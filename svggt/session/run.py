@@ -174,14 +174,14 @@ class Run:
                 if number % _FRAMES_A_LOOK == 0:
                     self._make_room(stream)
             drawn.result()
+        if self.camera is not None:
+            self.camera.end()
         stream.end_frames()
         self._look_at_memory(stream)
         stopped = self._stop.is_set()  # before its last frame
         if stopped:
             stream.suspend()
         interrupted = stopped and self._by_server  # not by its owner
-        if self.camera is not None:
-            self.camera.end()
         self._board.publish(elapsed_s=time.perf_counter() - started)
         self._correct(stream.finalize())
         self._adjust(stream)

@@ -62,8 +62,8 @@ class About:
         elapsed_s: that it took.
         sent: files as they were sent, which wait for another Start for a while.
         frames: that there were when it ended; 0 before, and where an older version kept it.
-        memory_changes: frames from which the stream remembered otherwise, each with how, for
-            people; the settings are the last ones.
+        earlier: memories that the stream had before that of the settings, in order: until which
+            frame, by which settings.
     """
 
     settings: StreamSettings
@@ -76,14 +76,29 @@ class About:
     elapsed_s: float = 0.0
     sent: tuple[Path, ...] = ()
     frames: int = 0
-    memory_changes: tuple[tuple[int, str], ...] = ()
+    earlier: tuple[tuple[int, StreamSettings], ...] = ()
+
+    @property
+    def memories(self) -> list[tuple[int, StreamSettings]]:
+        """By which settings its stream remembers, each from a frame on; the first from frame 0."""
+        firsts = [0, *(until for until, _ in self.earlier)]
+        settings = [*(before for _, before in self.earlier), self.settings]
+        return list(zip(firsts, settings, strict=True))
+
+    @property
+    def memory_changes(self) -> tuple[tuple[int, str], ...]:
+        """Frames from which the stream remembered otherwise, each with how, for people."""
+        return tuple((first, settings.memory_title) for first, settings in self.memories[1:])
 
 
 _ABOUT = TypeAdapter(About)
 
 
 def _upgraded(kept: dict[str, Any]) -> dict[str, Any]:
-    """What run.json holds, as this version says it; the first version named no format.
+    """What run.json holds, as this version says it.
+
+    The first version named no format. One before this one kept of other memories only titles: the
+    last memory stands for them.
 
     Raises:
         ValueError: a newer version wrote it.
@@ -91,7 +106,11 @@ def _upgraded(kept: dict[str, Any]) -> dict[str, Any]:
     version = kept.get("format", 1) if isinstance(kept, dict) else None
     if version not in range(1, FORMAT + 1):
         raise ValueError(f"format {version}, and this version reads up to {FORMAT}")
-    return {name: value for name, value in kept.items() if name != "format"}
+    told = {name: value for name, value in kept.items() if name != "format"}
+    titled = told.pop("memory_changes", [])
+    if titled:
+        told["earlier"] = [[number, told["settings"]] for number, _ in titled]
+    return told
 
 
 class Recording:
@@ -189,8 +208,8 @@ class Recording:
         about = self.about
         if about is not None:
             changed = about.settings.with_memory_of(settings)
-            changes = (*about.memory_changes, (number, changed.memory_title))
-            self._write(replace(about, settings=changed, memory_changes=changes))
+            earlier = (*about.earlier, (number, about.settings))
+            self._write(replace(about, settings=changed, earlier=earlier))
 
     def snapshot(self, num_frames: int) -> Path:
         """Where its stream lies after so many frames, if it does."""

@@ -140,13 +140,13 @@ def test_changes_while_it_runs_stay_in_its_world(tiny: LoadedModel) -> None:
     stream = Stream(tiny, window(4))
     for frame in frames[:8]:
         stream.step(frame)
-    stream.change_policy(bounded("blocks", Budget(6, "frames")))
+    stream = stream.with_policy(bounded("blocks", Budget(6, "frames")))
     for frame in frames[8:20]:
         stream.step(frame)
         assert sum(block.memory.frames_held for block in stream._blocks) <= 6
     assert stream._blocks[0].first >= 8  # what the window kept has gone
     world = stream._blocks[0].world
-    stream.change_policy(bounded("keyframes", Budget(4, "frames")))
+    stream = stream.with_policy(bounded("keyframes", Budget(4, "frames")))
     assert len(stream._blocks) == 1 and stream._blocks[0].world is world
     for frame in frames[20:]:
         stream.step(frame)
@@ -160,7 +160,7 @@ def test_refined_cameras_reach_a_memory_under_its_own_numbers(tiny: LoadedModel)
     run(stream, range(12))
     first = stream._blocks[0].first
     assert first > 0
-    stream.change_policy(bounded("coverage", Budget(4, "frames")))
+    stream = stream.with_policy(bounded("coverage", Budget(4, "frames")))
     seen = []
     memory = stream._blocks[0].memory
     memory.correct = seen.append  # pyright: ignore[reportAttributeAccessIssue]

@@ -50,7 +50,8 @@ def step(network: VGGT, memory: Memory, images: torch.Tensor) -> torch.Tensor:
     number = memory.num_frames
     with torch.no_grad():
         depth = network.step(images[:, number : number + 1], memory).depth
-    memory.commit(geometry(number) if memory.wants_geometry else None)
+    memory.prepare(geometry(number) if memory.wants_geometry else None)
+    memory.commit()
     return depth
 
 

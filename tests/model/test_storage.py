@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 
+import svggt.model.storage
 from svggt.experiments.parity import Fixture
-from svggt.model.policies import full
+from svggt.model.host_copy import HostCopy
+from svggt.model.policies import bounded, full
 from svggt.model.storage import KeysAndValues, TokenBuffer
-from svggt.settings import Storage
+from svggt.model.token_memory import TokenMemory
+from svggt.settings import Budget, Storage
 from tests.model.test_streaming import LANDSCAPE, clip, relative_error, stream_clip
 
 SHAPE = (2, 3, 10, 128)  # batch, heads, tokens of a frame, head_dim: two groups of channels
@@ -69,6 +72,58 @@ def test_tokens_take_the_place_of_others_and_nothing_else_moves(
     kept = ~touched.expand(6, -1).unflatten(0, (2, 3))
     assert torch.equal(buffer.read(30)[kept], before[kept])
     assert buffer.nbytes == room
+
+
+class Cloned(HostCopy):
+    """As a device's: what is written to the host later is not in it."""
+
+    def __init__(self, parts: list[torch.Tensor], device: torch.device) -> None:
+        super().__init__([part.clone() for part in parts], device)
+
+
+@pytest.mark.parametrize("rows", [1, 6], ids=["heads alike", "each head"])
+def test_what_is_written_while_a_copy_is_on_its_way_is_read(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(svggt.model.storage, "HostCopy", Cloned)
+    ours, plain, new = written("host", True, 3), written("host", True, 3), frames(5)
+    slots = torch.stack([torch.randperm(30)[:10].sort().values for _ in range(rows)])
+    for where, capacity in ((slots, 30), (slice(30, 40), 45)):  # the second needs a larger buffer
+        ours.fetch()
+        for buffer in (ours, plain):
+            buffer.write(new[3], where, capacity)
+        assert torch.equal(ours.read(30), plain.read(30))
+    assert torch.equal(ours.read(40), plain.read(40))
+
+
+def test_a_layer_is_on_its_way_before_its_turn(
+    parity: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first while a frame is encoded, each other one before the last one attends."""
+    network, images, done = parity.network(), clip(4, 1, LANDSCAPE, torch.float32), []
+    for name in ("fetch", "stage"):
+        was = getattr(TokenMemory, name)
+
+        def noted(self: TokenMemory, *arguments: Any, name: str = name, was: Any = was) -> Any:
+            done.append((name, self))
+            return was(self, *arguments)
+
+        monkeypatch.setattr(TokenMemory, name, noted)
+    monkeypatch.setattr(svggt.model.storage, "HostCopy", Cloned)
+    policy = bounded("window", Budget(3, "frames"), "host")
+    with torch.no_grad():
+        ours = stream_clip(network, images, policy)
+        layers = list(dict.fromkeys(layer for name, layer in done if name == "fetch"))
+        assert len(layers) == network.config.depth
+        firsts = [done.index((name, layer)) for layer in layers for name in ("fetch", "stage")]
+        fetched, staged = firsts[::2], firsts[1::2]
+        assert fetched[0] < staged[0]
+        assert all(
+            before < fetch < own
+            for before, fetch, own in zip(staged, fetched[1:], staged[1:], strict=False)
+        )
+        exact = stream_clip(network, images, bounded("window", Budget(3, "frames")))
+    assert torch.equal(ours.depth, exact.depth)
 
 
 @pytest.mark.parametrize("storage", BITS)

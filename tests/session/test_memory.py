@@ -14,12 +14,17 @@ import pytest
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.freed_memory import give_back_memory
+from svggt.engine.local_worker import LocalWorker
+from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.stream import Stream
 from svggt.errors import BadInput
 from svggt.model.policies import bounded
+from svggt.prediction import FramePrediction
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
 from svggt.settings import Budget, StreamSettings
+from svggt.store.recording import About, Recording
+from svggt.view_options import ViewOptions
 from tests.conftest import make_frames
 from tests.session.runs import SETTINGS, Made, ended, run, wait
 
@@ -145,6 +150,60 @@ def test_a_disk_that_takes_nothing_changes_nothing(
     wait(session, ended)
     memory = session.progress.memory
     assert memory is not None and memory.frames.tolist() == [0, 4, 5]  # the window as it was
+
+
+def test_what_a_smaller_memory_dropped_is_back_where_the_disk_took_nothing(
+    worker: LocalWorker,
+) -> None:
+    """The change is undone, and so is what it dropped."""
+    stream_id = worker.open(replace(SETTINGS, window=6))
+    for frame in make_frames(6):
+        worker.step(stream_id, frame)
+    before = worker.memory_map(stream_id)
+
+    def full(number: int) -> None:
+        assert number == 6
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        worker.change_memory(stream_id, replace(KEYFRAMES, budget="2 frames"), full)
+    after = worker.memory_map(stream_id)
+    assert before is not None and after is not None
+    assert after.frames.tolist() == before.frames.tolist() == [0, 1, 2, 3, 4, 5]
+    assert after.nbytes == before.nbytes
+
+
+@pytest.mark.parametrize("snapshot", [None, 3, 4, 6], ids=lambda at: f"snapshot {at}")
+def test_a_killed_run_is_rebuilt_with_the_memories_that_it_had(
+    worker: LocalWorker, tmp_path: Path, snapshot: int | None
+) -> None:
+    """Each from the frame on from which it was changed: as if it never was killed."""
+    frames = make_frames(12)
+    memories = {4: KEYFRAMES, 6: replace(KEYFRAMES, memory="attention")}
+
+    def run_to(end: int, recording: Recording) -> list[FramePrediction]:
+        stream = RecordedStream(worker, SETTINGS, recording)
+        recording.begin(About(SETTINGS, None, 50, ViewOptions(), 0.0))
+        said = []
+        for frame in frames[:end]:
+            if frame.number == snapshot:
+                assert stream.suspend()  # and it goes on
+            if frame.number in memories:
+                stream.change_memory(memories[frame.number])
+            said += [step.prediction for step in stream.steps(iter([frame]))]
+        return said
+
+    whole = run_to(12, Recording(tmp_path / "whole"))
+    killed = Recording(tmp_path / "killed")
+    run_to(9, killed)
+    assert killed.about is not None
+    resumed = RecordedStream(worker, killed.about.settings, killed)
+    again = list(resumed.steps(iter(frames[snapshot or 0 :])))
+    assert [step.prediction.number for step in again] == list(range(snapshot or 0, 12))
+    for step in again:
+        ours, theirs = step.prediction, whole[step.prediction.number]
+        assert np.array_equal(ours.depth, theirs.depth)
+        assert np.array_equal(ours.cam_from_world, theirs.cam_from_world)
 
 
 def test_what_is_kept_of_a_long_stream_is_counted_for_its_frames_alone(tiny: LoadedModel) -> None:

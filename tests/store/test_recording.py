@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import fields
 from pathlib import Path
@@ -124,6 +125,20 @@ def test_where_forgetting_was_cut_off_there_is_no_run(
     with pytest.raises(KeyboardInterrupt):
         recording.clear()
     assert Recording(tmp_path).about is None
+
+
+def test_changes_of_memory_are_read_as_an_older_version_kept_them(tmp_path: Path) -> None:
+    """A frame and a title each; of the memories before the last one it kept no more."""
+    recording, path = Recording(tmp_path), tmp_path / "run.json"
+    recording.begin(about())
+    kept = json.loads(path.read_text())
+    del kept["earlier"]
+    path.write_text(json.dumps({**kept, "memory_changes": [[4, "window 3"]]}))
+    assert recording.about is not None
+    assert recording.about.memory_changes == ((4, about().settings.memory_title),)
+    recording.change_memory(StreamSettings(memory="keyframes", budget="3 frames"), 7)
+    assert [number for number, _ in recording.about.memory_changes] == [4, 7]
+    assert recording.about.memories[0] == (0, about().settings)
 
 
 def test_a_run_of_another_version_is_no_run(tmp_path: Path) -> None:

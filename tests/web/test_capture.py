@@ -40,9 +40,16 @@ async def close_code(socket) -> int:
     return socket.close_code
 
 
-def test_pictures_become_frames_and_the_camera_hears_of_it(site) -> None:
+def test_pictures_become_frames_and_the_camera_hears_of_it(site, monkeypatch) -> None:
     address, sessions = site
     session = waiting(sessions)
+    draw = session.scene.add
+
+    def slowly(*arguments) -> None:  # the last one too: the camera hears of it all the same
+        time.sleep(0.3)
+        draw(*arguments)
+
+    monkeypatch.setattr(session.scene, "add", slowly)
 
     async def send() -> dict:
         told = {"ended": False}
