@@ -40,6 +40,7 @@ def run(
     intrinsics: Path | None = None,
     rate: float | None = None,
     frames: int = 1000,
+    whole: bool = False,
     precision: Precision = "auto",
 ) -> int:
     """Stream a clip into a folder, frame by frame, and export the scene.
@@ -56,6 +57,7 @@ def run(
             is given; a folder's K.txt if left out.
         rate: frames a second taken from a video; chosen by motion if left out.
         frames: at most.
+        whole: keep tall pictures whole, in narrower frames, instead of cutting them to a square.
         precision: numbers of the backbone.
     """
     if frames < 1:
@@ -64,7 +66,7 @@ def run(
         raise BadInput(f"{out} is not empty: name another folder, or resume the run in it.")
     loaded = load_model(_name(settings.model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
-    opened = open_clip(_files(clip), loaded.input_width, rate, limits)
+    opened = open_clip(_files(clip), loaded.input_width, rate, limits, whole)
     said = 0.0 if settings.field_of_view else _said_of_lens(clip, intrinsics)
     said = said or opened.field_of_view
     view = lens.known(settings.field_of_view, said)

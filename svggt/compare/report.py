@@ -107,6 +107,8 @@ def command_of(outcome: ComparisonResult, clip: Clip) -> str:
     words += ["--frames", str(outcome.frames)]
     if clip.frames_per_second is not None:
         words += ["--rate", f"{clip.frames_per_second:g}"]
+    if clip.whole:
+        words.append("--whole")
     if outcome.b.way.mode != "streaming":
         words += ["--every", str(outcome.b.latencies[0].frames)]
     for name, side in outcome.sides.items():

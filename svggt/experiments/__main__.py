@@ -146,6 +146,7 @@ def compare(
     frames: int = 40,
     rate: float | None = None,
     every: int = 8,
+    whole: bool = False,
 ) -> int:
     """Compare two ways of computing the same frames, and write a report of it.
 
@@ -158,9 +159,10 @@ def compare(
         frames: at most.
         rate: frames a second taken from the clip; chosen by motion if left out.
         every: all but streaming begins again with every n-th frame, for its latency.
+        whole: keep tall pictures whole, in narrower frames, instead of cutting them to a square.
     """
     command = shlex.join(["python", "-m", "svggt.experiments", *sys.argv[1:]])
-    outcome = compare_clip(ClipSource(clip, frames, rate, every), out, (a, b), command)
+    outcome = compare_clip(ClipSource(clip, frames, rate, every, whole), out, (a, b), command)
     sys.stdout.write(json.dumps(numbers(outcome), indent=2) + f"\n{out / 'report.html'}\n")
     return 0
 

@@ -34,12 +34,14 @@ class ClipSource:
         frames: at most.
         rate: frames a second taken from a video; None: chosen by motion.
         every: all but streaming begins again with every n-th frame.
+        whole: tall pictures are not cut to a square.
     """
 
     clip: Path
     frames: int
     rate: float | None
     every: int
+    whole: bool = False
 
 
 def compare_clip(
@@ -120,8 +122,9 @@ def _way(model: LoadedModel, option: RunConfig) -> RunConfig:
 def _frames(source: ClipSource, width: int) -> list[Frame]:
     limits = InputLimits(max_frames=source.frames)
     if not source.clip.is_dir():
-        return list(open_clip([source.clip], width, source.rate, limits).frames())
-    fitter, pictures = Fitter(width), open_sequence(source.clip).pictures
+        clip = open_clip([source.clip], width, source.rate, limits, source.whole)
+        return list(clip.frames())
+    fitter, pictures = Fitter(width, source.whole), open_sequence(source.clip).pictures
     return [
         fitter.frame(number, float(number), open_picture(path, path.name, limits))
         for number, path in enumerate(pictures[: source.frames])

@@ -97,12 +97,14 @@ class LiveClip:
         width: the frames', pixels, a multiple of the patch.
         limits: what is accepted.
         after: the last frame of a run that is resumed; its numbers, times and size do too.
+        whole: tall pictures are not cut to a square.
     """
 
     camera: CameraFeed
     width: int
     limits: InputLimits
     after: Frame | None = None
+    whole: bool = False
     total = None
     paths: tuple[Path, ...] = ()
     field_of_view = 0.0
@@ -120,7 +122,7 @@ class LiveClip:
         Raises:
             BadInput: the camera sends what is no picture.
         """
-        fitter, selection, began, first = Fitter(self.width), ByMotion(), None, 0
+        fitter, selection, began, first = Fitter(self.width, self.whole), ByMotion(), None, 0
         if self.after is not None:
             fitter, first = Fitter.like(self.after), self.after.number + 1
         number, earlier = first, self.after.time_s if self.after is not None else 0.0

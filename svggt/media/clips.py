@@ -32,7 +32,7 @@ class Clip:
     Attributes:
         paths: one video, or pictures in order.
         names: what people call the files, for messages.
-        width: the frames', pixels, a multiple of the patch.
+        width: the frames', pixels, a multiple of the patch; of tall ones that are kept whole, less.
         frames_per_second: taken from a video, None for a choice by motion; pictures are all
             taken.
         total: frames that will come; None if nobody knows.
@@ -43,6 +43,7 @@ class Clip:
         notes: what was left out of it, a sentence each.
         field_of_view: degrees across its pictures, as their EXIF says; 0 where it does not.
         length_s: of a video, seconds, if it says.
+        whole: tall pictures are not cut to a square.
     """
 
     paths: tuple[Path, ...]
@@ -57,6 +58,7 @@ class Clip:
     notes: tuple[str, ...] = ()
     field_of_view: float = 0.0
     length_s: float | None = None
+    whole: bool = False
 
     def frames(
         self,
@@ -87,6 +89,7 @@ class Clip:
             rate=self.frames_per_second,
             length_s=self.length_s,
             original=original,
+            whole=self.whole,
         )
 
     def is_cut(self, taken: int) -> bool:
@@ -95,7 +98,11 @@ class Clip:
 
 
 def open_clip(
-    paths: Sequence[Path], width: int, frames_per_second: float | None, limits: InputLimits
+    paths: Sequence[Path],
+    width: int,
+    frames_per_second: float | None,
+    limits: InputLimits,
+    whole: bool = False,
 ) -> Clip:
     """Checks kind, bytes and every header; pictures are put in natural order (2 before 10).
 
@@ -104,6 +111,7 @@ def open_clip(
         width: the frames', pixels, a multiple of the patch.
         frames_per_second: to take from a video; None chooses them by motion.
         limits: what is accepted; a longer clip is cut at `max_frames`.
+        whole: tall pictures are not cut to a square: their frames are narrower.
 
     Raises:
         BadInput: the files cannot be used; the message says why, and what to do instead.
@@ -132,6 +140,7 @@ def open_clip(
         notes=tuple(notes),
         field_of_view=field_of_view,
         length_s=seconds,
+        whole=whole,
     )
 
 

@@ -98,7 +98,7 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
         make = _original if job.original else _fitted
-        yield from _frames(job, paths, partial(make, Fitter(job.width)), notes.append)
+        yield from _frames(job, paths, partial(make, Fitter(job.width, job.whole)), notes.append)
         yield from map(sandbox.Note, notes)
     else:
         while True:

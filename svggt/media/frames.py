@@ -69,19 +69,24 @@ class Fitter:
     The first picture fixes the size: bicubic to `width`, height rounded to a multiple of the
     patch, centre crop of the height only where it exceeds the width. Later pictures of another
     shape are resized to fit and padded with white.
+
+    Args:
+        width: of the frames, and their greatest height.
+        whole: nothing is cropped: frames of higher pictures are narrower instead.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, whole: bool = False) -> None:
         assert width % PATCH == 0, width
-        self._width = width
+        self._width, self._most_rows, self._whole = width, width, whole
         self._aspect: float | None = None  # height over width of the first picture
         self._range: tuple[float, float] | None = None  # darkest and brightest of deep greys
 
     @classmethod
     def like(cls, frame: Frame) -> Fitter:
         """One that goes on with the size of a frame."""
-        fitter = cls(frame.image.shape[1])
-        fitter._aspect = frame.grey.shape[0] / frame.grey.shape[1]
+        aspect = frame.grey.shape[0] / frame.grey.shape[1]
+        fitter = cls(frame.image.shape[1], whole=aspect > 1)
+        fitter._aspect, fitter._most_rows = aspect, frame.image.shape[0]
         return fitter
 
     def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
@@ -90,13 +95,18 @@ class Fitter:
         aspect = rgb.height / rgb.width
         if self._aspect is None:
             self._aspect = aspect
+            while self._whole and _rows(self._width, aspect) > self._most_rows:
+                self._width -= PATCH
         rows = _rows(self._width, aspect)
         if rows != _rows(self._width, self._aspect):
-            shown = (rgb.width, round(rgb.width * min(1.0, self._aspect)))
+            kept = self._aspect if self._whole else min(1.0, self._aspect)
+            shown = (rgb.width, round(rgb.width * kept))
             rgb = ImageOps.pad(rgb, shown, Image.Resampling.BICUBIC, color=(255, 255, 255))
-            rows = min(_rows(self._width, self._aspect), self._width)
-        image = _scaled(rgb, self._width, rows)
-        grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, round(TRACKING_WIDTH * self._aspect))
+            rows = min(_rows(self._width, self._aspect), self._most_rows)
+        image = _scaled(rgb, self._width, rows, self._most_rows)
+        height = round(TRACKING_WIDTH * self._aspect)
+        most = height if self._whole else TRACKING_WIDTH
+        grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, height, most)
         return Frame(number, time_s, np.asarray(image), np.asarray(grey))
 
     def in_colour(self, picture: Image.Image) -> Image.Image:
@@ -118,9 +128,9 @@ def _rows(width: int, aspect: float) -> int:
     return PATCH * max(1, round(width * aspect / PATCH))
 
 
-def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Resized, then cropped to the centre of its height where that exceeds the width."""
-    return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), width)
+def _scaled(picture: Image.Image, width: int, height: int, most: int) -> Image.Image:
+    """Resized, then cropped to the centre of its height where that exceeds what it may be."""
+    return _centre_crop(picture.resize((width, height), Image.Resampling.BICUBIC), most)
 
 
 def is_video(path: Path) -> bool:

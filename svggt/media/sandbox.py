@@ -70,6 +70,7 @@ class DecodeJob(Job, tag=True):
         rate: frames a second; None: by motion.
         length_s: of a video, seconds, if it says.
         original: as they are, upright, instead of fitted to the width.
+        whole: see `Fitter`.
     """
 
     names: list[str]
@@ -77,6 +78,7 @@ class DecodeJob(Job, tag=True):
     rate: float | None
     length_s: float | None
     original: bool = False
+    whole: bool = False
 
 
 class PicturesJob(Job, tag=True):
@@ -218,7 +220,8 @@ def frames(
         image = _array(message.image, (*message.size, 3))
         grey = _array(message.grey, message.grey_size)
         if (
-            image.shape[1] != job.width
+            image.shape[1] > job.width
+            or image.shape[1] % PATCH
             or image.shape[0] % PATCH
             or (grey.shape[1] != TRACKING_WIDTH)
         ):

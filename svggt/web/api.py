@@ -75,12 +75,14 @@ class Api:
         rate: float | None = None,
         max_frames: int | None = None,
         cameras: Cameras = "refined",
+        whole: bool = False,
     ) -> dict[str, Any]:
         """Begin a run, of an example, of files sent by `handle_file`, or of a camera.
 
         Every run is a session of its own; the session of a token given leaves memory, and stays
-        at its links. Returns its tokens, and paths of this site: of the 3D view, of the page for
-        readers, and of the page that takes a camera's pictures.
+        at its links. Tall pictures are cut to a square unless they are wanted whole. Returns its
+        tokens, and paths of this site: of the 3D view, of the page for readers, and of the page
+        that takes a camera's pictures.
         """
         names = [each.name for each in EXAMPLES]
         if source == "example" and example not in names:
@@ -91,7 +93,7 @@ class Api:
         index = names.index(example) if example in names else 0
         most = self._beginner.limits.max_frames if max_frames is None else max_frames
         wanted = RunRequest(
-            source, index, paths, rate, most, settings, ViewOptions(cameras=cameras)
+            source, index, paths, rate, most, whole, settings, ViewOptions(cameras=cameras)
         )
         return _opened(self._beginner.begin(token, wanted, address_of(request)))
 

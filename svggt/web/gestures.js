@@ -67,6 +67,45 @@
     }
   }
 
+  // What is lost of a tall picture where frames are squares, before its run: of the first file.
+  let shown = 0;
+  async function showCut(files) {
+    const mine = ++shown, note = find("#cut figure");
+    if (!note) return;
+    note.hidden = true;
+    const picture = files[0] && await (files[0].type.startsWith("video/") ? still(files[0])
+      : createImageBitmap(files[0])).catch(() => null);  // of a kind that this browser cannot show
+    if (!picture || mine !== shown) return;
+    const width = picture.videoWidth || picture.width, height = picture.videoHeight || picture.height;
+    if (height <= width) return;
+    const canvas = note.querySelector("canvas"), brush = canvas.getContext("2d");
+    canvas.height = 160;
+    canvas.width = Math.max(1, Math.round(160 * width / height));
+    const edge = (canvas.height - canvas.width) / 2;
+    const draw = () => {
+      const whole = find("#whole input")?.checked;
+      brush.drawImage(picture, 0, 0, canvas.width, canvas.height);
+      brush.fillStyle = "rgb(15 23 42 / 75%)";
+      if (!whole) for (const top of [0, canvas.height - edge]) brush.fillRect(0, top, canvas.width, edge);
+      note.querySelector("figcaption").textContent = `${width} × ${height}: ` + (whole ? "kept whole."
+        : `${Math.round(50 * (1 - width / height))} % of its height is cut off above, as much below.`);
+    };
+    note.onchange = draw;
+    draw();
+    note.hidden = false;
+  }
+
+  async function still(file) {
+    const video = Object.assign(document.createElement("video"), { muted: true, preload: "auto" });
+    video.src = URL.createObjectURL(file);
+    try {
+      await new Promise((done, failed) => Object.assign(video, { onloadeddata: done, onerror: failed }));
+      return video;
+    } finally {
+      URL.revokeObjectURL(video.src);
+    }
+  }
+
   const isReader = () => document.body.classList.contains("reader");
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files") && !isReader();
 
@@ -85,6 +124,13 @@
     });
   }
 
+  document.addEventListener("change", (event) => {
+    if (event.target.matches?.("#files input[type=file]")) showCut([...event.target.files]);
+    if (event.target.closest?.("#whole")) find("#cut figure")?.onchange?.();
+  }, true);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#files button[aria-label=Clear]")) showCut([]);
+  }, true);
   document.documentElement.classList.toggle("no-full", !document.fullscreenEnabled);
   attend(document, false);
   document.addEventListener("load", (event) => {

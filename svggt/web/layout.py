@@ -28,6 +28,10 @@ CAMERA = (
 )
 
 
+_CUT = "<figure hidden><canvas></canvas><figcaption></figcaption></figure>"
+"""What a tall picture loses; see gestures.js."""
+
+
 @dataclass(frozen=True)
 class SourceInputs:
     """Where frames come from.
@@ -38,6 +42,7 @@ class SourceInputs:
         pictures: the examples to choose from.
         files: an upload.
         camera: the camera's page, once a run waits for it.
+        whole: tall pictures are not cut to a square.
         tabs: by kind.
     """
 
@@ -46,6 +51,7 @@ class SourceInputs:
     pictures: gr.Gallery
     files: gr.File
     camera: gr.HTML
+    whole: gr.Checkbox
     tabs: dict[str, gr.Tab]
 
 
@@ -180,7 +186,14 @@ def _lay_out_source(limits: InputLimits) -> SourceInputs:
                 elem_id="files",
             )
             take_as_uploaded(files)
+            gr.HTML(_CUT, elem_id="cut")
         with gr.Tab("Camera") as live:
             camera = gr.HTML(CAMERA, elem_id="camera")
+    whole = gr.Checkbox(
+        label="Keep tall pictures whole",
+        info="narrower frames; else they are cut to a square, above and below",
+        visible=False,
+        elem_id="whole",
+    )
     tabs = {"example": examples, "upload": upload, "camera": live}
-    return SourceInputs(gr.State("example"), gr.State(0), pictures, files, camera, tabs)
+    return SourceInputs(gr.State("example"), gr.State(0), pictures, files, camera, whole, tabs)

@@ -66,7 +66,7 @@ class RunEvents:
         self._c = c
         a, v = c.advanced, c.view
         inputs = {
-            c.token, c.source.kind, c.source.example, c.source.files,
+            c.token, c.source.kind, c.source.example, c.source.files, c.source.whole,
             a.rate, a.max_frames, *a.settings.all, *v.look,
         }  # fmt: skip
         c.start.click(self._start, inputs, c.followed, **layout.PRIVATE)
@@ -101,6 +101,7 @@ class RunEvents:
             files=values[source.files] or [],
             rate=values[advanced.rate],
             max_frames=values[advanced.max_frames],
+            whole=bool(values[source.whole]),
             settings=advanced.settings.read(values, refine=True),
             look=look_of(self._c.view, values),
         )

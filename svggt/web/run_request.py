@@ -31,6 +31,7 @@ class RunRequest:
         files: names of uploads.
         rate: frames a second of an uploaded video; None or 0 chooses them by motion.
         max_frames: at most.
+        whole: tall pictures are not cut to a square.
         settings: how the stream is computed.
         look: how the scene looks at first.
     """
@@ -40,6 +41,7 @@ class RunRequest:
     files: Sequence[str]
     rate: float | None
     max_frames: float | None
+    whole: bool
     settings: StreamSettings
     look: ViewOptions
 
@@ -145,14 +147,14 @@ class RunStarter:
         most = whole_number(wanted.max_frames, 1, self.limits.max_frames)
         limits = replace(self.limits, max_frames=most)
         if wanted.kind == "camera":
-            return LiveClip(CameraFeed(), width, limits)
+            return LiveClip(CameraFeed(), width, limits, whole=wanted.whole)
         if wanted.kind == "example":
             chosen = EXAMPLES[wanted.example]
             ours = replace(limits, max_bytes=chosen.clip.stat().st_size)  # the limit is on uploads
             clip = open_clip([chosen.clip], width, chosen.frames_per_second, ours)
             return replace(clip, example=chosen.name, truth=chosen.truth)
         uploads = [self._uploads.check(file) for file in wanted.files]
-        return open_clip(uploads, width, wanted.rate or None, limits)
+        return open_clip(uploads, width, wanted.rate or None, limits, wanted.whole)
 
 
 def whole_number(value: float | None, low: int, high: int) -> int:

@@ -127,7 +127,9 @@ class Page:
     def _wire_source(self, c: layout.Controls) -> None:
         source, view = c.source, c.view
         for kind, tab in source.tabs.items():
-            tab.select(lambda kind=kind: kind, None, source.kind, **layout.PRIVATE)
+            chosen = kind, gr.Checkbox(visible=kind != "example")
+            outputs = [source.kind, source.whole]
+            tab.select(lambda chosen=chosen: chosen, None, outputs, **layout.PRIVATE)
         outputs = [source.example, view.frame, view.why]
         source.pictures.select(self._choose_example, [c.token], outputs, **layout.PRIVATE)
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from svggt.files import ASSETS
 from tests.browser.conftest import DESKTOP, PHONE, Site, drawn, only_session
+from tests.media.files import write_video
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -42,6 +43,41 @@ def test_the_first_look_is_never_empty(arrive, size) -> None:
     wide = visitor.page.evaluate("document.documentElement.scrollWidth")
     assert wide <= size[0]  # one column, nothing to the side
     assert len(visitor.site.sessions) == 0  # looking costs no session
+
+
+@pytest.mark.parametrize("kind", ["pictures", "video"])
+def test_what_a_tall_picture_loses_is_shown_and_it_can_be_kept_whole(
+    arrive, site: Site, tmp_path: Path, kind: str
+) -> None:
+    visitor = arrive()
+    page = visitor.page
+    assert not page.is_visible("#whole")  # examples are wide
+    noise = np.random.default_rng(0).integers(0, 255, (16, 9, 3), np.uint8)
+    tall = [np.asarray(Image.fromarray(noise).resize((360, 640))) for _ in range(3)]
+    if kind == "video":
+        files = [write_video(tmp_path / "tall.mp4", 3, size=(360, 640))]
+    else:
+        files = [tmp_path / f"{number}.png" for number in range(3)]
+        for path, pixels in zip(files, tall, strict=True):
+            Image.fromarray(pixels).save(path)
+    visitor.upload(*files)
+    page.wait_for_selector("#cut figcaption:visible")
+    assert "360 × 640: 22 % of its height is cut off above" in page.inner_text("#cut")
+    cut = visitor.pixels(page.locator("#cut canvas"))
+    page.get_by_label("Keep tall pictures whole").check()
+    assert "kept whole" in page.inner_text("#cut")
+    whole = visitor.pixels(page.locator("#cut canvas"))
+    edge, middle = slice(5, 30), slice(60, 100)
+    assert np.abs(cut[edge].astype(int) - whole[edge]).mean() > 8  # shaded
+    assert np.abs(cut[middle].astype(int) - whole[middle]).mean() < 3
+    page.wait_for_timeout(500)  # Gradio takes the choice
+    visitor.start()
+    page.wait_for_selector("text=Finished: ")
+    image = only_session(site).recording.frames.load(0).image
+    assert image.shape == (224, 126, 3)
+    if kind == "pictures":
+        page.click("#files button[aria-label=Clear]")
+        page.wait_for_selector("#cut figure", state="hidden")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -66,14 +66,17 @@ def _error(model: pycolmap.Reconstruction) -> float:
     return float(np.sqrt(np.mean(squares)))
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (301, 203), (90, 200)])
-def test_a_lens_of_the_original_sees_what_the_fitted_one_does(size: tuple[int, int]) -> None:
+def test_a_lens_of_the_original_sees_what_the_fitted_one_does(
+    size: tuple[int, int], whole: bool
+) -> None:
     """Scaled to whole patches, and cut where it is higher than wide: a mark stays where it is."""
     picture, at = Image.new("RGB", size), (0.3 * size[0], 0.5 * size[1])
     mark = 0.02 * size[0]
     box = (at[0] - mark, at[1] - mark, at[0] + mark, at[1] + mark)
     picture.paste((255, 255, 255), tuple(map(round, box)))
-    fitted = Fitter(224).frame(0, 0.0, picture).image[..., 0]
+    fitted = Fitter(224, whole).frame(0, 0.0, picture).image[..., 0]
     row, column = (float(c.mean()) for c in np.nonzero(fitted > 128))
     matrix = np.array([[200.0, 0, 112], [0, 210, 80], [0, 0, 1]])
     lens = Lens(fitted.shape, matrix, (0.0, 0.0))
@@ -94,14 +97,15 @@ def test_originals_are_the_frames_that_were_taken() -> None:
         assert np.abs(again.astype(int) - frame.image).mean() < 1
 
 
-def test_depth_of_a_portrait_clip_lies_on_its_picture(tmp_path: Path) -> None:
-    """The model saw the middle of it: above and below nothing is known."""
+@pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
+def test_depth_of_a_portrait_clip_lies_on_its_picture(tmp_path: Path, whole: bool) -> None:
+    """Where the model saw the middle of it nothing is known above and below."""
     rng = np.random.default_rng(0)
     for number in range(2):
         noise = Image.fromarray(rng.integers(0, 255, (8, 6, 3), np.uint8))
         noise.resize((360, 480)).save(tmp_path / f"{number}.png")
     clip = (tmp_path / "0.png", tmp_path / "1.png")
-    assert run(clip, tmp_path / "run", export=()) == 0
+    assert run(clip, tmp_path / "run", export=(), whole=whole) == 0
     made = make_export(Recording(tmp_path / "run"), "nerfstudio", "refined")
     with zipfile.ZipFile(made) as archive:
         picture = Image.open(io.BytesIO(archive.read("images/000000.jpg")))
@@ -109,4 +113,7 @@ def test_depth_of_a_portrait_clip_lies_on_its_picture(tmp_path: Path) -> None:
     assert picture.size == (360, 480)
     assert depth.shape[0] / depth.shape[1] == pytest.approx(480 / 360, rel=0.03)
     known = np.flatnonzero((depth > 0).any(axis=1))
+    if whole:
+        assert len(known) == len(depth)
+        return
     assert len(known) == depth.shape[1] and known[0] == pytest.approx(len(depth) / 8, abs=2)

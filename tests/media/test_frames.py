@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from svggt.errors import BadInput
-from svggt.media.frames import Fitter, InputLimits
+from svggt.media.frames import PATCH, Fitter, InputLimits
 from svggt.media.pictures import open_picture
 
 LIMITS = InputLimits()
@@ -43,6 +43,30 @@ def test_a_tall_picture_keeps_its_centre() -> None:
     picture = solid(224, 448, (0, 0, 0))
     picture.paste((255, 255, 255), (0, 112, 224, 336))
     assert Fitter(224).frame(0, 0.0, picture).image.min() > 200
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (100, 790), (640, 480), (480, 480)])
+def test_a_picture_that_is_kept_whole_loses_nothing(size: tuple[int, int]) -> None:
+    """Its edge is there all around, as large as in both pictures; a wide one is as ever."""
+    picture, (width, height) = solid(*size, (0, 0, 0)), size
+    edge = max(8, width // 8)
+    picture.paste((255, 255, 255), (edge, edge, width - edge, height - edge))
+    fitter = Fitter(224, whole=True)
+    frame = fitter.frame(0, 0.0, picture)
+    rows, columns = frame.image.shape[:2]
+    assert rows % PATCH == columns % PATCH == 0 and max(rows, columns) <= 224
+    assert abs(rows / columns - height / width) <= PATCH / columns
+    seen = (width - 2 * edge) * (height - 2 * edge) / (width * height)
+    for view in (frame.image[..., 0], frame.grey):
+        assert (view > 128).mean() == pytest.approx(seen, abs=0.03)
+        assert max(view[0].max(), view[-1].max(), view[:, 0].max(), view[:, -1].max()) < 60
+    assert frame.grey.shape == (round(480 * height / width), 480)
+    if height <= width:
+        assert np.array_equal(frame.image, Fitter(224).frame(0, 0.0, picture).image)
+    for other in (fitter, Fitter.like(frame)):  # a later one, also of a run that is resumed
+        assert np.array_equal(other.frame(1, 1.0, picture).image, frame.image)
+        padded = other.frame(2, 2.0, solid(900, 300))
+        assert padded.image.shape == frame.image.shape and padded.grey.shape == frame.grey.shape
 
 
 def test_later_shapes_are_fitted_and_padded_with_white() -> None:
@@ -80,7 +104,7 @@ def test_a_small_file_with_many_pixels_takes_little_memory(tmp_path: Path) -> No
     Image.new("RGBA", (6300, 6300), (10, 200, 30, 120)).save(tmp_path / "bomb.png")
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from svggt.media.frames import Fitter, InputLimits\n"
+        "from svggt.media.frames import PATCH, Fitter, InputLimits\n"
         "from svggt.media.pictures import open_picture\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3\n"
         "before = peak()\n"
