@@ -48,8 +48,8 @@ def run(
     Args:
         clip: a video, pictures, or a folder of pictures.
         out: folder for the run; what is in it is a session that `resume` and `export` read.
-        export: what to make of it at the end: glb, ply, mesh, colmap, nerfstudio, npz, tum,
-            depth, viser, html.
+        export: what to make of it at the end: glb, ply, mesh, colmap, colmap-undistorted,
+            nerfstudio, npz, tum, depth, depth-large, viser, html.
         settings: how the stream is computed; its model is auto, a preset, or a path to
             .safetensors, .pt, .pth.
         cameras: which the exports hold; auto is refined where the weights' head does not hold.
@@ -103,17 +103,22 @@ def export(
     folder: Annotated[Path, tyro.conf.Positional],
     formats: Annotated[tuple[FormatName, ...], tyro.conf.Positional],
     cameras: Cameras | None = None,
+    metres: float | None = None,
 ) -> int:
     """Make files of a run for other programs.
 
     Args:
         folder: the run's; one of a server's store does too.
-        formats: glb, ply, mesh, colmap, nerfstudio, npz, tum,
-            depth, viser, html.
+        formats: glb, ply, mesh, colmap, colmap-undistorted, nerfstudio, npz, tum, depth,
+            depth-large, viser, html.
         cameras: which; those of the run if left out.
+        metres: that the scene's unit of length is: files are in metres from now on; 0: in its own.
     """
     recording, about = _existing(folder)
-    return _export(recording, formats, cameras or about.look.cameras)
+    chosen = cameras or about.look.cameras
+    if metres is not None:
+        recording.set_metres(chosen, metres or None)
+    return _export(recording, formats, chosen)
 
 
 def _stream(

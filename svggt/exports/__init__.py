@@ -18,8 +18,9 @@ from typing import Literal
 from svggt.errors import BadInput, Busy, Cancelled, writing
 from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
-from svggt.exports.colmap import write_colmap
+from svggt.exports.colmap import write_colmap, write_undistorted
 from svggt.exports.comparison import write_comparison
+from svggt.exports.large_depth import write_large_depth
 from svggt.exports.mesh import write_mesh
 from svggt.exports.nerfstudio import write_nerfstudio
 from svggt.exports.replay import write_html, write_viser
@@ -37,12 +38,14 @@ class Format:
         suffix: what its file's name ends with.
         write: writes it.
         stem: what its name begins with.
+        metric: whether it is in metres, where somebody measured.
     """
 
     title: str
     suffix: str
     write: Callable[[PosedFrames, Path], None]
     stem: str = "scene-{cameras}-{count}-frames"
+    metric: bool = True
 
 
 _MOST_WAITING, _MOST_OF_ADDRESS = 8, 2
@@ -53,10 +56,12 @@ FormatName = Literal[
     "ply",
     "mesh",
     "colmap",
+    "colmap-undistorted",
     "nerfstudio",
     "npz",
     "tum",
     "depth",
+    "depth-large",
     "viser",
     "html",
     "comparison",
@@ -67,15 +72,21 @@ FORMATS: dict[FormatName, Format] = {
     "ply": Format("Points, PLY", ".ply", write_ply),
     "mesh": Format("Surface, GLB", "-mesh.glb", write_mesh),
     "colmap": Format("COLMAP model, text and binary", "-colmap.zip", write_colmap),
+    "colmap-undistorted": Format(
+        "COLMAP model, pictures undistorted", "-undistorted.zip", write_undistorted
+    ),
     "nerfstudio": Format(
         "nerfstudio: pictures, depth, cameras", "-nerfstudio.zip", write_nerfstudio
     ),
     "npz": Format("All arrays, NPZ", ".npz", write_npz),
     "tum": Format("Trajectory, TUM", ".tum", write_tum),
     "depth": Format("Depth, 16-bit PNG", "-depth.zip", write_depth),
-    "viser": Format("Replay, .viser", ".viser", write_viser),
-    "html": Format("Replay, a page by itself", ".html", write_html),
-    "comparison": Format("Comparison, report", ".zip", write_comparison, "comparison"),
+    "depth-large": Format(
+        "Depth and points at the pictures’ size", "-depth-large.zip", write_large_depth
+    ),
+    "viser": Format("Replay, .viser", ".viser", write_viser, metric=False),
+    "html": Format("Replay, a page by itself", ".html", write_html, metric=False),
+    "comparison": Format("Comparison, report", ".zip", write_comparison, "comparison", False),
 }
 
 
@@ -99,7 +110,7 @@ def make_export(
     if format_name not in FORMATS or cameras not in ("refined", "head"):
         raise BadInput(f"There is no such export. Choose one of {', '.join(FORMATS)}.")
     stamp, form = recording.stamp, FORMATS[format_name]
-    shots = PosedFrames.of(recording, cameras, on_frame)
+    shots = PosedFrames.of(recording, cameras, on_frame, form.metric)
     if not stamp or not shots.count:
         raise BadInput("There is nothing to export yet. Press Start first.")
     name = form.stem + form.suffix

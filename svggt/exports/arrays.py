@@ -17,8 +17,6 @@ from svggt.exports import png
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
 
-_LARGEST = 65535
-
 _ARRAYS: dict[str, Callable[[PosedFrame], Any]] = {
     "number": lambda shot: np.int64(shot.prediction.number),
     "time_s": lambda shot: np.float64(shot.prediction.time_s),
@@ -35,8 +33,8 @@ def write_npz(shots: PosedFrames, path: Path) -> None:
     """One array a quantity with a row a frame, written frame by frame: memory stays small.
 
     cam_from_world (S, 3, 4), intrinsics (S, 3, 3) in pixels, distortion (S, 2), images
-    (S, H, W, 3) uint8, depth and depth_conf (S, H, W) float32, number and time_s (S,), and which
-    cameras they are.
+    (S, H, W, 3) uint8, depth and depth_conf (S, H, W) float32, number and time_s (S,), which
+    cameras they are, and the unit of lengths.
     """
     with zipfile.ZipFile(path, "w") as archive:
         for name, of in _ARRAYS.items():
@@ -46,15 +44,17 @@ def write_npz(shots: PosedFrames, path: Path) -> None:
                     if not shot.prediction.number:
                         _write_head(member, row, shots.count)
                     member.write(row.tobytes())
-        buffer = io.BytesIO()
-        np.save(buffer, np.array(shots.cameras))
-        archive.writestr("cameras.npy", buffer.getvalue())
+        for name, said in (("cameras", shots.cameras), ("unit", shots.unit)):
+            buffer = io.BytesIO()
+            np.save(buffer, np.array(said))
+            archive.writestr(f"{name}.npy", buffer.getvalue())
 
 
 def write_tum(shots: PosedFrames, path: Path) -> None:
     """A line a frame: seconds, position, quaternion x y z w; of world_from_cam."""
     with path.open("w", encoding="utf-8") as file:
-        file.write(f"# svggt, cameras: {shots.cameras}; timestamp tx ty tz qx qy qz qw\n")
+        about = f"cameras: {shots.cameras}; unit of length: {shots.unit}"
+        file.write(f"# svggt, {about}; timestamp tx ty tz qx qy qz qw\n")
         for shot in shots:
             pose = shot.world_from_cam
             w, x, y, z = transforms.SO3.from_matrix(pose[:, :3]).wxyz
@@ -64,13 +64,16 @@ def write_tum(shots: PosedFrames, path: Path) -> None:
 
 def write_depth(shots: PosedFrames, path: Path) -> None:
     """A zip of 16-bit PNGs, and `depth.json` with the number that a unit of depth became."""
-    scale = _LARGEST / max(float(shot.depth.max()) for shot in shots)
+    scale = png.scale_of(shots)
     with zipfile.ZipFile(path, "w") as archive:
-        facts = {"cameras": shots.cameras, "depth_scale": scale, "depth": "value / depth_scale"}
+        facts = {
+            **{"cameras": shots.cameras, "unit": shots.unit},
+            **{"depth_scale": scale, "depth": "value / depth_scale"},
+        }
         archive.writestr("depth.json", json.dumps(facts, indent=2))
         for shot in shots:
-            values = np.round(scale * shot.depth).clip(1, _LARGEST).astype(np.uint16)
-            archive.writestr(f"depth/{shot.prediction.number:06}.png", png.encoded(values))
+            content = png.encoded(png.deep(shot.depth, scale))
+            archive.writestr(f"depth/{shot.prediction.number:06}.png", content)
 
 
 def _write_head(member: Any, row: Any, count: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +28,21 @@ def write_colmap(shots: PosedFrames, path: Path) -> None:
     cameras share one lens. Points are what the pictures see of each other, with tracks, and the
     scene's without.
     """
-    with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryDirectory() as made:
+    with _model(shots) as folder:
+        _store(shots, folder, path)
+
+
+def write_undistorted(shots: PosedFrames, path: Path) -> None:
+    """The same with pictures as a pinhole camera would have taken them: what most read."""
+    with _model(shots) as folder:
+        _run("svggt.exports.undistort", shots, folder)
+        _store(shots, folder / "pinhole", path)
+
+
+@contextmanager
+def _model(shots: PosedFrames) -> Iterator[Path]:
+    """A folder with `images/` and `sparse/`, whose points have tracks where pictures allow it."""
+    with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         model = pycolmap.Reconstruction()
         for name in ("images", "sparse"):
@@ -36,15 +52,23 @@ def write_colmap(shots: PosedFrames, path: Path) -> None:
         for shot, picture in zip(shots, pictures(shots), strict=True):
             _add(model, shot, picture, lens, folder / "images")
         model.write_binary(folder / "sparse")
-        try:
-            wait = partial(shots.on_frame, shots.count - 1)
-            child.run("svggt.exports.tracks", folder, made, wait=wait, longest_s=_LONGEST_SECONDS)
-            model = pycolmap.Reconstruction(folder / "sparse")
-        except child.ChildFailed:
-            pass  # nothing to hold on to in the pictures: the scene's points are there
-        cloud = cloud_of(shots, SEEDS)
-        for point, color in zip(cloud.points, cloud.colors, strict=True):
-            model.add_point3D(point, pycolmap.Track(), color)
+        with suppress(child.ChildFailed):  # nothing to hold on to: the scene's points are there
+            _run("svggt.exports.tracks", shots, folder)
+        yield folder
+
+
+def _run(module: str, shots: PosedFrames, folder: Path) -> None:
+    wait = partial(shots.on_frame, shots.count - 1)
+    child.run(module, folder, str(folder), wait=wait, longest_s=_LONGEST_SECONDS)
+
+
+def _store(shots: PosedFrames, folder: Path, path: Path) -> None:
+    """Zips the model and pictures of a folder, with the scene's points."""
+    model = pycolmap.Reconstruction(folder / "sparse")
+    cloud = cloud_of(shots, SEEDS)
+    for point, color in zip(cloud.points, cloud.colors, strict=True):
+        model.add_point3D(point, pycolmap.Track(), color)
+    with zipfile.ZipFile(path, "w") as archive:
         for file in sorted((folder / "images").iterdir()):
             archive.write(file, f"images/{file.name}")
         for kind, write in (("sparse/0", model.write_binary), ("sparse_text", model.write_text)):

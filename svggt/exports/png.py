@@ -1,4 +1,4 @@
-"""Pictures within archives."""
+"""Pictures and depth within archives."""
 
 from __future__ import annotations
 
@@ -9,9 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svggt.store.posed_frames import PosedFrames
+
+_LARGEST = 65_535
+
 
 def encoded(pixels: NDArray[Any]) -> bytes:
     """A PNG of (H, W, 3) uint8, or (H, W) uint16."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def scale_of(shots: PosedFrames) -> float:
+    """Numbers of 16 bits that a unit of depth becomes, so that the farthest point has one."""
+    return _LARGEST / max(float(shot.depth.max()) for shot in shots)
+
+
+def deep(depth: NDArray[np.float32], scale: float) -> NDArray[np.uint16]:
+    """Depth (H, W) in such numbers; 0 where it is 0: not known."""
+    values = np.round(scale * depth).clip(1, _LARGEST).astype(np.uint16)
+    return np.where(depth > 0, values, np.uint16(0))

@@ -16,17 +16,27 @@ from pillow_heif import register_heif_opener
 from svggt.errors import BadInput
 from svggt.media.frames import InputLimits, check_size
 
+try:
+    from pillow_jxl import JpegXLImagePlugin
+except ModuleNotFoundError:  # an extra: it is under the GPL
+    JpegXLImagePlugin = None
+else:
+    JpegXLImagePlugin.DECODE_THREADS = 0  # in the thread that asks: it is bounded
+
 register_heif_opener()
 
 PICTURE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".heif"),
-    *(".avif", ".tif", ".tiff", ".gif"),
+    *(".avif", ".tif", ".tiff", ".gif", *([".jxl"] if JpegXLImagePlugin else [])),
 )
 ZIP_SUFFIX = ".zip"
 KINDS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF or GIF"
 """For people: what is read."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF")
+_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF"),
+    *(["JXL"] if JpegXLImagePlugin else []),
+)
 _MANY = ("PNG", "WEBP", "AVIF", "TIFF", "GIF")  # a JPEG's second picture is its first, otherwise
 _WHOLE = 40_000_000  # pixels: a larger JPEG is decoded at half of its size
 _KIND_OF_PAGE, _REDUCED = 254, 1  # a TIFF's page may be a small version of another

@@ -17,7 +17,7 @@ class HostCopy:
     """
 
     def __init__(self, parts: list[Tensor], device: torch.device) -> None:
-        self._arrived: torch.cuda.Event | None = None
+        self._arrived: torch.Event | None = None
         if device.type != "cuda":
             self._parts = [part.to(device) for part in parts]
             return

@@ -24,17 +24,18 @@ class PosedFrame:
     Attributes:
         prediction: what the model says of it.
         correction: by refinement; None where the camera head's camera is meant, or there is none.
+        scale: that positions, depth and points are multiplied by.
     """
 
     prediction: FramePrediction
     correction: Correction | None
+    scale: float = 1.0
 
     @property
     def world_from_cam(self) -> NDArray[np.float64]:
         """(3, 4); the world is the first frame's camera."""
-        if self.correction is None:
-            return self.prediction.world_from_cam
-        return self.correction.world_from_cam
+        said = self.prediction if self.correction is None else self.correction
+        return said.world_from_cam * [1.0, 1.0, 1.0, self.scale]
 
     @property
     def intrinsics(self) -> NDArray[np.float64]:
@@ -54,13 +55,18 @@ class PosedFrame:
     @property
     def depth(self) -> NDArray[np.float32]:
         """(H, W) z-depth in the world's scale."""
-        if self.correction is None:
-            return self.prediction.depth
-        return self.correction.correct(self.prediction.depth)
+        depth = self.prediction.depth
+        if self.correction is not None:
+            depth = self.correction.correct(depth)
+        return np.float32(self.scale) * depth
 
     @property
     def points(self) -> NDArray[np.float32]:
         """(H, W, 3) in the camera's coordinates; the point head's where it was run."""
+        return np.float32(self.scale) * self._unscaled_points
+
+    @property
+    def _unscaled_points(self) -> NDArray[np.float32]:
         if self.prediction.head_points is None:
             if self.correction is None:
                 return self.prediction.camera_points

@@ -31,6 +31,8 @@ class PosedFrames:
         count: frames.
         corrections: by frame; none for the head's cameras.
         on_frame: told how many were read; may raise to end an export.
+        metres: that the world's unit is; None: its own unit, of which nobody knows. Known, frames
+            are in metres.
     """
 
     recording: Recording
@@ -38,6 +40,7 @@ class PosedFrames:
     count: int
     corrections: dict[int, Correction]
     on_frame: Callable[[int], None]
+    metres: float | None = None
 
     @classmethod
     def of(
@@ -45,11 +48,14 @@ class PosedFrames:
         recording: Recording,
         cameras: Cameras,
         on_frame: Callable[[int], None] = lambda number: None,
+        metric: bool = False,
     ) -> PosedFrames:
-        """What a recording holds now."""
+        """What a recording holds now; `metric`: in metres, where somebody knows."""
         count = len(recording.frames)  # first: a frame is written before its correction
         corrections = recording.cameras.read() if cameras == "refined" else {}
-        return cls(recording, cameras, count, corrections, on_frame)
+        about = recording.about if metric else None
+        metres = None if about is None else about.metres.get(cameras)
+        return cls(recording, cameras, count, corrections, on_frame, metres)
 
     def __iter__(self) -> Iterator[PosedFrame]:
         for number in range(self.count):
@@ -62,7 +68,7 @@ class PosedFrames:
         Raises:
             KeyError: there is none of that number.
         """
-        return PosedFrame(self._load(number), self.corrections.get(number))
+        return PosedFrame(self._load(number), self.corrections.get(number), self.metres or 1.0)
 
     def cloud(self, number: int, stride: int) -> Cloud:
         """A frame's points in the world that a scene shows at first: confirmed, still, and no sky.
@@ -76,6 +82,11 @@ class PosedFrames:
         bands = banded(shot, stride, views)
         shown = Cloud.joined([*bands[: MOST_CONFIRMED - CONFIRMED + 1], bands[FAR]])
         return replace(shown, points=shot.in_world(shown.points))
+
+    @property
+    def unit(self) -> str:
+        """Of lengths, for people."""
+        return "the scene's own" if self.metres is None else "metre"
 
     @cached_property
     def _load(self) -> Callable[[int], FramePrediction]:

@@ -19,8 +19,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ from svggt.store import claim
 from svggt.store.claim import FORMAT
 from svggt.store.frame_archive import FrameArchive
 from svggt.store.journal import CameraJournal
-from svggt.view_options import ViewOptions
+from svggt.view_options import Cameras, ViewOptions
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class About:
         elapsed_s: that it took.
         sent: files as they were sent, which wait for another Start for a while.
         frames: that there were when it ended; 0 before, and where an older version kept it.
+        metres: that the scene's unit of length is, by the cameras that it was measured by; those
+            that nobody measured by are not there.
         earlier: memories that the stream had before that of the settings, in order: until which
             frame, by which settings.
     """
@@ -76,6 +78,7 @@ class About:
     elapsed_s: float = 0.0
     sent: tuple[Path, ...] = ()
     frames: int = 0
+    metres: Mapping[Cameras, float] = field(default_factory=dict)
     earlier: tuple[tuple[int, StreamSettings], ...] = ()
 
     @property
@@ -91,6 +94,7 @@ class About:
         return tuple((first, settings.memory_title) for first, settings in self.memories[1:])
 
 
+_LONGEST = 1e9  # metres, of a scene's unit
 _ABOUT = TypeAdapter(About)
 
 
@@ -210,6 +214,22 @@ class Recording:
             changed = about.settings.with_memory_of(settings)
             earlier = (*about.earlier, (number, about.settings))
             self._write(replace(about, settings=changed, earlier=earlier))
+
+    def set_metres(self, cameras: Cameras, metres: float | None) -> None:
+        """Says how long the scene's unit is, as measured by some cameras; None: nobody knows.
+
+        Raises:
+            BadInput: it is no length.
+        """
+        if metres is not None and not 0 < metres < _LONGEST:
+            raise BadInput("A known length is a number of more than 0. Measure once more.")
+        about = self.about
+        if about is None or about.metres.get(cameras) == metres:
+            return
+        others = {name: known for name, known in about.metres.items() if name != cameras}
+        self._clear_exports()
+        known = others if metres is None else {**others, cameras: metres}
+        self._write(replace(about, metres=known))
 
     def snapshot(self, num_frames: int) -> Path:
         """Where its stream lies after so many frames, if it does."""

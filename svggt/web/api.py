@@ -49,7 +49,8 @@ class Api:
         for each in (
             self.describe, self.start, self.resume, self.change_memory, self.stop, self.clear,
             self.delete, self.progress, self.follow, self.frame, self.picture, self.look, self.seek,
-            self.look_through, self.reset_view, self.measure, self.track, self.export, self.revoke,
+            self.look_through, self.reset_view, self.measure, self.set_length, self.track,
+            self.export, self.revoke,
         ):  # fmt: skip
             gr.api(endpoint(each), api_name=each.__name__, concurrency_limit=None)
 
@@ -224,6 +225,20 @@ class Api:
         """
         marks = self._owned(token).scene.mark(number, u, v)
         return {"marks": [list(mark) for mark in marks], "distance": distance_of(marks)}
+
+    def set_length(self, token: str, metres: float) -> dict[str, Any]:
+        """Say how far the two points marked last are apart: exports are in metres from then on.
+
+        By the cameras that the scene shows; 0 takes it back. Returns the metres of the scene's
+        own unit of length, null where nobody knows.
+        """
+        session = self._owned(token)
+        distance, cameras = distance_of(session.scene.marks), session.scene.flags.cameras
+        if not distance:
+            raise BadInput("Nothing is measured. Mark two points by `measure` first.")
+        session.recording.set_metres(cameras, metres / distance if metres else None)
+        about = session.recording.about
+        return {"unit_metres": None if about is None else about.metres.get(cameras)}
 
     def track(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:
         """Follow a pixel through the frames after its own, with weights that have a track head."""

@@ -218,20 +218,20 @@ def _memory(
     return Markup(_PANELS.memory(" · ".join(parts), bars, _addresses(kept)))  # noqa: S704  # escaped there
 
 
-def measured(clicks: int, distance: float | None, ruler: tuple[float, str] | None) -> str:
+def measured(clicks: int, distance: float | None, unit: tuple[float, str] | None) -> str:
     """How long is what was clicked, and what to do next.
 
     Args:
         clicks: 0 to 2.
         distance: in the scene's unit.
-        ruler: length of that unit, and the name of the visitor's.
+        unit: the scene's in the visitor's, and that one's name; None: nobody knows.
     """
     if distance is None:
         hint = "Click the other end." if clicks else "Click two points in the picture."
         return str(_PANELS.measured(hint, "", ""))
-    length, unit = ruler or (1.0, "")
+    length, name = unit or (1.0, "")
     return str(
-        _PANELS.measured("", f"{distance * length:.3g}" if unit else f"{distance:.3f}", unit)
+        _PANELS.measured("", f"{distance * length:.3g}" if name else f"{distance:.3f}", name)
     )
 
 

@@ -18,6 +18,8 @@ FOLLOW = "follow the camera"
 PARTS = ("far points", "sky", "trajectory", "frustums", "grid", FOLLOW)
 FIRST_PARTS = tuple(part for part in PARTS if part not in ("sky", FOLLOW))
 MEASURE, TRACK = "measure", "track"
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
+"""Metres of each."""
 PLAY_SECONDS = 0.1  # between two steps of the timeline
 
 
@@ -30,7 +32,7 @@ class CloserInputs:
         clicks: what a click in it does; hidden where the weights have no track head.
         track: a point that is followed.
         known: a length of the scene that a visitor knows.
-        ruler: length of the scene's unit, and the unit's name; None until one length is known.
+        unit: of that.
     """
 
     what: gr.Radio
@@ -38,8 +40,7 @@ class CloserInputs:
     clicks: gr.Radio
     track: gr.State
     known: gr.Number
-    unit: gr.Textbox
-    ruler: gr.State
+    unit: gr.Dropdown
     measured: gr.HTML
 
 
@@ -218,9 +219,9 @@ def _lay_out_closer(model: LoadedModel) -> CloserInputs:
             )
             measured = gr.HTML(panels.measured(0, None, None), elem_id="measured")
             known = gr.Number(
-                None, label="Known length", info="of what you clicked last; sets the scale"
+                None, label="Known length", info="of what you clicked last; exports are metric then"
             )
-            unit = gr.Textbox("m", label="Unit", max_length=8)
+            unit = gr.Dropdown(list(UNITS), value="m", label="Unit", filterable=False)
     return CloserInputs(
         what=what,
         picture=picture,
@@ -228,6 +229,5 @@ def _lay_out_closer(model: LoadedModel) -> CloserInputs:
         track=gr.State(None),
         known=known,
         unit=unit,
-        ruler=gr.State(None),
         measured=measured,
     )

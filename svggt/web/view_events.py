@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from svggt.errors import DamagedFrame
+from svggt.errors import BadInput, DamagedFrame
 from svggt.prediction import PointTrack
 from svggt.scene.frame_poses import Point
 from svggt.session.session import Session
@@ -20,7 +20,6 @@ from svggt.web import layout, panels, pictures, view_controls
 from svggt.web.updates import Changes
 
 Find = Callable[[str | None], Session | None]
-Ruler = tuple[float, str]
 
 PLAY_RATE = 10.0
 """Frames a second at speed 1."""
@@ -106,16 +105,13 @@ class ViewEvents:
         measure = [closer.track, closer.picture, closer.measured]
         closer.picture.select(
             _unless_gone(self._mark),
-            [token, closer.what, closer.clicks, closer.ruler],
+            [token, closer.what, closer.clicks, closer.unit],
             measure,
             **layout.PRIVATE,
         )
-        closer.known.input(
-            self._scale,
-            [token, closer.known, closer.unit],
-            [closer.ruler, closer.measured],
-            **layout.PRIVATE,
-        )
+        for given in (closer.known, closer.unit):
+            length = [token, closer.known, closer.unit]
+            given.input(self._know_length, length, closer.measured, **layout.PRIVATE)
 
     def _look(
         self, token: gr.State, v: view_controls.ViewInputs, model: gr.Dropdown, values: Changes
@@ -182,7 +178,7 @@ class ViewEvents:
         token: str | None,
         what: str,
         clicks: str,
-        ruler: Ruler | None,
+        unit: str,
         event: gr.SelectData,
     ) -> tuple[Any, ...]:
         """A click in the picture: an end of what is measured, or a point to follow."""
@@ -197,17 +193,32 @@ class ViewEvents:
             shown = pictures.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)
         marks = session.scene.mark(moment, u, v)
-        return None, gr.skip(), panels.measured(len(marks), distance_of(marks), ruler)
+        return (
+            None,
+            gr.skip(),
+            panels.measured(len(marks), distance_of(marks), _unit(session, unit)),
+        )
 
-    def _scale(self, token: str | None, known: float | None, unit: str) -> tuple[Ruler | None, str]:
-        """One known length gives the scene its scale."""
+    def _know_length(self, token: str | None, known: float | None, unit: str) -> str:
+        """A known length between the marks says how long the scene's unit is."""
         session = self._find(token)
         marks = session.scene.marks if session is not None else ()
         distance = distance_of(marks)
-        if not known or known <= 0 or not distance:
-            return None, panels.measured(len(marks), distance, None)
-        ruler = (known / distance, unit)
-        return ruler, panels.measured(len(marks), distance, ruler)
+        if session is None or not distance:
+            return panels.measured(len(marks), distance, None)
+        metres = known * view_controls.UNITS[unit] / distance if known else None
+        try:
+            session.recording.set_metres(session.scene.flags.cameras, metres)
+        except BadInput as error:
+            return panels.failure(str(error))
+        return panels.measured(len(marks), distance, _unit(session, unit))
+
+
+def _unit(session: Session, name: str) -> tuple[float, str] | None:
+    """The scene's unit in a visitor's, and that one's name; None where nobody measured."""
+    about = session.recording.about
+    metres = None if about is None else about.metres.get(session.scene.flags.cameras)
+    return None if metres is None else (metres / view_controls.UNITS[name], name)
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:

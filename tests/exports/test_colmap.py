@@ -53,6 +53,27 @@ def test_points_have_tracks_and_an_adjustment_lowers_their_error(exported: Path)
     assert before < 2 and _error(model) < 0.9 * before  # pixels
 
 
+def test_undistorted_pictures_are_a_pinholes(exported: Path) -> None:
+    """The same frames and points, seen where they were, by lenses without distortion."""
+    made = make_export(Recording(exported / "run"), "colmap-undistorted", "refined")
+    folder = exported / "pinhole"
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(folder)
+    model, bent = (pycolmap.Reconstruction(at / "sparse/0") for at in (folder, exported))
+    assert {str(camera.model.name) for camera in model.cameras.values()} == {"PINHOLE"}
+    assert any(camera.params[4] for camera in bent.cameras.values())  # there was one
+    assert model.num_reg_images() == FRAMES == len(list((folder / "images").iterdir()))
+    poses = [
+        {i.name: i.cam_from_world().matrix() for i in m.images.values()} for m in (model, bent)
+    ]
+    assert all(np.allclose(poses[0][name], poses[1][name]) for name in poses[0])
+    for image in model.images.values():
+        camera = model.cameras[image.camera_id]
+        with Image.open(folder / "images" / image.name) as picture:
+            assert picture.size == (camera.width, camera.height)
+    assert _error(model) < _error(bent) + 0.5
+
+
 def _error(model: pycolmap.Reconstruction) -> float:
     """Root mean square, pixels, of all observations."""
     squares = []

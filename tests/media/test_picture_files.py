@@ -83,7 +83,7 @@ def test_a_phones_second_picture_is_no_frame(tmp_path: Path) -> None:
     assert numbers(read(tmp_path / "a.jpg")[1]) == [1]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "JXL", "TIFF", "WEBP", "PNG", "AVIF"])
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_every_kind_is_shown_upright_once(kind: str, orientation: int) -> None:
     exif, buffer = Image.Exif(), io.BytesIO()

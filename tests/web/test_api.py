@@ -20,7 +20,7 @@ from tests.media.files import write_pictures
 ENDPOINTS = {
     "describe", "start", "resume", "change_memory", "stop", "clear", "delete", "progress",
     "follow", "frame", "picture", "look", "seek", "look_through", "reset_view", "measure",
-    "track", "compare", "comparison", "cancel_comparison", "paint", "compared_frame",
+    "set_length", "track", "compare", "comparison", "cancel_comparison", "paint", "compared_frame",
     "both_views", "export", "revoke",
 }  # fmt: skip
 
@@ -86,6 +86,11 @@ def test_points_are_measured_and_followed(client: Client, run: dict) -> None:
     second = client.predict(run["token"], 0, 60, 20, api_name="/measure")
     expected = np.linalg.norm(np.subtract(*second["marks"]))
     assert second["distance"] == pytest.approx(expected) and expected > 0
+    known = client.predict(run["token"], 3.0, api_name="/set_length")
+    assert known["unit_metres"] == pytest.approx(3 / expected)
+    with pytest.raises(AppError, match="more than 0"):
+        client.predict(run["token"], -1.0, api_name="/set_length")
+    assert client.predict(run["token"], 0.0, api_name="/set_length")["unit_metres"] is None
     track = client.predict(run["token"], 1, 40, 30, api_name="/track")
     assert track["first"] == 1 and np.shape(track["pixels"]) == (4, 2)
 

@@ -1,0 +1,92 @@
+"""A length that somebody knows makes exports metric, by the cameras that it was measured by."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+import trimesh
+
+from svggt.errors import BadInput
+from svggt.exports import FORMATS, FormatName, make_export
+from svggt.store.recording import Recording
+from tests.exports.test_exports import compared, recording  # noqa: F401  # fixtures
+
+METRES = 2.5
+
+
+def lengths(path: Path, form: FormatName, folder: Path) -> np.ndarray:
+    """Numbers of a file that are lengths, whatever it is."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    if form in ("glb", "ply", "mesh"):
+        scene = trimesh.load_scene(path)
+        size = scene.bounds[1] - scene.bounds[0]
+        return size if form != "mesh" else size[:1]  # a surface is laid anew: about
+    if form in ("colmap", "colmap-undistorted"):
+        model = pycolmap.Reconstruction(folder / "sparse/0")
+        poses = [i.cam_from_world().translation for i in model.images.values()]
+        points = np.array([p.xyz for p in model.points3D.values()])
+        return np.array([*np.array(poses).ravel(), *points.min(axis=0), *points.max(axis=0)])
+    if form == "nerfstudio":
+        facts = json.loads((folder / "transforms.json").read_text())
+        return np.array([np.array(f["transform_matrix"])[:3, 3] for f in facts["frames"]]).ravel()
+    if form == "npz":
+        with np.load(path) as kept:
+            return np.concatenate([kept["cam_from_world"][..., 3].ravel(), kept["depth"][0, 0]])
+    if form == "tum":
+        return np.loadtxt(path)[:, 1:4].ravel()
+    if form == "depth":
+        return np.array([1 / json.loads((folder / "depth.json").read_text())["depth_scale"]])
+    facts = json.loads((folder / "cameras.json").read_text())
+    poses = np.array([frame["world_from_cam"] for frame in facts["frames"]])
+    return np.array([1 / facts["depth_scale"], *poses[..., 3].ravel()])
+
+
+@pytest.mark.parametrize("form", [name for name, kind in FORMATS.items() if kind.metric])
+def test_all_lengths_of_a_file_are_metres(
+    recording: Recording,  # noqa: F811
+    tmp_path: Path,
+    form: FormatName,
+) -> None:
+    own = lengths(make_export(recording, form, "refined"), form, tmp_path / "own")
+    recording.set_metres("refined", METRES)
+    metric = lengths(make_export(recording, form, "refined"), form, tmp_path / "metric")
+    assert np.allclose(metric, METRES * own, rtol=0.05 if form == "mesh" else 1e-4, atol=1e-5)
+    head = make_export(recording, form, "head")  # nobody measured by these
+    recording.set_metres("refined", None)
+    again = lengths(make_export(recording, form, "refined"), form, tmp_path / "again")
+    assert np.allclose(again, own, rtol=0.05 if form == "mesh" else 1e-6) and not head.exists()
+
+
+def test_a_file_says_its_unit(recording: Recording) -> None:  # noqa: F811
+    assert "the scene's own" in make_export(recording, "tum", "refined").read_text()
+    recording.set_metres("refined", METRES)
+    assert "unit of length: metre" in make_export(recording, "tum", "refined").read_text()
+    with np.load(make_export(recording, "npz", "refined")) as kept:
+        assert kept["unit"] == "metre"
+
+
+def test_a_comparison_and_a_replay_stay_in_the_scenes_unit(compared: Recording) -> None:  # noqa: F811
+    def made() -> list[int]:
+        return [make_export(compared, form, "head").stat().st_size for form in ("comparison",)]
+
+    before = made()
+    compared.set_metres("head", 1000.0)
+    assert made()[0] == pytest.approx(before[0], rel=0.02)
+
+
+@pytest.mark.parametrize("metres", [0.0, -1.0, float("nan"), float("inf"), 1e12])
+def test_what_is_no_length_is_refused_and_nothing_changes(
+    recording: Recording,  # noqa: F811
+    metres: float,
+) -> None:
+    recording.set_metres("refined", METRES)
+    with pytest.raises(BadInput, match="more than 0"):
+        recording.set_metres("refined", metres)
+    assert recording.about is not None and recording.about.metres == {"refined": METRES}
