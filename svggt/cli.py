@@ -49,7 +49,7 @@ def run(
         clip: a video, pictures, or a folder of pictures.
         out: folder for the run; what is in it is a session that `resume` and `export` read.
         export: what to make of it at the end: glb, ply, mesh, colmap, colmap-undistorted,
-            nerfstudio, npz, tum, depth, depth-large, viser, html.
+            nerfstudio, npz, tum, depth, depth-large, viser, html, film, gif.
         settings: how the stream is computed; its model is auto, a preset, or a path to
             .safetensors, .pt, .pth.
         cameras: which the exports hold; auto is refined where the weights' head does not hold.
@@ -110,7 +110,7 @@ def export(
     Args:
         folder: the run's; one of a server's store does too.
         formats: glb, ply, mesh, colmap, colmap-undistorted, nerfstudio, npz, tum, depth,
-            depth-large, viser, html.
+            depth-large, viser, html, film, gif.
         cameras: which; those of the run if left out.
         metres: that the scene's unit of length is: files are in metres from now on; 0: in its own.
     """

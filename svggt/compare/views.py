@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svggt.compare.aligned_frames import AlignedFrames
-from svggt.compare.film import pulled_back, render, write_film
 from svggt.scene.clouds import Cloud
+from svggt.scene.film import write_mp4
+from svggt.scene.raster import pulled_back, render
 
 Array = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -19,6 +20,8 @@ Picture = NDArray[np.uint8]
 SIZE = (360, 540)
 """Of each view, (H, W)."""
 
+_WHITE = np.full((*SIZE, 3), 255, np.uint8)
+_LEAST = 3  # pixels across a point
 _MOST_POINTS = 400_000
 _MOST_PICTURES = 150  # of a film
 _RATE = 10  # of a film, a second
@@ -44,7 +47,7 @@ class Views:
             world_from_cam: (3, 4), of A's world.
             focal: over the width of one view.
         """
-        both = [render(cloud, world_from_cam, focal, SIZE) for cloud in self._clouds]
+        both = [render(c, world_from_cam, focal, _WHITE, _LEAST) for c in self._clouds]
         return np.concatenate(both, axis=1)
 
     def behind(self, number: int) -> Picture:
@@ -56,8 +59,11 @@ class Views:
 
     def write_film(self, path: Path, on_frame: Callable[[int], None]) -> None:
         """An MP4 along A's path."""
-        count, pictures = len(self._shown), []
-        for number in range(0, count, -(-count // _MOST_PICTURES)):
-            on_frame(number)
-            pictures.append(self.behind(number))
-        write_film(pictures, path, _RATE)
+
+        def pictures() -> Iterator[Picture]:
+            count = len(self._shown)
+            for number in range(0, count, -(-count // _MOST_PICTURES)):
+                on_frame(number)
+                yield self.behind(number)
+
+        write_mp4(pictures(), path, _RATE)

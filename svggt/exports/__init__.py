@@ -20,6 +20,7 @@ from svggt.exports.arrays import write_depth, write_npz, write_tum
 from svggt.exports.clouds import write_glb, write_ply
 from svggt.exports.colmap import write_colmap, write_undistorted
 from svggt.exports.comparison import write_comparison
+from svggt.exports.film import write_animation, write_film
 from svggt.exports.large_depth import write_large_depth
 from svggt.exports.mesh import write_mesh
 from svggt.exports.nerfstudio import write_nerfstudio
@@ -64,6 +65,8 @@ FormatName = Literal[
     "depth-large",
     "viser",
     "html",
+    "film",
+    "gif",
     "comparison",
 ]
 
@@ -86,6 +89,8 @@ FORMATS: dict[FormatName, Format] = {
     ),
     "viser": Format("Replay, .viser", ".viser", write_viser, metric=False),
     "html": Format("Replay, a page by itself", ".html", write_html, metric=False),
+    "film": Format("Film of the run and a flight, MP4", ".mp4", write_film, metric=False),
+    "gif": Format("The same, GIF", ".gif", write_animation, metric=False),
     "comparison": Format("Comparison, report", ".zip", write_comparison, "comparison", False),
 }
 

@@ -25,7 +25,8 @@ Y_UP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 _FRUSTUM = 0.045  # of the median depth: how long a drawn camera is
 _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
-_STROKE = np.array([0, 1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4])  # a frustum in one line
+STROKE = np.array([0, 1, 2, 3, 4, 1, 0, 2, 0, 3, 0, 4])
+"""Corners of a frustum, in the order of one line."""
 
 
 def write_ply(shots: PosedFrames, path: Path) -> None:
@@ -39,7 +40,7 @@ def write_glb(shots: PosedFrames, path: Path) -> None:
     scene.add_geometry(_points(cloud_of(shots)), geom_name="points")
     size = _FRUSTUM * float(np.median(shots.first().depth))
     corners = np.concatenate([frustum(shot, size) for shot in shots])
-    lines = [Line(5 * number + _STROKE) for number in range(shots.count)]
+    lines = [Line(5 * number + STROKE) for number in range(shots.count)]
     scene.add_geometry(trimesh.path.Path3D(lines, corners), geom_name="cameras")
     scene.apply_transform(Y_UP)
     path.write_bytes(_exported(scene, "glb"))

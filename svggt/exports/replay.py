@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import viser.infra
+from viser import transforms
 
 from svggt.scene.frame_poses import UP, FramePoses
 from svggt.scene.horizon import turn, upright
@@ -44,7 +45,8 @@ def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializ
     scene = Scene(shots.recording.frames)
     try:
         if shots.count:  # it is looked at from where all of it is in sight, from the first frame on
-            scene.eye.begin_at(_overview(shots).seen_by(_ASPECT))
+            overview, _ = overview_of(shots)
+            scene.eye.begin_at(overview.seen_by(_ASPECT))
         most = max(1, shots.count * POINT_BUDGET // most_points)
         scene.reset(most, keep_view=True)
         scene.look(ViewOptions(cameras=shots.cameras))
@@ -58,9 +60,10 @@ def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializ
         scene.close()
 
 
-def _overview(shots: PosedFrames) -> Overview:
-    """Of the whole, as its last frame stands."""
+def overview_of(shots: PosedFrames) -> tuple[Overview, transforms.SO3]:
+    """Of the whole, as its last frame stands, and what levels its world."""
     each = map(shots.shot, range(shots.count))
     placings = [FramePoses.of(shot.prediction, shot.correction) for shot in each]
     poses = np.stack([placing.pose(shots.cameras) for placing in placings])
-    return Overview.of(placings, shots.cameras, turn(upright(poses), UP))
+    level = turn(upright(poses), UP)
+    return Overview.of(placings, shots.cameras, level), level

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from svggt.compare.agreement import agree
-from svggt.compare.film import render
 from svggt.compare.run_config import Mode, RunConfig, every_so_many, execute
 from svggt.engine.local_worker import LocalWorker
 from svggt.files import ASSETS
 from svggt.scene.clouds import Cloud
+from svggt.scene.raster import render
 from svggt.settings import StreamSettings
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
@@ -82,7 +82,8 @@ def test_a_peak_is_measured_and_holds_the_weights(worker: LocalWorker, tmp_path)
 def test_a_rendered_point_is_where_its_camera_sees_it_and_hides_what_is_behind() -> None:
     points = np.array([[0.5, 0, 2], [1.0, 0, 4], [-0.5, 0.25, 2]])
     colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-    picture = render(Cloud(points, colors), np.eye(3, 4), focal=1.0, size=(50, 100))
+    white = np.full((50, 100, 3), 255, np.uint8)
+    picture = render(Cloud(points, colors), np.eye(3, 4), 1.0, white)
     assert picture[25, 75].tolist() == [255, 0, 0]  # the green one is behind it
     assert picture[37, 25].tolist() == [0, 0, 255] and picture[0, 0].tolist() == [255] * 3
 
