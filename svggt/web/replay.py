@@ -15,6 +15,27 @@ from svggt.exports.replay import HIDE_NOTICES
 from svggt.web.proxy import viewer_page
 
 _BYTES = "application/octet-stream"
+# Whoever wants no motion sees the whole scene, and may press play.
+_STILL = """<script>
+if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  new MutationObserver((_, observer) => {
+    const pause = document.querySelector("button:has(.tabler-icon-player-pause-filled)");
+    const thumb = document.querySelector("[role=slider]");
+    const time = document.querySelector("[inputmode=decimal]");
+    const end = Number(thumb?.ariaValueMax);
+    if (!pause || !time || !end) return;
+    observer.disconnect();
+    pause.click();
+    const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+    let tries = 0;
+    const going = setInterval(() => {  // it is not heard before the client has drawn once
+      set.call(time, (Math.floor(10 * end - 0.01) / 10).toFixed(1));
+      time.dispatchEvent(new Event("input", { bubbles: true }));
+      if (++tries > 20 || Number(thumb.ariaValueNow) > 0.9 * end) clearInterval(going);
+    }, 200);
+  }).observe(document, { childList: true, subtree: true });
+}
+</script>"""
 
 
 def replay_address(name: str) -> str:
@@ -53,7 +74,7 @@ def replay_routes(
         # The client fetches what the query says: only the one address that we made passes.
         if f"{request.url.path}?{request.url.query}" != address:
             raise HTTPException(404)
-        return viewer_page(HIDE_NOTICES, anywhere)
+        return viewer_page(HIDE_NOTICES + _STILL, anywhere)
 
     @router.get("/replay/{name}/")
     async def page(name: str, request: Request) -> Response:

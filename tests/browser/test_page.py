@@ -293,3 +293,24 @@ def test_start_works_by_keyboard(arrive, site: Site) -> None:
     visitor.page.keyboard.press("Enter")
     visitor.wait_frames(1)
     assert only_session(site).progress.total == 20  # the alley: 1.33 s at 15 a second
+
+
+def test_a_replay_stands_still_for_who_wants_no_motion(arrive) -> None:
+    """At its end, where all of the scene is; Play is there."""
+    page = arrive().page
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
+    replay = page.frame_locator("iframe.viewer")
+    replay.locator("button:has(.tabler-icon-player-play-filled)").wait_for()
+    time_of = "thumb => [thumb.ariaValueNow, thumb.ariaValueMax].map(Number)"
+    thumb = replay.locator("[role=slider]")
+
+    def at_its_end() -> bool:
+        now, end = thumb.evaluate(time_of)
+        return now > 0.9 * end > 0
+
+    wait_until(at_its_end)
+    page.wait_for_timeout(1000)
+    assert at_its_end()
+    replay.locator("button:has(.tabler-icon-player-play-filled)").click()
+    wait_until(lambda: not at_its_end())
