@@ -7,6 +7,7 @@ import torch
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.errors import BadInput
+from svggt.media.frames import PATCH
 
 _COPIES = 8  # of a frame's tokens within a global block: in, q, k, v, their pieces, out
 _PIXEL_BYTES = 64  # picture, depth, points, two confidences, in float32, and one copy
@@ -56,7 +57,7 @@ def most_frames(model: LoadedModel, size: tuple[int, int], free_bytes: int) -> i
 
 def check_capacity(model: LoadedModel, size: tuple[int, int], count: int) -> None:
     """Raises BadInput unless so many frames (H, W) fit on a model's device at once."""
-    if size[1] != model.input_width:
+    if not _is_of_width(size, model.input_width):
         raise BadInput(
             f"{model.name} takes pictures {model.input_width} pixels wide, and these frames have "
             f"{size[1]}: run A with weights of that width too."
@@ -67,6 +68,12 @@ def check_capacity(model: LoadedModel, size: tuple[int, int], count: int) -> Non
             f"{count} frames do not fit on {model.device.name} at once; {most} do. Take the first "
             f"{most} of them (Frames)."
         )
+
+
+def _is_of_width(size: tuple[int, int], width: int) -> bool:
+    """Whether frames (H, W) are as a model of that width takes them: tall ones, kept whole, too."""
+    height_of_wider = size[0] * (size[1] + PATCH) / size[1] + PATCH / 2
+    return size[1] == width or size[1] < size[0] <= width <= height_of_wider
 
 
 def check_memory(model: LoadedModel, size: tuple[int, int], count: int) -> None:

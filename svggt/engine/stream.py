@@ -162,7 +162,7 @@ class Stream:
             BudgetError: the budget is too small for the frames kept.
         """
         changed, now = Stream(self.model, policy, self._points), self._blocks[0]
-        memory = changed._new_memory()
+        memory = changed._blocks[0].memory
         memory.adopt(now.memory)
         changed._blocks, changed._size = [StreamBlock(memory, now.first, now.world)], self._size
         return changed

@@ -85,7 +85,9 @@ FORMATS: dict[FormatName, Format] = {
     "tum": Format("Trajectory, TUM", ".tum", write_tum),
     "depth": Format("Depth, 16-bit PNG", "-depth.zip", write_depth),
     "depth-large": Format(
-        "Depth and points at the pictures’ size", "-depth-large.zip", write_large_depth
+        "Depth at the pictures’ size, and a script for points",
+        "-depth-large.zip",
+        write_large_depth,
     ),
     "viser": Format("Replay, .viser", ".viser", write_viser, metric=False),
     "html": Format("Replay, a page by itself", ".html", write_html, metric=False),
@@ -118,7 +120,8 @@ def make_export(
     shots = PosedFrames.of(recording, cameras, on_frame, form.metric)
     if not stamp or not shots.count:
         raise BadInput("There is nothing to export yet. Press Start first.")
-    name = form.stem + form.suffix
+    unit = "" if shots.metres is None else f"-unit-{shots.metres:.6g}m"
+    name = form.stem + unit + form.suffix
     path = recording.exports / name.format(cameras=cameras, count=shots.count)
     if path.exists():
         return path

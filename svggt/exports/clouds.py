@@ -36,7 +36,7 @@ def write_ply(shots: PosedFrames, path: Path) -> None:
 
 def write_glb(shots: PosedFrames, path: Path) -> None:
     """Coloured points, and every camera as a frustum of lines; y is up, as glTF wants it."""
-    scene = trimesh.Scene(metadata={"cameras": shots.cameras})
+    scene = trimesh.Scene(metadata={"cameras": shots.cameras, "unit": shots.unit})
     scene.add_geometry(_points(cloud_of(shots)), geom_name="points")
     size = _FRUSTUM * float(np.median(shots.first().depth))
     corners = np.concatenate([frustum(shot, size) for shot in shots])

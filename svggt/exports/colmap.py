@@ -12,6 +12,7 @@ from pathlib import Path
 import pycolmap
 
 from svggt import geometry
+from svggt.errors import BadInput
 from svggt.exports import child
 from svggt.exports.clouds import SEEDS, cloud_of
 from svggt.exports.originals import HALF, Lens, Picture, file_of, pictures
@@ -35,7 +36,12 @@ def write_colmap(shots: PosedFrames, path: Path) -> None:
 def write_undistorted(shots: PosedFrames, path: Path) -> None:
     """The same with pictures as a pinhole camera would have taken them: what most read."""
     with _model(shots) as folder:
-        _run("svggt.exports.undistort", shots, folder)
+        try:
+            _run("svggt.exports.undistort", shots, folder)
+        except child.ChildFailed:
+            raise BadInput(
+                "COLMAP cannot undistort these pictures. Export the plain model."
+            ) from None
         _store(shots, folder / "pinhole", path)
 
 

@@ -58,7 +58,7 @@ def write_mesh(shots: PosedFrames, path: Path) -> None:
     wait = partial(shots.on_frame, shots.count - 1)
     surface = poisson(whole, normals(whole.points, seen_from), wait)
     surface.apply_transform(Y_UP)
-    scene = trimesh.Scene(surface, metadata={"cameras": shots.cameras})
+    scene = trimesh.Scene(surface, metadata={"cameras": shots.cameras, "unit": shots.unit})
     scene.export(path, file_type="glb")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from svggt.store.posed_frames import PosedFrames
 
 _UNIT = 1000  # depth pictures hold thousandths of the world's unit, which nerfstudio takes for mm
 _LARGEST = 65_535
+_MOST = 90  # percent
 
 
 def write_nerfstudio(shots: PosedFrames, path: Path) -> None:
     """A zip with `transforms.json`, `images/`, `depth/` (16 bits, 0: not known) and points.
 
     Pictures are as large as they came (up to 2 000 pixels), where the clip was kept; depth has
-    the model's size, and 0 where it saw nothing of a higher picture.
+    the model's size, and 0 where it saw nothing of a higher picture. It is in the scene's own unit
+    where most of the depth in metres is farther than 16 bits of millimetres say.
     """
+    if shots.metres is not None and _farthest(shots) > _LARGEST / _UNIT:
+        shots = replace(shots, metres=None)
     with zipfile.ZipFile(path, "w") as archive:
         frames = []
         for shot, picture in zip(shots, pictures(shots), strict=True):
@@ -37,8 +42,16 @@ def write_nerfstudio(shots: PosedFrames, path: Path) -> None:
             archive.writestr(f"depth/{Path(name).stem}.png", png.encoded(known))
             frames.append(_frame(shot, name, Lens.of(shot).of_picture(picture.shape)))
         archive.writestr("points.ply", ply(cloud_of(shots, SEEDS)))
-        facts = {"camera_model": "OPENCV", "ply_file_path": "points.ply", "frames": frames}
+        facts = {
+            **{"camera_model": "OPENCV", "ply_file_path": "points.ply", "unit": shots.unit},
+            "frames": frames,
+        }
         archive.writestr("transforms.json", json.dumps(facts, indent=1))
+
+
+def _farthest(shots: PosedFrames) -> float:
+    """Depth that nine of ten pixels of the farthest frame are nearer than."""
+    return max(float(np.percentile(shot.depth, _MOST)) for shot in shots)
 
 
 def _frame(shot: PosedFrame, name: str, lens: Lens) -> dict[str, Any]:

@@ -22,7 +22,9 @@ MOST_POINTS = 420_000
 HIDE_NOTICES = "<style>.mantine-Notifications-root { display: none !important; }</style>"
 """What viser's client says of itself in corners."""
 
-_FRAMES_PER_SECOND = 10.0
+FRAMES_PER_SECOND = 10.0
+"""At which a run is replayed."""
+
 _ASPECT = 1.3  # of the window that a replay begins in, cautiously
 
 
@@ -53,7 +55,7 @@ def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializ
         recorder = scene.recorder()
         for shot in shots:
             scene.add(shot.prediction, shot.correction)
-            recorder.insert_sleep(1 / _FRAMES_PER_SECOND)
+            recorder.insert_sleep(1 / FRAMES_PER_SECOND)
         scene.settle()
         return recorder
     finally:

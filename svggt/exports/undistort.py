@@ -19,6 +19,11 @@ def undistort(folder: Path) -> None:
         jpeg_quality=_QUALITY,
         num_threads=1,
     )
+    model = pycolmap.Reconstruction(folder / "pinhole" / "sparse")
+    for camera in model.cameras.values():  # COLMAP leaves those as they are that bend nothing
+        if camera.model == pycolmap.CameraModelId.OPENCV:
+            camera.model, camera.params = pycolmap.CameraModelId.PINHOLE, camera.params[:4]
+    model.write_binary(folder / "pinhole" / "sparse")
 
 
 if __name__ == "__main__":

@@ -184,6 +184,8 @@ def _kind_of_page(picture: Image.Image) -> int:
 
 def _turn(picture: Image.Image) -> Image.Transpose | None:
     """By the EXIF orientation, however broken the rest of that is; asked once it is loaded."""
+    if picture.format == "JXL" and not getattr(picture, "jpeg", False):
+        return None  # its own header says it, and was heard (ISO/IEC 18181-2)
     try:
         return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001  # an EXIF block may be anything

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from svggt.model.host_copy import HostCopy, host_buffer
+from svggt.model.host_copy import HostCopy, host_buffer, on_host
 from svggt.settings import Storage
 
 Slots = slice | Tensor
@@ -145,10 +145,10 @@ class TokenBuffer:
         for kept, part in zip(self._parts, encoded, strict=True):
             _put(kept, part.to(kept.device), slots)
 
-    def fetch(self) -> None:
-        """Begins to bring tokens that lie in host memory to the device, for the next `read`."""
+    def fetch(self, end: int) -> None:
+        """Begins to bring the first slots from host memory to the device, for the next `read`."""
         if self._on_host and self._parts:
-            self._coming = HostCopy(self._parts, self.device)
+            self._coming = HostCopy(self._parts, end, self.device)
 
     def read(self, end: int) -> Tensor:
         """The tokens of the first slots, (B, heads, end, head_dim), on the stream's device."""
@@ -185,10 +185,10 @@ class TokenBuffer:
 
     def load(self, saved: dict[str, Tensor]) -> None:
         """Holds what `save` returned, instead of what is there."""
-        names = sorted(name for name in saved if name.startswith("part"))
-        self._parts = [saved[name].cpu() if self._on_host else saved[name] for name in names]
+        parts = [saved[name] for name in sorted(saved) if name.startswith("part")]
         self._coming = None
         self._like, self._channels = saved.get("like", self._like), saved.get("channels")
+        self._parts = [on_host(part, self.device) for part in parts] if self._on_host else parts
 
     @property
     def device(self) -> torch.device:
@@ -249,10 +249,10 @@ class KeysAndValues:
         self._keys.write(keys, slots, capacity)
         self._values.write(values, slots, capacity)
 
-    def fetch(self) -> None:
+    def fetch(self, end: int) -> None:
         """See `TokenBuffer.fetch`."""
-        self._keys.fetch()
-        self._values.fetch()
+        self._keys.fetch(end)
+        self._values.fetch(end)
 
     def read(self, end: int) -> tuple[Tensor, Tensor]:
         """Those of the first slots."""

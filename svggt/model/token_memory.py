@@ -167,7 +167,7 @@ class TokenMemory(LayerMemory):
         return self._kept.read(end)
 
     def fetch(self) -> None:
-        self._kept.fetch()
+        self._kept.fetch(self._length)
 
     def prepare(self) -> None:
         facts = {name: values.clone() for name, values in self._facts.items()}

@@ -58,10 +58,8 @@ class Scene:
         # Any client can ask for a public tunnel, even with the button hidden.
         self._server.request_share_url = lambda verbose=True: None
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
-        self._frames = frames
         self._server.scene.set_up_direction("-y")  # once: it puts browsers at the first view
-        self.eye = ViewerCameras(self._server)
-        self.flags = ViewOptions()
+        self.eye, self.flags, self._frames = ViewerCameras(self._server), ViewOptions(), frames
         self._lock = threading.RLock()  # a run adds while its visitor toggles
         self.reset(max_frames=1)
 
@@ -77,8 +75,8 @@ class Scene:
 
     @property
     def marks(self) -> tuple[Point, ...]:
-        """Points that were marked last, two at most."""
-        return self._marks.points
+        """Points that were marked last by the cameras shown, two at most."""
+        return self._marks.by(self.flags.cameras)
 
     @property
     def num_frames(self) -> int:
@@ -234,8 +232,9 @@ class Scene:
             The marks: this one, after the last one unless there were two.
         """
         with self._lock:
-            poses, frame = self._placings[number], self._frames.load(number)
-            self._marks.add(poses.point_at(frame, u, v, self.flags.cameras), self._distance)
+            frame, cameras = self._frames.load(number), self.flags.cameras
+            here = self._placings[number].point_at(frame, u, v, cameras)
+            self._marks.add(here, self._distance, cameras)
             return self.marks
 
     def reset_view(self) -> None:

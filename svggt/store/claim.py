@@ -30,7 +30,7 @@ _GONE = "gone"  # a deletion has begun: it ends at the next start, if the proces
 _FOLDERS = {"frames", "source", "source.part", "exports", "beside"}
 _OURS = re.compile(
     r"(beside/)?("
-    r"gone|(run\.json|tokens\.json|comparison\.json|cameras\.jsonl)(\.part)?|[0-9a-f]{8}[\w.-]*\.part"
+    r"gone|(run\.json|tokens\.json|metres\.json|comparison\.json|cameras\.jsonl)(\.part)?|[0-9a-f]{8}[\w.-]*\.part"
     r"|stream_\d{6}\.safetensors(\.part)?"
     r"|frames/\d{6}(\.thin)?\.npz(\.part|\.damaged)?|source(\.part)?/\d{6}(\.\w+)?|exports/(scene|comparison)[\w.-]*"
     r")"

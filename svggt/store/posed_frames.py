@@ -53,8 +53,7 @@ class PosedFrames:
         """What a recording holds now; `metric`: in metres, where somebody knows."""
         count = len(recording.frames)  # first: a frame is written before its correction
         corrections = recording.cameras.read() if cameras == "refined" else {}
-        about = recording.about if metric else None
-        metres = None if about is None else about.metres.get(cameras)
+        metres = recording.metres.get(cameras) if metric else None
         return cls(recording, cameras, count, corrections, on_frame, metres)
 
     def __iter__(self) -> Iterator[PosedFrame]:

@@ -5,6 +5,7 @@ run.json        settings, clip, state; written at the beginning and at the end
 frames/         a file a frame (svggt.store.frame_archive)
 stream_N.safetensors  its stream after N frames, of a run that was stopped (svggt.engine.snapshot)
 cameras.jsonl   refined cameras (svggt.store.journal)
+metres.json     how long the scene's unit of length is, where a visitor measured
 source/         the clip's files
 exports/        files made for download
 beside/         a run that it is compared with, and what was found (svggt.compare)
@@ -20,13 +21,13 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from svggt.errors import DISK_FULL, BadInput
+from svggt.errors import DISK_FULL, BadInput, writing
 from svggt.files import atomic_write
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -62,8 +63,6 @@ class About:
         elapsed_s: that it took.
         sent: files as they were sent, which wait for another Start for a while.
         frames: that there were when it ended; 0 before, and where an older version kept it.
-        metres: that the scene's unit of length is, by the cameras that it was measured by; those
-            that nobody measured by are not there.
         earlier: memories that the stream had before that of the settings, in order: until which
             frame, by which settings.
     """
@@ -78,7 +77,6 @@ class About:
     elapsed_s: float = 0.0
     sent: tuple[Path, ...] = ()
     frames: int = 0
-    metres: Mapping[Cameras, float] = field(default_factory=dict)
     earlier: tuple[tuple[int, StreamSettings], ...] = ()
 
     @property
@@ -95,7 +93,7 @@ class About:
 
 
 _LONGEST = 1e9  # metres, of a scene's unit
-_ABOUT = TypeAdapter(About)
+_ABOUT, _METRES = TypeAdapter(About), TypeAdapter(dict[Cameras, float])
 
 
 def _upgraded(kept: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +137,7 @@ class Recording:
         self.exports = folder / "exports"
         self._make_folders()
         self._source = folder / "source"
-        self._path = folder / "run.json"
+        self._path, self._metres_path = folder / "run.json", folder / "metres.json"
 
     @property
     def has_run(self) -> bool:
@@ -215,21 +213,32 @@ class Recording:
             earlier = (*about.earlier, (number, about.settings))
             self._write(replace(about, settings=changed, earlier=earlier))
 
+    @property
+    def metres(self) -> Mapping[Cameras, float]:
+        """That the scene's unit of length is, by the cameras that it was measured by."""
+        try:
+            return _METRES.validate_json(self._metres_path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            log.exception("%s cannot be read", self._metres_path)
+            return {}
+
     def set_metres(self, cameras: Cameras, metres: float | None) -> None:
         """Says how long the scene's unit is, as measured by some cameras; None: nobody knows.
 
         Raises:
-            BadInput: it is no length.
+            BadInput: it is no length, or the disk takes nothing.
         """
         if metres is not None and not 0 < metres < _LONGEST:
             raise BadInput("A known length is a number of more than 0. Measure once more.")
-        about = self.about
-        if about is None or about.metres.get(cameras) == metres:
-            return
-        others = {name: known for name, known in about.metres.items() if name != cameras}
-        self._clear_exports()
-        known = others if metres is None else {**others, cameras: metres}
-        self._write(replace(about, metres=known))
+        known: dict[Cameras, float] = {
+            name: length for name, length in self.metres.items() if name != cameras
+        }
+        if metres is not None:
+            known[cameras] = metres
+        with writing(), atomic_write(self._metres_path) as path:
+            path.write_bytes(_METRES.dump_json(known))
 
     def snapshot(self, num_frames: int) -> Path:
         """Where its stream lies after so many frames, if it does."""

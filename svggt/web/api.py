@@ -237,8 +237,7 @@ class Api:
         if not distance:
             raise BadInput("Nothing is measured. Mark two points by `measure` first.")
         session.recording.set_metres(cameras, metres / distance if metres else None)
-        about = session.recording.about
-        return {"unit_metres": None if about is None else about.metres.get(cameras)}
+        return {"unit_metres": session.recording.metres.get(cameras)}
 
     def track(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:
         """Follow a pixel through the frames after its own, with weights that have a track head."""

@@ -45,6 +45,7 @@ class Share:
     link: gr.Textbox
     embedding: gr.HTML
     copy_owner: gr.Button
+    copy_moment: gr.Button
     revoke: gr.Button
     kept: gr.HTML
     delete: gr.Button
@@ -104,6 +105,9 @@ def lay_out_share(retention: str) -> Share:
             embedding = gr.HTML(elem_id="embedding")
             with gr.Row(elem_id="keys-row"):
                 copy_owner = gr.Button("Copy my own link", size="sm", elem_id="copy-owner")
+                copy_moment = gr.Button(
+                    "Copy a link to this moment", size="sm", elem_id="copy-moment"
+                )
                 revoke = gr.Button("Revoke the link", size="sm", elem_id="revoke")
             kept = gr.HTML(elem_id="kept")
             delete = gr.Button(
@@ -127,6 +131,7 @@ def lay_out_share(retention: str) -> Share:
         link=link,
         embedding=embedding,
         copy_owner=copy_owner,
+        copy_moment=copy_moment,
         revoke=revoke,
         kept=kept,
         delete=delete,

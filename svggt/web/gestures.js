@@ -77,14 +77,17 @@
       : createImageBitmap(files[0])).catch(() => null);  // of a kind that this browser cannot show
     if (!picture || mine !== shown) return;
     const width = picture.videoWidth || picture.width, height = picture.videoHeight || picture.height;
-    if (height <= width) return;
     const canvas = note.querySelector("canvas"), brush = canvas.getContext("2d");
-    canvas.height = 160;
-    canvas.width = Math.max(1, Math.round(160 * width / height));
+    const small = document.createElement("canvas");
+    small.height = canvas.height = 160;
+    small.width = canvas.width = Math.max(1, Math.round(160 * width / height));
+    small.getContext("2d").drawImage(picture, 0, 0, small.width, small.height);
+    picture.close?.();  // it may be of a hundred megapixels
+    if (height <= width) return;
     const edge = (canvas.height - canvas.width) / 2;
     const draw = () => {
       const whole = find("#whole input")?.checked;
-      brush.drawImage(picture, 0, 0, canvas.width, canvas.height);
+      brush.drawImage(small, 0, 0);
       brush.fillStyle = "rgb(15 23 42 / 75%)";
       if (!whole) for (const top of [0, canvas.height - edge]) brush.fillRect(0, top, canvas.width, edge);
       note.querySelector("figcaption").textContent = `${width} × ${height}: ` + (whole ? "kept whole."
@@ -129,7 +132,10 @@
     if (event.target.closest?.("#whole")) find("#cut figure")?.onchange?.();
   }, true);
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#files button[aria-label=Clear]")) showCut([]);
+    if (event.target.closest?.("#files button:is([aria-label=Clear], [aria-label^=Remove])")) showCut([]);
+  }, true);
+  document.addEventListener("drop", (event) => {
+    if (event.target.closest?.("#files")) showCut([...event.dataTransfer.files]);
   }, true);
   document.documentElement.classList.toggle("no-full", !document.fullscreenEnabled);
   attend(document, false);

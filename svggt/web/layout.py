@@ -28,7 +28,9 @@ CAMERA = (
 )
 
 
-_CUT = "<figure hidden><canvas></canvas><figcaption></figcaption></figure>"
+_CUT = """<figure hidden>
+<canvas aria-hidden="true"></canvas><figcaption role="status"></figcaption>
+</figure>"""
 """What a tall picture loses; see gestures.js."""
 
 

@@ -114,11 +114,36 @@ window.svggt = (() => {
     setTimeout(() => { button.textContent = before; }, 4000);
   }
 
+  async function copy(selector, title, query) {
+    const link = location.origin + location.pathname + query;
+    try {
+      await navigator.clipboard.writeText(link);
+      say(document.querySelector(selector), "Copied");
+    } catch {
+      window.prompt(title, link);  // pages without https may not copy
+    }
+  }
+
+  // A link may name a moment: here the timeline goes there, in a reader's page the replay does.
+  function goTo(frame) {
+    let tries = 0;
+    const going = setInterval(() => {
+      const slider = document.querySelector("#moment input[type=range]");
+      const there = slider?.offsetParent && Number(slider.max) >= frame;
+      if (there) {
+        slider.value = frame;
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+      if (there || ++tries > 100) clearInterval(going);
+    }, 200);
+  }
+
   return {
     // "reader owner" of the address that this page was opened by; either may be empty.
     arrive() {
       const query = new URLSearchParams(location.search), reader = query.get("s") || "";
       const given = new URLSearchParams(location.hash.slice(1)).get("owner");
+      if (query.get("at") > 0) goTo(Number(query.get("at")));
       if (given) {
         remember(reader, given);
         show(query);  // the owner's key is not for the address bar
@@ -129,6 +154,7 @@ window.svggt = (() => {
     keep(keys) {
       const [reader, owner] = keys.split(" ");
       const query = new URLSearchParams(location.search);
+      if (reader !== query.get("s")) query.delete("at");
       if (reader) query.set("s", reader); else query.delete("s");
       if (reader && owner) remember(reader, owner);
       if (query.toString() !== new URLSearchParams(location.search).toString()) show(query);
@@ -182,17 +208,14 @@ window.svggt = (() => {
     showKeys() {
       document.querySelector("#help dialog").showModal();
     },
-    async copy(keys) {
+    copyOwner(keys) {
       const [reader, owner] = keys.split(" ");
-      if (!owner) return;
-      const link = `${location.origin}${location.pathname}?s=${reader}#owner=${owner}`;
-      const button = document.querySelector("#copy-owner");
-      try {
-        await navigator.clipboard.writeText(link);
-        say(button, "Copied");
-      } catch {
-        window.prompt("Your own link", link);  // pages without https may not copy
-      }
+      if (owner) copy("#copy-owner", "Your own link", `?s=${reader}#owner=${owner}`);
+    },
+    // To the frame that the timeline shows.
+    copyMoment(keys) {
+      const reader = keys.split(" ")[0], frame = document.querySelector("#moment input[type=number]").value;
+      if (reader) copy("#copy-moment", "Link to this moment", `?s=${reader}&at=${frame}`);
     },
   };
 })();

@@ -11,31 +11,38 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from svggt.exports.replay import HIDE_NOTICES
+from svggt.exports.replay import FRAMES_PER_SECOND, HIDE_NOTICES
 from svggt.web.proxy import viewer_page
 
 _BYTES = "application/octet-stream"
-# Whoever wants no motion sees the whole scene, and may press play.
-_STILL = """<script>
-if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+# Whoever wants no motion sees the whole scene, and a link may name a frame: then it stands still.
+_STANDS = """<script>
+const asked = (() => {
+  try {
+    const query = new URLSearchParams(parent.location.search);
+    return query.get("s") ? Number(query.get("at")) : 0;
+  } catch { return 0; }  // a page of another site, which this one is embedded in
+})();
+if (asked > 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) {
   new MutationObserver((_, observer) => {
     const pause = document.querySelector("button:has(.tabler-icon-player-pause-filled)");
     const thumb = document.querySelector("[role=slider]");
     const time = document.querySelector("[inputmode=decimal]");
-    const end = Number(thumb?.ariaValueMax);
-    if (!pause || !time || !end) return;
+    const end = Math.floor(10 * Number(thumb?.ariaValueMax) - 0.01) / 10;
+    if (!pause || !time || !(end > 0)) return;
     observer.disconnect();
     pause.click();
+    const wanted = asked > 0 ? Math.min((asked - 0.5) / FRAMES_PER_SECOND, end) : end;
     const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
     let tries = 0;
     const going = setInterval(() => {  // it is not heard before the client has drawn once
-      set.call(time, (Math.floor(10 * end - 0.01) / 10).toFixed(1));
+      set.call(time, String(wanted));
       time.dispatchEvent(new Event("input", { bubbles: true }));
-      if (++tries > 20 || Number(thumb.ariaValueNow) > 0.9 * end) clearInterval(going);
+      if (++tries > 20 || Math.abs(Number(thumb.ariaValueNow) - wanted) < 0.1) clearInterval(going);
     }, 200);
   }).observe(document, { childList: true, subtree: true });
 }
-</script>"""
+</script>""".replace("FRAMES_PER_SECOND", str(FRAMES_PER_SECOND))
 
 
 def replay_address(name: str) -> str:
@@ -74,7 +81,7 @@ def replay_routes(
         # The client fetches what the query says: only the one address that we made passes.
         if f"{request.url.path}?{request.url.query}" != address:
             raise HTTPException(404)
-        return viewer_page(HIDE_NOTICES + _STILL, anywhere)
+        return viewer_page(HIDE_NOTICES + _STANDS, anywhere)
 
     @router.get("/replay/{name}/")
     async def page(name: str, request: Request) -> Response:

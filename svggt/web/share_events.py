@@ -55,7 +55,10 @@ class ShareEvents:
         self._c = c
         s = c.share
         s.copy_owner.click(
-            None, [c.keys], None, js="(keys) => window.svggt.copy(keys)", **layout.PRIVATE
+            None, [c.keys], None, js="(keys) => window.svggt.copyOwner(keys)", **layout.PRIVATE
+        )
+        s.copy_moment.click(
+            None, [c.keys], None, js="(keys) => window.svggt.copyMoment(keys)", **layout.PRIVATE
         )
         s.revoke.click(
             self._revoke,

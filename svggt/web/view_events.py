@@ -109,9 +109,14 @@ class ViewEvents:
             measure,
             **layout.PRIVATE,
         )
-        for given in (closer.known, closer.unit):
-            length = [token, closer.known, closer.unit]
-            given.input(self._know_length, length, closer.measured, **layout.PRIVATE)
+        closer.known.input(
+            self._know_length,
+            [token, closer.known, closer.unit],
+            closer.measured,
+            **layout.PRIVATE,
+            trigger_mode="always_last",
+        )
+        closer.unit.input(self._measured, [token, closer.unit], closer.measured, **layout.PRIVATE)
 
     def _look(
         self, token: gr.State, v: view_controls.ViewInputs, model: gr.Dropdown, values: Changes
@@ -192,33 +197,30 @@ class ViewEvents:
             track = session.track(moment, (u, v))
             shown = pictures.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)
-        marks = session.scene.mark(moment, u, v)
-        return (
-            None,
-            gr.skip(),
-            panels.measured(len(marks), distance_of(marks), _unit(session, unit)),
-        )
+        session.scene.mark(moment, u, v)
+        return None, gr.skip(), self._measured(token, unit)
 
     def _know_length(self, token: str | None, known: float | None, unit: str) -> str:
         """A known length between the marks says how long the scene's unit is."""
         session = self._find(token)
-        marks = session.scene.marks if session is not None else ()
-        distance = distance_of(marks)
-        if session is None or not distance:
-            return panels.measured(len(marks), distance, None)
-        metres = known * view_controls.UNITS[unit] / distance if known else None
-        try:
-            session.recording.set_metres(session.scene.flags.cameras, metres)
-        except BadInput as error:
-            return panels.failure(str(error))
-        return panels.measured(len(marks), distance, _unit(session, unit))
+        distance = None if session is None else distance_of(session.scene.marks)
+        if session is not None and distance:
+            metres = known * view_controls.UNITS[unit] / distance if known else None
+            try:
+                session.recording.set_metres(session.scene.flags.cameras, metres)
+            except BadInput as error:
+                return panels.failure(str(error))
+        return self._measured(token, unit)
 
-
-def _unit(session: Session, name: str) -> tuple[float, str] | None:
-    """The scene's unit in a visitor's, and that one's name; None where nobody measured."""
-    about = session.recording.about
-    metres = None if about is None else about.metres.get(session.scene.flags.cameras)
-    return None if metres is None else (metres / view_controls.UNITS[name], name)
+    def _measured(self, token: str | None, unit: str) -> str:
+        """How far the marks are apart, in a visitor's unit where the scene's is known."""
+        session = self._find(token)
+        if session is None:
+            return panels.measured(0, None, None)
+        marks, metres = session.scene.marks, session.recording.metres
+        known = metres.get(session.scene.flags.cameras)
+        length = None if known is None else (known / view_controls.UNITS[unit], unit)
+        return panels.measured(len(marks), distance_of(marks), length)
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:

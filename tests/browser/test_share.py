@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -125,6 +126,36 @@ def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:
     assert not site.sessions.in_memory and "s=" not in address_of(other)
     again = arrive(DESKTOP, own)  # it is kept until it expires
     again.page.wait_for_selector("text=Finished: 3 frames")
+
+
+def test_a_link_to_a_moment_shows_that_moment(arrive, site: Site) -> None:
+    """In the replay of whoever is sent it, and in its owner's timeline."""
+    owner = arrive()
+    owner.run(6)
+    owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    moment = owner.page.locator("#moment input[type=number]")
+    moment.fill("4")
+    moment.press("Enter")
+    owner.page.click("#share > button")
+    owner.page.click("text=Copy a link to this moment")
+    owner.page.wait_for_selector("#copy-moment:has-text('Copied')")
+    link = owner.page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{site.address}/?s={only_session(site).tokens.reader}&at=4"
+    reader = arrive(DESKTOP, link)
+    replay = reader.page.frame_locator("iframe.viewer[src^='/shared/']")
+    thumb = replay.locator("[role=slider]")
+    end = time.monotonic() + 60
+    while not 0.3 < float(thumb.get_attribute("aria-valuenow") or 0) < 0.41:
+        assert time.monotonic() < end
+        reader.page.wait_for_timeout(200)
+    reader.page.wait_for_timeout(1500)
+    assert 0.3 < float(thumb.get_attribute("aria-valuenow") or 0) < 0.41  # it stands
+    owner.page.goto(link)
+    owner.page.wait_for_function(
+        "document.querySelector('#moment input[type=number]')?.value === '4'"
+    )
+    owner.page.click("#start")  # another scene is no moment of this one
+    owner.page.wait_for_function("link => !location.href.includes('at=')", arg=link)
 
 
 def test_a_reader_stays_with_the_scene_it_was_sent(arrive, site: Site) -> None:

@@ -141,10 +141,8 @@ def test_two_clicks_measure_and_a_known_length_scales(finished, site: Site) -> N
     page.wait_for_selector("#measured:has-text('own unit')")
     page.get_by_label("Known length").fill("2")
     page.wait_for_selector("#measured:has-text('2 m')")
-    about = only_session(site).recording.about
-    assert about is not None
     distance = np.linalg.norm(np.subtract(*scene.marks))
-    assert about.metres["refined"] == pytest.approx(2 / distance)
+    assert only_session(site).recording.metres["refined"] == pytest.approx(2 / distance)
     picture.click(position={"x": 60, "y": 60})
     picture.click(position={"x": 110, "y": 85})
     page.wait_for_selector("#measured b:has-text(' m')")

@@ -10,6 +10,7 @@ import weakref
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from svggt import geometry
 from svggt.compare.agreement import pixel_points
@@ -23,6 +24,8 @@ from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip
 from svggt.errors import BadInput, CheckpointError
 from svggt.geometry import Similarity
+from svggt.media.clips import open_clip
+from svggt.media.frames import InputLimits
 from svggt.scene.posed_frame import PosedFrame
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
@@ -30,7 +33,7 @@ from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.store import Store
 from tests.conftest import make_frames, wait_for
 from tests.scene.frames import correction, num_nodes, prediction
-from tests.session.runs import Made, ended, run, wait
+from tests.session.runs import SETTINGS, Made, ended, run, wait
 
 OFFLINE = ComparisonRequest(RunConfig("offline", StreamSettings(model="tiny"), "head"))
 
@@ -177,6 +180,20 @@ def test_more_frames_than_fit_are_refused_with_the_number_that_does(
     comparison = session.compare(dataclasses.replace(OFFLINE, frames=1))
     wait_compared(comparison)
     assert comparison.progress.state == "finished"
+
+
+def test_tall_frames_that_were_kept_whole_are_compared(sessions, tmp_path) -> None:
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 255, (16, 9, 3), np.uint8)
+        Image.fromarray(noise).resize((180, 320)).save(tmp_path / f"{number}.png")
+    session = sessions.open("a")
+    pictures = sorted(tmp_path.glob("*.png"))
+    session.start(open_clip(pictures, 84, None, InputLimits(), whole=True), SETTINGS)
+    wait(session, ended)
+    assert session.recording.frames.load(0).image.shape == (70, 42, 3)
+    comparison = session.compare(OFFLINE)
+    wait_compared(comparison)
+    assert comparison.progress.state == "finished", comparison.progress.message
 
 
 def test_weights_for_other_pictures_are_refused(sessions, tiny: LoadedModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pycolmap
 import pytest
 import trimesh
+from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.exports import FORMATS, FormatName, make_export
+from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 from tests.exports.test_exports import compared, recording  # noqa: F401  # fixtures
 
@@ -61,7 +64,7 @@ def test_all_lengths_of_a_file_are_metres(
     head = make_export(recording, form, "head")  # nobody measured by these
     recording.set_metres("refined", None)
     again = lengths(make_export(recording, form, "refined"), form, tmp_path / "again")
-    assert np.allclose(again, own, rtol=0.05 if form == "mesh" else 1e-6) and not head.exists()
+    assert np.allclose(again, own, rtol=0.05 if form == "mesh" else 1e-6) and head.exists()
 
 
 def test_a_file_says_its_unit(recording: Recording) -> None:  # noqa: F811
@@ -72,13 +75,42 @@ def test_a_file_says_its_unit(recording: Recording) -> None:  # noqa: F811
         assert kept["unit"] == "metre"
 
 
-def test_a_comparison_and_a_replay_stay_in_the_scenes_unit(compared: Recording) -> None:  # noqa: F811
-    def made() -> list[int]:
-        return [make_export(compared, form, "head").stat().st_size for form in ("comparison",)]
+@pytest.mark.parametrize("metres", [2.5, 10_000.0], ids=["near", "kilometres"])
+def test_nerfstudios_depth_fits_its_bits(recording: Recording, metres: float) -> None:  # noqa: F811
+    """Depth, poses and points are of one unit; which that is, is said."""
+    recording.set_metres("refined", metres)
+    shots = list(PosedFrames.of(recording, "refined", metric=metres < 100))
+    with zipfile.ZipFile(make_export(recording, "nerfstudio", "refined")) as archive:
+        facts = json.loads(archive.read("transforms.json"))
+        depth = np.asarray(Image.open(io.BytesIO(archive.read("depth/000003.png"))))
+        points = trimesh.load(io.BytesIO(archive.read("points.ply")), file_type="ply")
+    assert facts["unit"] == ("metre" if metres < 100 else "the scene's own")
+    assert (depth > 0).mean() > 0.8 and np.allclose(depth, 1000 * shots[3].depth, atol=0.6)
+    pose = np.array(facts["frames"][3]["transform_matrix"])
+    assert np.allclose(pose[:3, 3], shots[3].world_from_cam[:, 3])
+    reach = np.concatenate([shot.in_world(shot.points).reshape(-1, 3) for shot in shots])
+    assert isinstance(points, trimesh.PointCloud)
+    assert (np.ptp(points.vertices, axis=0) <= np.ptp(reach, axis=0) + 1e-3).all()
+    assert np.ptp(points.vertices[:, 2]) > 0.1 * np.ptp(reach[:, 2])
 
-    before = made()
-    compared.set_metres("head", 1000.0)
-    assert made()[0] == pytest.approx(before[0], rel=0.02)
+
+@pytest.mark.parametrize("form", ["viser", "comparison"])
+def test_what_is_for_looking_stays_as_it_was_made(compared: Recording, form: FormatName) -> None:  # noqa: F811
+    before = make_export(compared, form, "head")
+    made = before.stat().st_mtime_ns
+    compared.set_metres("head", METRES)
+    again = make_export(compared, form, "head")
+    assert again == before and again.stat().st_mtime_ns == made
+
+
+def test_each_unit_has_a_file_of_its_own(recording: Recording) -> None:  # noqa: F811
+    """One that is being made, or was made, is of the unit that its name says."""
+    own = make_export(recording, "ply", "refined")
+    recording.set_metres("refined", METRES)
+    metric = make_export(recording, "ply", "refined")
+    assert own.exists() and "unit-2.5m" in metric.name and own != metric
+    recording.clear()
+    assert recording.metres == {} and not recording.folder.joinpath("metres.json").exists()
 
 
 @pytest.mark.parametrize("metres", [0.0, -1.0, float("nan"), float("inf"), 1e12])
@@ -89,4 +121,4 @@ def test_what_is_no_length_is_refused_and_nothing_changes(
     recording.set_metres("refined", METRES)
     with pytest.raises(BadInput, match="more than 0"):
         recording.set_metres("refined", metres)
-    assert recording.about is not None and recording.about.metres == {"refined": METRES}
+    assert recording.metres == {"refined": METRES}

@@ -104,7 +104,7 @@ def test_a_small_file_with_many_pixels_takes_little_memory(tmp_path: Path) -> No
     Image.new("RGBA", (6300, 6300), (10, 200, 30, 120)).save(tmp_path / "bomb.png")
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from svggt.media.frames import PATCH, Fitter, InputLimits\n"
+        "from svggt.media.frames import Fitter, InputLimits\n"
         "from svggt.media.pictures import open_picture\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3\n"
         "before = peak()\n"

@@ -77,8 +77,10 @@ def test_tokens_take_the_place_of_others_and_nothing_else_moves(
 class Cloned(HostCopy):
     """As a device's: what is written to the host later is not in it."""
 
-    def __init__(self, parts: list[torch.Tensor], device: torch.device) -> None:
-        super().__init__([part.clone() for part in parts], device)
+    def __init__(self, parts: list[torch.Tensor], end: int, device: torch.device) -> None:
+        super().__init__([part.clone() for part in parts], end, device)
+        for part in self._parts:
+            part[:, :, end:] = 0  # nobody brought these
 
 
 @pytest.mark.parametrize("rows", [1, 6], ids=["heads alike", "each head"])
@@ -89,7 +91,7 @@ def test_what_is_written_while_a_copy_is_on_its_way_is_read(
     ours, plain, new = written("host", True, 3), written("host", True, 3), frames(5)
     slots = torch.stack([torch.randperm(30)[:10].sort().values for _ in range(rows)])
     for where, capacity in ((slots, 30), (slice(30, 40), 45)):  # the second needs a larger buffer
-        ours.fetch()
+        ours.fetch(30)
         for buffer in (ours, plain):
             buffer.write(new[3], where, capacity)
         assert torch.equal(ours.read(30), plain.read(30))

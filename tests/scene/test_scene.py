@@ -284,8 +284,9 @@ def test_marks_measure_the_world_shown(scene: Scene) -> None:
     a, b = scene.mark(2, 5, 5)  # in another frame, whose camera stands elsewhere
     assert np.allclose(np.subtract(b, a), [0.1, 0, 0], atol=1e-3)
     scene.look(REFINED)
+    assert scene.marks == ()  # these worlds have scales of their own
     scene.correct([correction(2, (0.2, 0, 0), np.log(2.0))])
-    scene.mark(2, 5, 5)
+    assert len(scene.mark(2, 5, 5)) == 1
     a, b = scene.mark(2, 45, 5)
     assert np.allclose(np.subtract(b, a), [2.5, 0, 0], atol=1e-2)  # as in the corrected depth
 

@@ -27,6 +27,7 @@ def scene(store: Store) -> Recording:
     recording = store.create(Tokens.new())
     recording.begin(about())
     recording.add(make_frames(1)[0], prediction(0), [correction(0, (1, 2, 3))])
+    recording.set_metres("head", 2.0)
     recording.beside.begin(about())
     (recording.beside.folder / "comparison.json").write_text("{}")
     (recording.exports / "scene-head-1-frames.glb").write_bytes(b"x")
