@@ -277,7 +277,8 @@ class Intruder:
         self.parts = {c["id"]: c for c in config["components"]}
         (start,) = (n for n, c in self.parts.items() if c["props"].get("elem_id") == "start")
         self.start = next(d for d in dependencies if [start, "click"] in d["targets"])
-        chosen = [[d for d in dependencies if d["outputs"] == [n]] for n in self.start["inputs"]]
+        selects = [d for d in dependencies if any(of == "select" for _, of in d["targets"])]
+        chosen = [[d for d in selects if d["outputs"][:1] == [n]] for n in self.start["inputs"]]
         _, upload_tab, _ = max(chosen, key=len)  # each tab says that it is open
         self.call(upload_tab, [])  # what the browser says of the open tab stays with the server
 
