@@ -66,11 +66,7 @@ def write_depth(shots: PosedFrames, path: Path) -> None:
     """A zip of 16-bit PNGs, and `depth.json` with the number that a unit of depth became."""
     scale = png.scale_of(shots)
     with zipfile.ZipFile(path, "w") as archive:
-        facts = {
-            **{"cameras": shots.cameras, "unit": shots.unit},
-            **{"depth_scale": scale, "depth": "value / depth_scale"},
-        }
-        archive.writestr("depth.json", json.dumps(facts, indent=2))
+        archive.writestr("depth.json", json.dumps(png.facts_of(shots, scale), indent=2))
         for shot in shots:
             content = png.encoded(png.deep(shot.depth, scale))
             archive.writestr(f"depth/{shot.prediction.number:06}.png", content)

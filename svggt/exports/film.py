@@ -81,14 +81,15 @@ def _pictures(shots: PosedFrames, every: int) -> Iterator[Picture]:
     whole, ends = Cloud.joined(clouds), np.cumsum([len(cloud) for cloud in clouds])
     sizes = np.concatenate([_sizes(*each) for each in zip(clouds, cameras, strict=True)])
     overview, level = overview_of(shots)
-    seen = overview.seen_by(SIZE[1] / SIZE[0])
+    seen, backdrop = overview.seen_by(SIZE[1] / SIZE[0]), _backdrop()
     for moment in _moments(level.as_matrix() @ cameras, seen, depth)[::every]:
         shots.on_frame(moment.frame)
         end, shot = ends[moment.frame], shots.shot(moment.frame)
         so_far = Cloud(whole.points[:end], whole.colors[:end])
         path = cameras[: moment.frame + 1, :, 3]
         lines = {_PATH: path, _CAMERA: frustum(shot, _FRUSTUM * depth)[STROKE]}
-        picture = _drawn(so_far, sizes[:end], lines, pose_of(moment.view.turned(level.inverse())))
+        pose = pose_of(moment.view.turned(level.inverse()))
+        picture = _drawn(so_far, sizes[:end], lines, pose, backdrop)
         if moment.inset:
             _put_inset(picture, shot.prediction.image)
         yield picture
@@ -141,12 +142,23 @@ def _sizes(cloud: Cloud, world_from_cam: Array) -> Array:
     return cloud.size * away / max(float(np.median(away)), 1e-9) if len(away) else away
 
 
-def _drawn(cloud: Cloud, sizes: Array, lines: dict[tuple[int, ...], Array], pose: Array) -> Picture:
+def _backdrop() -> Picture:
+    """As large as pictures are drawn first."""
+    shade = np.linspace(_TOP, _BOTTOM, _FINER * SIZE[0])[:, None]
+    return shade.repeat(_FINER * SIZE[1], axis=1).astype(np.uint8)
+
+
+def _drawn(
+    cloud: Cloud,
+    sizes: Array,
+    lines: dict[tuple[int, ...], Array],
+    pose: Array,
+    backdrop: Picture,
+) -> Picture:
     """Points, and lines over them, of colours each; (H, W, 3)."""
-    size = (_FINER * SIZE[0], _FINER * SIZE[1])
+    size = backdrop.shape[:2]
     focal = size[0] / 2 / np.tan(FIELD_OF_VIEW / 2) / size[1]
-    shade = np.linspace(_TOP, _BOTTOM, size[0])[:, None].repeat(size[1], axis=1)
-    picture = render(cloud, pose, focal, shade.astype(np.uint8), _FINER, sizes)
+    picture = render(cloud, pose, focal, backdrop, _FINER, sizes)
     for colour, points in lines.items():
         pixels = pixels_of(points, pose, focal, size).clip(-_OUTSIDE, _OUTSIDE)
         for one, other in itertools.pairwise(pixels):

@@ -37,11 +37,8 @@ def write_large_depth(shots: PosedFrames, path: Path) -> None:
                     "world_from_cam": shot.world_from_cam.tolist(),
                 }
             )
-        facts = {
-            **{"cameras": shots.cameras, "unit": shots.unit},
-            **{"depth_scale": scale, "depth": "value / depth_scale"},
-        }
-        archive.writestr("cameras.json", json.dumps({**facts, "frames": frames}, indent=1))
+        facts = {**png.facts_of(shots, scale), "frames": frames}
+        archive.writestr("cameras.json", json.dumps(facts, indent=1))
         archive.write(_POINTS, _POINTS.name)
 
 

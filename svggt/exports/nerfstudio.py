@@ -17,7 +17,6 @@ from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
 
 _UNIT = 1000  # depth pictures hold thousandths of the world's unit, which nerfstudio takes for mm
-_LARGEST = 65_535
 _MOST = 90  # percent
 
 
@@ -28,13 +27,13 @@ def write_nerfstudio(shots: PosedFrames, path: Path) -> None:
     the model's size, and 0 where it saw nothing of a higher picture. It is in the scene's own unit
     where most of the depth in metres is farther than 16 bits of millimetres say.
     """
-    if shots.metres is not None and _farthest(shots) > _LARGEST / _UNIT:
+    if shots.metres is not None and _farthest(shots) > png.LARGEST / _UNIT:
         shots = replace(shots, metres=None)
     with zipfile.ZipFile(path, "w") as archive:
         frames = []
         for shot, picture in zip(shots, pictures(shots), strict=True):
             depth = np.round(_UNIT * shot.depth)
-            known = np.where(depth <= _LARGEST, depth, 0).astype(np.uint16)
+            known = np.where(depth <= png.LARGEST, depth, 0).astype(np.uint16)
             cut = rows_before_cut(picture.shape, known.shape[1]) - len(known)
             known = np.pad(known, ((cut // 2, cut - cut // 2), (0, 0)))  # as high as the picture
             name, content = file_of(picture, shot)

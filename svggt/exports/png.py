@@ -11,7 +11,8 @@ from PIL import Image
 
 from svggt.store.posed_frames import PosedFrames
 
-_LARGEST = 65_535
+LARGEST = 65_535
+"""Of 16 bits."""
 
 
 def encoded(pixels: NDArray[Any]) -> bytes:
@@ -23,10 +24,18 @@ def encoded(pixels: NDArray[Any]) -> bytes:
 
 def scale_of(shots: PosedFrames) -> float:
     """Numbers of 16 bits that a unit of depth becomes, so that the farthest point has one."""
-    return _LARGEST / max(float(shot.depth.max()) for shot in shots)
+    return LARGEST / max(float(shot.depth.max()) for shot in shots)
 
 
 def deep(depth: NDArray[np.float32], scale: float) -> NDArray[np.uint16]:
     """Depth (H, W) in such numbers; 0 where it is 0: not known."""
-    values = np.round(scale * depth).clip(1, _LARGEST).astype(np.uint16)
+    values = np.round(scale * depth).clip(1, LARGEST).astype(np.uint16)
     return np.where(depth > 0, values, np.uint16(0))
+
+
+def facts_of(shots: PosedFrames, scale: float) -> dict[str, Any]:
+    """What is said beside pictures of depth in such numbers."""
+    return {
+        **{"cameras": shots.cameras, "unit": shots.unit},
+        **{"depth_scale": scale, "depth": "value / depth_scale"},
+    }
