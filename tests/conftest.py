@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -27,11 +28,28 @@ from svggt.session.registry import Sessions
 from svggt.settings import SessionLimits
 from svggt.store.store import Store
 
+PATIENCE = 180
+"""Seconds in which what is waited for comes: two slow cores draw, compute and serve."""
+
 DATA = Path(__file__).parent / "data"
 os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="svggt-test-"))
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores
     torch.set_num_threads(1)
 rich.get_console().quiet = True  # viser announces every server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--until",
+        type=float,
+        default=math.inf,
+        help="Unix time after which no further test begins; those left out are named",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.time() > item.config.getoption("--until"):
+        pytest.skip("left out: this machine is too slow for all tests in their time")
 
 
 @pytest.fixture(scope="session")
@@ -83,14 +101,15 @@ def sessions(worker: LocalWorker, store: Store) -> Iterator[Sessions]:
 
 
 def wait_for(
-    condition: Callable[[], object], seconds: float = 20, said: Callable[[], object] = lambda: ""
+    condition: Callable[[], object],
+    said: Callable[[], object] = lambda: "it never held",
+    every: float = 0.01,
 ) -> None:
-    """Waits until something holds; longer where others use the cores too."""
-    began = time.monotonic()
+    """Waits until something holds, minutes on a slow machine; it is looked at every so often."""
+    end = time.monotonic() + PATIENCE
     while not condition():
-        stretch = max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
-        assert time.monotonic() - began < seconds * stretch, said()
-        time.sleep(0.01)
+        assert time.monotonic() < end, said()
+        time.sleep(every)
 
 
 def make_frames(count: int, height: int = 56, width: int = 84, seed: int = 0) -> list[Frame]:

@@ -183,12 +183,14 @@ window.svggt = (() => {
       const canvas = frame?.contentDocument?.querySelector("canvas[data-engine]");
       if (!canvas) return say(document.querySelector("#shot"), "Nothing to see yet");
       const before = frame.style.cssText, { width, height } = frame.getBoundingClientRect();
-      const wide = canvas.width;
-      frame.style.cssText = `position: absolute; transform-origin: 0 0; transform: scale(.5);
-        min-width: 0; max-width: none; width: ${2 * width}px; min-height: 0; max-height: none`;
-      frame.style.setProperty("height", `${2 * height}px`, "important");
+      const wide = 2 * width * devicePixelRatio;
+      const times = wide / canvas.width;  // a slow browser draws fewer pixels than it shows
+      frame.style.cssText = `position: absolute; transform-origin: 0 0;
+        transform: scale(${1 / times}); min-width: 0; max-width: none; min-height: 0;
+        max-height: none; width: ${times * width}px`;
+      frame.style.setProperty("height", `${times * height}px`, "important");
       try {
-        for (let tries = 0; canvas.width < 1.9 * wide && tries < 50; tries++) await wait(100);
+        for (let tries = 0; canvas.width < 0.95 * wide && tries < 50; tries++) await wait(100);
         const drawn = make("canvas", { width: canvas.width, height: canvas.height });
         const context = drawn.getContext("2d");
         const isEmpty = () => !context.getImageData(drawn.width / 2, drawn.height / 2, 1, 1).data[3];

@@ -41,10 +41,32 @@ _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not b
 
 # The page's own controls drive the scene; viser's panel covers half a phone.
 _HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
-# viser's client is dark where its address says so, as scenes are.
-_DARK = """<script>
+# viser's client is dark where its address says so, as scenes are. A browser without a GPU draws
+# pixels one by one, a second or more for a picture; a quarter of them, sampled once, takes a
+# seventh. viser's own adaption takes pictures that slow for a still scene.
+_HOW_TO_DRAW = """<script>
 const address = new URL(location);
 address.searchParams.set("darkMode", "");
+const drawn = document.createElement("canvas").getContext("webgl2");
+const named = drawn?.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL;
+const renderer = drawn?.getParameter(named ?? drawn.RENDERER) ?? "";
+if (/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer)) {
+  address.searchParams.set("fixedDpr", devicePixelRatio / 2);
+  const open = HTMLCanvasElement.prototype.getContext;
+  HTMLCanvasElement.prototype.getContext = function (kind, options) {
+    return open.call(this, kind, { ...options, antialias: false });
+  };
+  const next = requestAnimationFrame.bind(window);
+  let rested = 0;
+  window.requestAnimationFrame = (draw) =>
+    setTimeout(() => next((time) => {
+      const begun = performance.now();
+      draw(time);
+      next(() => { rested = 2 * performance.now() - begun; });
+    }), rested - performance.now());
+  window.cancelAnimationFrame = clearTimeout;
+}
+drawn?.getExtension("WEBGL_lose_context")?.loseContext();
 history.replaceState(null, "", address);
 </script>"""
 
@@ -150,7 +172,7 @@ def viewer_page(style: str, anywhere: bool = False) -> Response:
 @cache
 def _client(style: str) -> bytes:
     html = resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
-    return html.replace("<head>", f"<head>{_DARK}{style}", 1).encode()
+    return html.replace("<head>", f"<head>{_HOW_TO_DRAW}{style}", 1).encode()
 
 
 async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bool]) -> None:

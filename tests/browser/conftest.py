@@ -27,7 +27,7 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
-from tests.conftest import serve
+from tests.conftest import PATIENCE, serve, wait_for
 
 Scheme = Literal["light", "dark"]
 DESKTOP, PHONE = (1280, 720), (390, 844)
@@ -58,7 +58,7 @@ class Visitor:
     foreign: list[str] = field(default_factory=list)
 
     def visit(self, address: str | None = None) -> None:
-        self.page.set_default_timeout(60_000)  # two cores draw, compute and serve
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.page.goto(address or self.site.address)
         if address:  # of a scene, whose state decides what can be pressed
             return
@@ -88,14 +88,13 @@ class Visitor:
         field.press("Tab")
         self.page.wait_for_timeout(1000)  # Gradio takes the number
         self.start(light=False)
-        self.page.wait_for_selector(f"text=Finished: {frames} frames.", timeout=120_000)
+        self.page.wait_for_selector(f"text=Finished: {frames} frames.")
 
     def wait_frames(self, count: int) -> None:
         self.page.wait_for_function(
             "n => { const d = document.querySelectorAll('.figures dd');"
             " return d.length == 4 && parseInt(d[3].innerText) >= n }",
             arg=count,
-            timeout=60_000,
         )
 
     def status(self) -> str:
@@ -113,7 +112,7 @@ class Visitor:
 
     def pixels(self, view: Locator) -> NDArray[np.uint8]:
         """Pixels (H, W, 3) of an element."""
-        shot = view.screenshot(timeout=60_000)
+        shot = view.screenshot(timeout=1000 * PATIENCE)
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
 
     def viewer(self) -> ElementHandle:
@@ -121,12 +120,8 @@ class Visitor:
         assert frame is not None
         return frame
 
-    def wait_canvas(self, until: Callable[[NDArray[np.uint8]], bool], seconds: int = 30) -> None:
-        for _ in range(2 * seconds):
-            if until(self.canvas()):
-                return
-            self.page.wait_for_timeout(500)
-        raise AssertionError("the canvas never showed what it should")
+    def wait_canvas(self, until: Callable[[NDArray[np.uint8]], bool]) -> None:
+        wait_for(lambda: until(self.canvas()), every=0.5)
 
     def close_tab(self) -> None:
         self.page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from svggt.scene.camera_view import CameraView
 from svggt.scene.scene import Scene
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session, scenery
+from tests.conftest import wait_for
 
 
 def compare(visitor: Visitor) -> None:
@@ -45,7 +47,7 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
     beside_each_other = one["y"] == other["y"] and one["x"] + one["width"] <= other["x"]
     assert beside_each_other if size == DESKTOP else one["y"] + one["height"] <= other["y"]
     for way in ("overlay", "side by side"):  # within reach below both views
-        visitor.page.click(f"#paint label:has-text('{way}')", timeout=20_000)
+        visitor.page.click(f"#paint label:has-text('{way}')")
         visitor.page.wait_for_timeout(500)
     scenes = (session.scene, session.comparison.scene)
 
@@ -56,12 +58,14 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
             np.array(CameraView.of(c).turned(back).position) for c, back in found if c is not None
         ]
 
-    for _ in range(60):
-        visitor.page.wait_for_timeout(500)
-        if len(cameras()) == 2 and np.allclose(*cameras(), atol=0.05 * scenes[0]._distance):
-            break
-    else:
-        raise AssertionError(cameras())
+    def agree() -> bool:
+        both = cameras()
+        return len(both) == 2 and np.allclose(*both, atol=0.05 * scenes[0]._distance)
+
+    def has_moved(view: int, before: list[np.ndarray]) -> bool:
+        return bool(np.abs(cameras()[view] - before[view]).max() > 0.1 * scenes[0]._distance)
+
+    wait_for(agree)
     slowed = visitor.context.new_cdp_session(visitor.page)
     slowed.send("Emulation.setCPUThrottlingRate", {"rate": 4})  # echoes come seconds later
     settle(visitor, cameras)
@@ -75,10 +79,7 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
         visitor.page.mouse.down()
         visitor.page.mouse.move(x + 60, y + 10, steps=4)
         visitor.page.mouse.up()
-        for _ in range(60):
-            visitor.page.wait_for_timeout(500)
-            if np.abs(cameras()[1 - turned] - before[1 - turned]).max() > 0.1 * scenes[0]._distance:
-                break
+        wait_for(partial(has_moved, 1 - turned, before))
         for _ in range(6):  # a slow machine's echo may come when all stood still
             after = settle(visitor, cameras)
             if np.allclose(*after, atol=0.05 * scenes[0]._distance):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +18,7 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
-from tests.conftest import serve
+from tests.conftest import PATIENCE, serve, wait_for
 
 
 def address_of(visitor: Visitor) -> str:
@@ -78,11 +77,11 @@ def test_a_reader_follows_and_replays_without_the_owners_view(arrive, site: Site
     for hidden in ("#start", "#stop", "#clear", "#choices", "#timeline", "#advanced"):
         assert not reader.page.is_visible(hidden)
     assert tokens.owner not in reader.page.content()
-    reader.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
+    reader.wait_canvas(lambda pixels: drawn(pixels) > 0.01)
     owner.page.click("#stop")
     reader.page.wait_for_selector("text=Stopped after")
     assert view_of(reader).startswith(f"/shared/{tokens.reader}/")
-    reader.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
+    reader.wait_canvas(lambda pixels: drawn(pixels) > 0.01)
 
 
 def test_a_revoked_link_is_told(arrive, site: Site) -> None:
@@ -144,12 +143,13 @@ def test_a_link_to_a_moment_shows_that_moment(arrive, site: Site) -> None:
     reader = arrive(DESKTOP, link)
     replay = reader.page.frame_locator("iframe.viewer[src^='/shared/']")
     thumb = replay.locator("[role=slider]")
-    end = time.monotonic() + 60
-    while not 0.3 < float(thumb.get_attribute("aria-valuenow") or 0) < 0.41:
-        assert time.monotonic() < end
-        reader.page.wait_for_timeout(200)
+
+    def is_there() -> bool:
+        return 0.3 < float(thumb.get_attribute("aria-valuenow") or 0) < 0.41
+
+    wait_for(is_there)
     reader.page.wait_for_timeout(1500)
-    assert 0.3 < float(thumb.get_attribute("aria-valuenow") or 0) < 0.41  # it stands
+    assert is_there()  # it stands
     owner.page.goto(link)
     owner.page.wait_for_function(
         "document.querySelector('#moment input[type=number]')?.value === '4'"
@@ -177,7 +177,7 @@ def test_a_reader_stays_with_the_scene_it_was_sent(arrive, site: Site) -> None:
     fetched = late.page.evaluate("performance.getEntriesByType('resource').map((e) => e.name)")
     assert fetched and not any("/replay/" in address for address in fetched)  # no example first
     assert view_of(late) == shown
-    late.wait_canvas(lambda pixels: drawn(pixels) > 0.01, seconds=60)
+    late.wait_canvas(lambda pixels: drawn(pixels) > 0.01)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -230,12 +230,7 @@ def test_a_page_by_itself_plays_the_scene(arrive, browser: Browser, site: Site) 
     view.wait_for()
     assert alone.page.title() == "svggt: office, 8 frames"
     assert not alone.page.is_visible(".mantine-Notifications-root")
-    for _ in range(40):
-        if drawn(alone.pixels(view)) > 0.03:
-            break
-        alone.page.wait_for_timeout(500)
-    else:
-        raise AssertionError("nothing was drawn")
+    wait_for(lambda: drawn(alone.pixels(view)) > 0.03, every=0.5)
     alone.page.close()
 
 
@@ -277,9 +272,9 @@ def test_in_a_space_the_address_reaches_the_page_around(browser: Browser, site: 
     page.route(around, lambda route: route.fulfill(body=_SPACE, content_type="text/html"))
     page.goto(around)
     inside = page.frame_locator("iframe")
-    inside.locator("#start:not([disabled])").wait_for(timeout=60_000)
+    inside.locator("#start:not([disabled])").wait_for(timeout=1000 * PATIENCE)
     inside.locator("#start").click()
-    page.wait_for_function("said.some(([message]) => message.queryString)", timeout=60_000)
+    page.wait_for_function("said.some(([message]) => message.queryString)", timeout=1000 * PATIENCE)
     session = only_session(site)
     told = page.evaluate("said.find(([message]) => message.queryString)")
     query = {"queryString": f"s={session.tokens.reader}", "hash": ""}
@@ -316,10 +311,12 @@ def test_a_picture_of_the_view_is_twice_its_size(arrive, site: Site) -> None:
     visitor = arrive()
     visitor.run(3)
     canvas = visitor.canvas()
-    with visitor.page.expect_download(timeout=60_000) as waited:
+    with visitor.page.expect_download(timeout=1000 * PATIENCE) as waited:
         visitor.page.click("#shot")
     pixels = np.asarray(Image.open(waited.value.path()).convert("RGB"))
-    assert np.abs(np.subtract(pixels.shape[:2], np.multiply(2, canvas.shape[:2]))).max() <= 2
+    assert (
+        np.abs(np.subtract(pixels.shape[:2], np.multiply(2, canvas.shape[:2]))).max() <= 4
+    )  # a canvas has whole pixels
     assert abs(drawn(pixels) - drawn(canvas)) < 0.1 * drawn(canvas) + 0.01
 
 
@@ -341,13 +338,8 @@ def test_a_page_of_another_site_frames_the_scene_and_nothing_else(
             guest = owner.context.new_page()
             guest.goto(f"http://localhost:{elsewhere.server_port}/")
             canvas = guest.frame_locator("iframe >> nth=0").locator("canvas[data-engine]")
-            canvas.wait_for(timeout=60_000)
-            for _ in range(60):
-                if drawn(owner.pixels(canvas)) > 0.01:
-                    break
-                guest.wait_for_timeout(500)
-            else:
-                raise AssertionError("nothing was drawn in the foreign page")
+            canvas.wait_for(timeout=1000 * PATIENCE)
+            wait_for(lambda: drawn(owner.pixels(canvas)) > 0.01, every=0.5)
             assert not guest.frame_locator("iframe >> nth=1").locator("canvas").count()
         finally:
             elsewhere.shutdown()

@@ -29,7 +29,7 @@ def test_the_page_offers_weights_when_they_are_there(
         page.wait_for_selector("text=2.50 of 5.00 GB")
         assert page.is_enabled("#start") and page.locator("#switch").is_hidden()
         gate.set()
-        page.click("#switch", timeout=15_000)
+        page.click("#switch")
         page.wait_for_selector("#header b:has-text('tiny')")
         page.click("#start")
         page.wait_for_function("document.querySelectorAll('.strip img').length >= 3")

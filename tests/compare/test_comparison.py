@@ -39,7 +39,7 @@ OFFLINE = ComparisonRequest(RunConfig("offline", StreamSettings(model="tiny"), "
 
 
 def wait_compared(comparison: Comparison) -> None:
-    wait_for(lambda: not comparison.running, 30)
+    wait_for(lambda: not comparison.running)
 
 
 def finished(session: Session, frames: int, refine: bool = False) -> Session:

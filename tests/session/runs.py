@@ -10,7 +10,7 @@ from svggt.errors import BadInput
 from svggt.media.frames import Frame, InputLimits
 from svggt.session.session import Session
 from svggt.settings import StreamSettings
-from tests.conftest import each_frame, wait_for
+from tests.conftest import PATIENCE, each_frame, wait_for
 
 SETTINGS = StreamSettings(model="tiny", memory="window", window=2)
 
@@ -40,7 +40,7 @@ class Made:
             if frame.number == self.fail_at:
                 raise BadInput("Frame is damaged. Save it again.")
             if frame.number == self.wait_at and self.gate is not None:
-                self.gate.wait(20)
+                self.gate.wait(PATIENCE)
             yield frame
 
 
@@ -48,8 +48,8 @@ def run(session: Session, clip, settings: StreamSettings = SETTINGS) -> None:
     session.start(clip, settings)
 
 
-def wait(session: Session, until, seconds: float = 20) -> None:
-    wait_for(lambda: until(session.progress), seconds, lambda: session.progress.message)
+def wait(session: Session, until) -> None:
+    wait_for(lambda: until(session.progress), lambda: session.progress.message)
 
 
 def ended(progress) -> bool:

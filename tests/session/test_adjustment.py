@@ -51,11 +51,11 @@ def adjusting(progress) -> bool:
 
 def test_cameras_and_points_are_adjusted_after_the_last_frame(sessions: Sessions) -> None:
     session = begun(sessions)
-    wait(session, adjusting, 60)
+    wait(session, adjusting)
     assert session.running and session.progress.frames_done == FRAMES
     assert "Adjusting all cameras" in session.progress.message
     before = session.recording.cameras.read()
-    wait(session, ended, 60)
+    wait(session, ended)
     assert session.progress.state == "finished" and session.progress.adjusted is None
     after = session.recording.cameras.read()
     newest = max(c.revision for c in before.values())
@@ -66,7 +66,7 @@ def test_cameras_and_points_are_adjusted_after_the_last_frame(sessions: Sessions
 
 def test_stop_leaves_the_adjustment_to_itself_and_twice_skips_it(sessions: Sessions) -> None:
     session = begun(sessions, 200)
-    wait(session, lambda p: p.frames_done >= 35, 60)
+    wait(session, lambda p: p.frames_done >= 35)
     session.stop()
     done = session.progress.frames_done
     assert session.running and done < 200
@@ -77,7 +77,7 @@ def test_stop_leaves_the_adjustment_to_itself_and_twice_skips_it(sessions: Sessi
 
 def test_a_server_that_ends_meanwhile_leaves_a_run_that_is_whole(sessions: Sessions) -> None:
     session = begun(sessions, 35)
-    wait(session, adjusting, 60)
+    wait(session, adjusting)
     session.close()
     assert session.progress.state == "finished"
     assert len(session.recording.cameras.read()) == session.progress.frames_done
@@ -85,12 +85,12 @@ def test_a_server_that_ends_meanwhile_leaves_a_run_that_is_whole(sessions: Sessi
 
 def test_a_run_that_is_resumed_after_it_was_adjusted_is_in_one_world(sessions: Sessions) -> None:
     session = begun(sessions, 200)
-    wait(session, lambda p: p.frames_done >= 35, 60)
+    wait(session, lambda p: p.frames_done >= 35)
     session.stop()
-    wait(session, ended, 60)
+    wait(session, ended)
     done, adjusted = session.progress.frames_done, session.recording.cameras.read()
     session.resume()
-    wait(session, lambda p: p.frames_done >= done + 3, 60)
+    wait(session, lambda p: p.frames_done >= done + 3)
     session.stop()
     session.stop()  # which leaves the second adjustment out
     after = session.recording.cameras.read()

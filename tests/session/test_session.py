@@ -269,7 +269,7 @@ def test_an_ended_session_leaves_nothing(sessions: Sessions, end) -> None:
         sessions.remove(session.token)
         assert [path for path in store.iterdir() if path.is_dir()] == [warm.recording.folder]
         assert sessions.worker.num_streams == 0
-    wait_for(lambda: (held() - before).total() < rounds, 10, lambda: str(held() - before))
+    wait_for(lambda: (held() - before).total() < rounds, lambda: str(held() - before))
 
 
 def test_ended_sessions_are_collected(worker: LocalWorker, store: Store) -> None:

@@ -44,7 +44,7 @@ def narrow(tmp_path: Path, worker: LocalWorker) -> Iterator[Sessions]:
 
 
 def finished(session: Session) -> Session:
-    wait(session, ended, 60)
+    wait(session, ended)
     assert session.progress.state == "finished", session.progress.message
     assert session.progress.frames_done == session.scene.num_frames == FRAMES
     return session
@@ -74,13 +74,13 @@ def test_older_scenes_go_before_a_run_thins_its_own(narrow: Sessions, clip) -> N
     """A store that was filled once is nearly full for ever."""
     older = narrow.open("b")
     older.start(clip, SETTINGS)
-    wait(older, ended, 60)
+    wait(older, ended)
     heavy = older.recording.folder / "exports" / "scene-head-1-frames.ply"
     heavy.write_bytes(bytes(3_000_000))
     narrow.close(older.token)
     session = narrow.open("a")
     session.start(clip, replace(SETTINGS, window=1))
-    wait(session, lambda p: p.frames_done >= 20, 60)
+    wait(session, lambda p: p.frames_done >= 20)
     assert older.recording.folder.name not in narrow.store.names
     session.stop()
 
@@ -103,10 +103,10 @@ def test_a_killed_run_goes_on_from_its_newest_snapshot(
         return progress.frames_done >= number
 
     session.start(clip, SETTINGS if lost else REFINED)
-    wait(session, lambda p: is_at(p, 40), 60)
+    wait(session, lambda p: is_at(p, 40))
     newest = max(aside.iterdir())
     session.stop()
-    wait(session, ended, 60)
+    wait(session, ended)
     recording.clear_snapshots()  # a killed process leaves none of its end
     if not lost:
         newest.rename(recording.folder / newest.name)
@@ -119,7 +119,7 @@ def test_a_killed_run_goes_on_from_its_newest_snapshot(
         assert found.progress.state == "stopped"
         return
     found.resume()
-    wait(found, lambda p: said.add(p.message) or ended(p), 60)
+    wait(found, lambda p: said.add(p.message) or ended(p))
     finished(found)
     assert any("Rebuilding" in each for each in said)
     whole = sessions.open("a")
