@@ -158,7 +158,8 @@ class LocalWorker:
             running, lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
         running.stream.correct(corrections or [])
-        return Step(prediction, corrections or [])
+        seen = _ask_refiner(running, lambda refiner: refiner.state.sightings)
+        return Step(prediction, corrections or [], seen)
 
     def change_memory(
         self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]

@@ -100,7 +100,7 @@ class RecordedStream:
             step = self._worker.step(self._stream_id, frame)
             self._num_done, self._memory_bytes = frame.number + 1, step.prediction.memory_bytes
             if frame.number >= self.num_kept:
-                self._recording.add(frame, step.prediction, step.corrections)
+                self._recording.add(frame, step.prediction, step.corrections, step.sightings)
                 yield step
             else:
                 yield Step(step.prediction, self._rebuilt(step.corrections))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.refine.correction import Correction
+from svggt.refine.tracking import Sightings
 from svggt.settings import StreamSettings
 
 if TYPE_CHECKING:  # it has networks, and brings torch with it
@@ -23,10 +24,12 @@ class Step:
     Attributes:
         prediction: what the model says of it.
         corrections: refined cameras, this frame's and older ones'; empty where nothing is refined.
+        sightings: what the refined cameras hold on to in it.
     """
 
     prediction: FramePrediction
     corrections: list[Correction]
+    sightings: Sightings | None = None
 
 
 @dataclass(frozen=True, eq=False)

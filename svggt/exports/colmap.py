@@ -9,13 +9,15 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pycolmap
 
 from svggt import geometry
 from svggt.errors import BadInput
 from svggt.exports import child
 from svggt.exports.clouds import SEEDS, cloud_of
-from svggt.exports.originals import HALF, Lens, Picture, file_of, pictures
+from svggt.exports.originals import HALF, Lens, Picture, file_of, pictures, pixels_of
+from svggt.exports.tracks import Observations
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.posed_frames import PosedFrames
 
@@ -26,8 +28,8 @@ def write_colmap(shots: PosedFrames, path: Path) -> None:
     """A zip with `images/`, `sparse/0/` (binary) and `sparse_text/` (the same as text).
 
     Pictures are as large as they came (up to 2 000 pixels), where the clip was kept, and refined
-    cameras share one lens. Points are what the pictures see of each other, with tracks, and the
-    scene's without.
+    cameras share one lens. Points with tracks are those that the cameras were refined by, and what
+    else the pictures see of each other; the scene's have none.
     """
     with _model(shots) as folder:
         _store(shots, folder, path)
@@ -55,9 +57,13 @@ def _model(shots: PosedFrames) -> Iterator[Path]:
             (folder / name).mkdir()
         refined = [number for number in shots.corrections if number < shots.count]
         lens = Lens.of(shots.shot(max(refined))) if refined else None  # one, of the whole stream
+        seen: list[Observations] = []
         for shot, picture in zip(shots, pictures(shots), strict=True):
             _add(model, shot, picture, lens, folder / "images")
+            if shot.correction is not None:
+                seen.append(_observations(shots, shot, picture))
         model.write_binary(folder / "sparse")
+        Observations.joined(seen).save(folder)
         with suppress(child.ChildFailed):  # nothing to hold on to: the scene's points are there
             _run("svggt.exports.tracks", shots, folder)
         yield folder
@@ -83,6 +89,16 @@ def _store(shots: PosedFrames, folder: Path, path: Path) -> None:
             write(target)
             for file in sorted(target.iterdir()):
                 archive.write(file, f"{kind}/{file.name}")
+
+
+def _observations(shots: PosedFrames, shot: PosedFrame, picture: Picture) -> Observations:
+    """What the frame's camera was refined by, in its picture."""
+    number, shown = shot.prediction.number, shot.prediction.depth.shape
+    seen = shots.recording.frames.sightings(number)
+    if seen is None:  # an older version kept the frame
+        return Observations.none()
+    pixels = pixels_of(seen.places, picture.shape, shown)
+    return Observations(np.full(len(pixels), number + 1), seen.ids, pixels)
 
 
 def camera_of(lens: Lens, number: int) -> pycolmap.Camera:

@@ -61,6 +61,22 @@ class Lens:
         return Lens((height, width), matrix, self.distortion)
 
 
+def pixels_of(
+    places: NDArray[np.float32], size: tuple[int, ...], shown: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Pixels (N, 2) of a picture (height, width), from its upper left corner.
+
+    Args:
+        places: (N, 2), shares of what the model was shown.
+        size: of the picture.
+        shown: (rows, columns) of what was shown; see `Lens.of_picture`.
+    """
+    (height, width), (rows, columns) = size[:2], shown[:2]
+    whole = rows_before_cut(size, columns)
+    down = (places[:, 1] * rows + (whole - rows) // 2) * height / whole
+    return np.stack([places[:, 0] * width, down], axis=1).astype(np.float64)
+
+
 def pictures(shots: PosedFrames) -> Iterator[Picture]:
     """Every frame's picture: as it came, or else as the model was shown it.
 

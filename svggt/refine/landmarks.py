@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,8 @@ def _no_numbers() -> Array:
 class Landmarks:
     """Positions, what the model's depth said of them, and how well they were seen.
 
-    A landmark's id is its own for ever; rows of forgotten ones are given back.
+    A landmark's id is its own for ever, also beside those of a stream that is rebuilt; rows of
+    forgotten ones are given back.
 
     Attributes:
         first: id of the first row.
@@ -37,7 +39,7 @@ class Landmarks:
         angles: (N,) radians, the widest between its first ray and a later one.
     """
 
-    first: int = 0
+    first: int = field(default_factory=lambda: secrets.randbits(38) << 24)
     positions: Array = field(default_factory=_no_places)
     anchors: Array = field(default_factory=lambda: np.zeros(0, int))
     distances: Array = field(default_factory=_no_numbers)

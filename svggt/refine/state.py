@@ -17,7 +17,7 @@ from svggt.refine.loops import Loop
 from svggt.refine.recognition import KeyframeFeatures
 from svggt.refine.relocalization import Remembered
 from svggt.refine.scale_drift import ScaleDrift
-from svggt.refine.tracking import Tracks
+from svggt.refine.tracking import Sightings, Tracks
 from svggt.refine.views import View
 
 Array = NDArray[Any]
@@ -132,6 +132,11 @@ class RefinerState:
     def distance(self) -> float:
         """The newest frame's median depth in the world's scale."""
         return self.depth * float(np.exp(self.log_scale))
+
+    @property
+    def sightings(self) -> Sightings:
+        """Landmarks that the newest frame sees."""
+        return self.tracks.sightings(self.size)
 
     def note_moved(self, frame: int) -> None:
         """A frame's correction changed and is to be sent."""

@@ -46,11 +46,28 @@ class Tracks:
         """Some of them."""
         return Tracks(self.ids[mask], self.pixels[mask])
 
+    def sightings(self, size: tuple[int, int]) -> Sightings:
+        """The same for a picture of any size; their own is of this (height, width)."""
+        return Sightings(self.ids, ((self.pixels + 0.5) / size[::-1]).astype(np.float32))
+
     def and_new(self, other: Tracks) -> Tracks:
         """These, and those of others that are not among them."""
         new = ~np.isin(other.ids, self.ids)
         ids = np.concatenate([self.ids, other.ids[new]])
         return Tracks(ids, np.concatenate([self.pixels, other.pixels[new]]).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Sightings:
+    """Landmarks that a frame sees.
+
+    Attributes:
+        ids: (N,) the landmarks', which no other stream has.
+        places: (N, 2) float32, shares of the picture's width and height from its upper left corner.
+    """
+
+    ids: NDArray[Any]
+    places: NDArray[np.float32]
 
 
 def find_corners(grey: Grey, allowed: NDArray[np.bool_], taken: Array, count: int) -> Array:

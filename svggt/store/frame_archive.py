@@ -21,6 +21,7 @@ from svggt.errors import DamagedFrame, ThinnedFrame
 from svggt.files import atomic_write
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction
+from svggt.refine.tracking import Sightings
 
 _AS_THEY_ARE = (
     "number",
@@ -64,13 +65,19 @@ class FrameArchive:
         thin = (int(path.name.partition(".")[0]) for path in self.folder.glob("*.thin.npz"))
         return sum(not self._whole(number).exists() for number in thin)
 
-    def add(self, prediction: FramePrediction, grey: NDArray[np.uint8] | None = None) -> None:
+    def add(
+        self,
+        prediction: FramePrediction,
+        grey: NDArray[np.uint8] | None = None,
+        sightings: Sightings | None = None,
+    ) -> None:
         """Keeps a frame under its number, in place of an older one.
 
         Args:
             prediction: what the model says of it.
             grey: what cameras are refined by, `Frame.grey`; a stream can only be rebuilt from
                 frames that have it.
+            sightings: what refined cameras hold on to in it.
         """
         arrays = _arrays(prediction)
         if prediction.world_points is not None and prediction.world_points_conf is not None:
@@ -78,6 +85,8 @@ class FrameArchive:
             arrays |= _packed("world_points_conf", prediction.world_points_conf)
         if grey is not None:
             arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
+        if sightings is not None:
+            arrays |= {"seen": sightings.ids, "seen_at": sightings.places}
         self._write(self._whole(prediction.number), arrays)
         self._thin(prediction.number).unlink(missing_ok=True)
 
@@ -95,7 +104,8 @@ class FrameArchive:
             return 0
         for number in whole:
             with suppress(DamagedFrame):
-                self._write(self._thin(number), _thinned(self.load(number)))
+                seen = self._seen(number)
+                self._write(self._thin(number), _thinned(self.load(number)) | seen)
                 self._whole(number).unlink()
         return len(whole)
 
@@ -110,6 +120,21 @@ class FrameArchive:
             prediction = _prediction(arrays)
             _check(prediction, number)
             return prediction
+
+    def sightings(self, number: int) -> Sightings | None:
+        """What refined cameras hold on to in a frame; None where that was not kept.
+
+        Raises:
+            KeyError: there is none of that number.
+            DamagedFrame: it cannot be read.
+        """
+        seen = self._seen(number)
+        if not seen:
+            return None
+        found = Sightings(seen["seen"], seen["seen_at"])
+        if found.ids.ndim != 1 or found.places.shape != (len(found.ids), 2):
+            raise DamagedFrame(number)
+        return found
 
     def frame(self, number: int) -> Frame:
         """What the model was given.
@@ -154,6 +179,10 @@ class FrameArchive:
             raise KeyError(number) from None
         except _DAMAGE as error:
             raise DamagedFrame(number) from error
+
+    def _seen(self, number: int) -> dict[str, Any]:
+        with self._reading(number) as arrays:
+            return {name: arrays[name] for name in ("seen", "seen_at") if name in arrays}
 
     def _opened(self, number: int) -> Any:
         """Once more where a frame was thinned between a look and its reading."""

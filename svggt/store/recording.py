@@ -33,6 +33,7 @@ from svggt.media.clips import Clip
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
+from svggt.refine.tracking import Sightings
 from svggt.settings import StreamSettings
 from svggt.store import claim
 from svggt.store.claim import FORMAT
@@ -191,9 +192,15 @@ class Recording:
         self._end("running", "", 0.0)
         self.running = True
 
-    def add(self, frame: Frame, prediction: FramePrediction, corrections: list[Correction]) -> None:
+    def add(
+        self,
+        frame: Frame,
+        prediction: FramePrediction,
+        corrections: list[Correction],
+        sightings: Sightings | None = None,
+    ) -> None:
         """Keeps a frame, and what its coming changed of the cameras."""
-        self.frames.add(prediction, frame.grey)
+        self.frames.add(prediction, frame.grey, sightings)
         self.cameras.append(corrections)
 
     def end(self, state: RunState, message: str, elapsed_s: float) -> None:

@@ -23,7 +23,7 @@ def test_the_password_opens_the_page_and_its_3d_view(browser: Browser, tiny: Loa
             page.wait_for_selector("text=That is not it" if word == "wrong" else "#start")
         page.wait_for_function("document.querySelector('#start').disabled === false")
         page.click("#start")
-        page.wait_for_selector("text=Finished")
+        page.wait_for_function("document.querySelectorAll('.strip img').length >= 3")
         view = page.frame_locator("iframe.viewer")
         view.locator("canvas[data-engine]").wait_for()
         context.close()

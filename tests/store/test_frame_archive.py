@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from svggt.errors import ThinnedFrame
+from svggt.errors import DamagedFrame, ThinnedFrame
+from svggt.refine.tracking import Sightings
 from svggt.store.frame_archive import FrameArchive
 from tests.scene.frames import prediction
 
@@ -34,6 +35,23 @@ def test_point_maps_are_kept_too(tmp_path: Path) -> None:
     found = archive.load(0)
     assert np.allclose(found.world_points, made.camera_points, rtol=1e-3, atol=1e-3)
     assert np.allclose(found.world_points_conf, made.depth_conf, rtol=3e-3)
+
+
+def test_what_a_frame_sees_is_kept_and_stays_when_it_is_thinned(tmp_path: Path) -> None:
+    archive, rng = FrameArchive(tmp_path), np.random.default_rng(0)
+    seen = [Sightings(rng.integers(0, 1 << 60, 5), rng.random((5, 2), np.float32))] * 20
+    for number, each in enumerate(seen):
+        archive.add(prediction(number), None, each)
+    assert archive.thin(before=20) == 10
+    for number, each in enumerate(seen):
+        found = archive.sightings(number)
+        assert found is not None and np.array_equal(found.ids, each.ids)
+        assert np.array_equal(found.places, each.places)
+    archive.add(prediction(20))
+    assert archive.sightings(20) is None  # an older version kept it
+    archive.add(prediction(21), None, Sightings(seen[0].ids[:3], seen[0].places))
+    with pytest.raises(DamagedFrame):
+        archive.sightings(21)
 
 
 def test_unknown_frames_are_not_there(tmp_path: Path) -> None:
