@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if time.time() > item.config.getoption("--until"):
-        pytest.skip("left out: this machine is too slow for all tests in their time")
+        pytest.skip(f"{item.nodeid}: left out, this machine is too slow for all in their time")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import numpy as np
 import pycolmap
 
 from svggt import geometry
-from svggt.errors import BadInput
+from svggt.errors import BadInput, DamagedFrame
 from svggt.exports import child
 from svggt.exports.clouds import SEEDS, cloud_of
 from svggt.exports.originals import HALF, Lens, Picture, file_of, pictures, pixels_of
@@ -94,8 +94,11 @@ def _store(shots: PosedFrames, folder: Path, path: Path) -> None:
 def _observations(shots: PosedFrames, shot: PosedFrame, picture: Picture) -> Observations:
     """What the frame's camera was refined by, in its picture."""
     number, shown = shot.prediction.number, shot.prediction.depth.shape
-    seen = shots.recording.frames.sightings(number)
-    if seen is None:  # an older version kept the frame
+    try:
+        seen = shots.recording.frames.sightings(number)
+    except DamagedFrame:  # in what it sees alone: the frame was read
+        seen = None
+    if seen is None:  # or an older version kept it
         return Observations.none()
     pixels = pixels_of(seen.places, picture.shape, shown)
     return Observations(np.full(len(pixels), number + 1), seen.ids, pixels)

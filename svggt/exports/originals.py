@@ -67,13 +67,13 @@ def pixels_of(
     """Pixels (N, 2) of a picture (height, width), from its upper left corner.
 
     Args:
-        places: (N, 2), shares of what the model was shown.
+        places: (N, 2), shares of what cameras are refined by, `Frame.grey`.
         size: of the picture.
-        shown: (rows, columns) of what was shown; see `Lens.of_picture`.
+        shown: (rows, columns) of what the model was shown.
     """
     (height, width), (rows, columns) = size[:2], shown[:2]
-    whole = rows_before_cut(size, columns)
-    down = (places[:, 1] * rows + (whole - rows) // 2) * height / whole
+    seen = min(width, height) if rows == columns else height  # the middle square, where it was cut
+    down = (height - seen) / 2 + places[:, 1] * seen
     return np.stack([places[:, 0] * width, down], axis=1).astype(np.float64)
 
 

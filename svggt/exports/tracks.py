@@ -81,13 +81,14 @@ def triangulate(folder: Path) -> None:
     """
     images, sparse, database = folder / "images", folder / "sparse", folder / "all.db"
     known = pycolmap.Reconstruction(sparse)
-    found = _features(folder / "sift.db", images, known)
-    _join(found, Observations.load(folder), database)
+    features = folder / "sift.db"
+    _find_features(features, images, known)
+    _join(features, Observations.load(folder), database)
     pycolmap.triangulate_points(known, database, images, sparse)
 
 
-def _features(database: Path, images: Path, known: pycolmap.Reconstruction) -> Path:
-    """SIFT of all pictures and what of it matches, in a database."""
+def _find_features(database: Path, images: Path, known: pycolmap.Reconstruction) -> None:
+    """SIFT of all pictures and what of it matches, into a database."""
     extraction, matching = pycolmap.FeatureExtractionOptions(), pycolmap.FeatureMatchingOptions()
     extraction.num_threads = matching.num_threads = 1  # also: numbers in the order of names
     extraction.sift.max_num_features = _FEATURES
@@ -108,7 +109,6 @@ def _features(database: Path, images: Path, known: pycolmap.Reconstruction) -> P
     pycolmap.match_sequential(
         database, matching_options=matching, pairing_options=pairing, device=pycolmap.Device.cpu
     )
-    return database
 
 
 def _join(features: Path, seen: Observations, database: Path) -> None:
@@ -136,7 +136,7 @@ def _join(features: Path, seen: Observations, database: Path) -> None:
                     [begin[one], begin[other]]
                 )
                 geometry = found.read_two_view_geometry(one, other)
-                _add(joined, (one, other), geometry.inlier_matches, alike.astype(np.uint32))
+                _write_pair(joined, (one, other), geometry.inlier_matches, alike.astype(np.uint32))
 
 
 def _with(keypoints: NDArray[np.float32], pixels: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -154,7 +154,7 @@ def _shared(one: Observations, other: Observations) -> NDArray[Any]:
     return np.stack([here, there], axis=1)
 
 
-def _add(
+def _write_pair(
     database: pycolmap.Database, pair: tuple[int, int], matched: _Matches, alike: _Matches
 ) -> None:
     both = np.concatenate([matched.reshape(-1, 2), alike])

@@ -27,8 +27,8 @@ def _no_numbers() -> Array:
 class Landmarks:
     """Positions, what the model's depth said of them, and how well they were seen.
 
-    A landmark's id is its own for ever, also beside those of a stream that is rebuilt; rows of
-    forgotten ones are given back.
+    A landmark's id is its own for ever, also beside those of a stream that is rebuilt from its
+    first frame; rows of forgotten ones are given back.
 
     Attributes:
         first: id of the first row.

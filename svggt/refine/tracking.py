@@ -62,7 +62,7 @@ class Sightings:
     """Landmarks that a frame sees.
 
     Attributes:
-        ids: (N,) the landmarks', which no other stream has.
+        ids: (N,) the landmarks', see `Landmarks`.
         places: (N, 2) float32, shares of the picture's width and height from its upper left corner.
     """
 

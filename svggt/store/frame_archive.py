@@ -182,7 +182,7 @@ class FrameArchive:
 
     def _seen(self, number: int) -> dict[str, Any]:
         with self._reading(number) as arrays:
-            return {name: arrays[name] for name in ("seen", "seen_at") if name in arrays}
+            return {name: arrays[name] for name in ("seen", "seen_at")} if "seen" in arrays else {}
 
     def _opened(self, number: int) -> Any:
         """Once more where a frame was thinned between a look and its reading."""

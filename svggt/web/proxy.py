@@ -56,6 +56,7 @@ if (/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer)) {
   HTMLCanvasElement.prototype.getContext = function (kind, options) {
     return open.call(this, kind, { ...options, antialias: false });
   };
+  // A picture that was asked for while none was drawn leaves the machine a while to others.
   const next = requestAnimationFrame.bind(window);
   let rested = 0;
   window.requestAnimationFrame = (draw) =>

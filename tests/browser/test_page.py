@@ -304,8 +304,8 @@ def test_a_replay_stands_still_for_who_wants_no_motion(arrive) -> None:
         now, end = thumb.evaluate(time_of)
         return now > 0.9 * end > 0
 
-    wait_for(at_its_end)
+    wait_for(at_its_end, every=0.2)
     page.wait_for_timeout(1000)
     assert at_its_end()
     replay.locator("button:has(.tabler-icon-player-play-filled)").click()
-    wait_for(lambda: not at_its_end())
+    wait_for(lambda: not at_its_end(), every=0.2)

@@ -147,7 +147,7 @@ def test_a_link_to_a_moment_shows_that_moment(arrive, site: Site) -> None:
     def is_there() -> bool:
         return 0.3 < float(thumb.get_attribute("aria-valuenow") or 0) < 0.41
 
-    wait_for(is_there)
+    wait_for(is_there, every=0.2)
     reader.page.wait_for_timeout(1500)
     assert is_there()  # it stands
     owner.page.goto(link)
@@ -310,7 +310,14 @@ def test_a_browser_lists_its_scenes(arrive, site: Site) -> None:
 def test_a_picture_of_the_view_is_twice_its_size(arrive, site: Site) -> None:
     visitor = arrive()
     visitor.run(3)
-    canvas = visitor.canvas()
+    shots = [visitor.canvas()]
+
+    def stands() -> bool:
+        shots.append(visitor.canvas())
+        return drawn(shots[-1]) > 0.05 and np.abs(np.subtract(*shots[-2:], dtype=int)).mean() < 1
+
+    wait_for(stands, every=2)
+    canvas = shots[-1]
     with visitor.page.expect_download(timeout=1000 * PATIENCE) as waited:
         visitor.page.click("#shot")
     pixels = np.asarray(Image.open(waited.value.path()).convert("RGB"))

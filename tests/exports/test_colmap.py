@@ -19,6 +19,7 @@ from svggt.exports.originals import Lens, pixels_of
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES
 from svggt.media.frames import Fitter, InputLimits
+from svggt.refine.tracking import Tracks
 from svggt.store.recording import Recording
 from svggt.view_options import Cameras
 from tests.exports.test_exports import COUNT, recording  # noqa: F401  # a fixture
@@ -75,16 +76,19 @@ def test_what_cameras_were_refined_by_is_observed(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
-@pytest.mark.parametrize("size", [(640, 480), (480, 640)])
-def test_places_lie_where_the_lens_sees_them(size: tuple[int, int], whole: bool) -> None:
-    fitted = Fitter(224, whole).frame(0, 0.0, Image.new("RGB", size)).image
-    rows, columns = fitted.shape[:2]
-    matrix = np.array([[200.0, 0, 112], [0, 210, 80], [0, 0, 1]])
-    lens = Lens((rows, columns), matrix, (0.0, 0.0)).of_picture(size[::-1])
-    place = np.array([[0.3, 0.7]], np.float32)
-    ray = np.linalg.inv(matrix) @ [0.3 * columns - 0.5, 0.7 * rows - 0.5, 1]
-    expected = camera_of(lens, 1).img_from_cam(ray)
-    assert np.allclose(pixels_of(place, size[::-1], (rows, columns))[0], expected, atol=0.01)
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1080, 1920), (500, 500)])
+def test_places_are_pixels_of_the_picture_as_it_came(size: tuple[int, int], whole: bool) -> None:
+    """A mark is where cameras are refined by what is seen of it."""
+    picture, at = Image.new("RGB", size), np.array([0.3 * size[0], size[1] / 2 + 0.4 * size[0]])
+    at = np.minimum(at, 0.95 * np.array(size))
+    mark = 0.02 * size[0]
+    picture.paste((255, 255, 255), tuple(np.round([*(at - mark), *(at + mark)]).astype(int)))
+    frame = Fitter(224, whole).frame(0, 0.0, picture)
+    rows, columns = np.nonzero(frame.grey > 128)
+    seen = Tracks(np.zeros(1, int), np.array([[columns.mean(), rows.mean()]]))
+    places = seen.sightings((frame.grey.shape[0], frame.grey.shape[1])).places
+    found = pixels_of(places, size[::-1], frame.image.shape)[0]
+    assert np.abs(found - at).max() < 0.003 * max(size)
 
 
 @pytest.mark.parametrize("cameras", ["refined", "head"], ids=["bent", "not bent"])
