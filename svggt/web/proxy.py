@@ -43,7 +43,7 @@ _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not b
 _HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
 # viser's client is dark where its address says so, as scenes are. A browser without a GPU draws
 # pixels one by one, a second or more for a picture; a quarter of them, sampled once, takes a
-# seventh. viser's own adaption takes pictures that slow for a still scene.
+# sixth. viser's own adaption takes pictures that slow for a still scene.
 _HOW_TO_DRAW = """<script>
 const address = new URL(location);
 address.searchParams.set("darkMode", "");

@@ -54,9 +54,12 @@ def test_the_timeline_plays_and_ends(finished, site: Site) -> None:
     visitor.page.click("#play")
     visitor.page.wait_for_selector("#play:has-text('Pause')")
     seen = set()
-    while visitor.page.inner_text("#play") != "Play":
+
+    def has_ended() -> bool:
         seen.add(scene.moment)
-        visitor.page.wait_for_timeout(100)
+        return visitor.page.inner_text("#play") == "Play"
+
+    wait_for(has_ended, every=0.1)
     assert len(seen) >= 5 and scene.moment == 23
     assert visitor.page.input_value("#moment input[type=number]") == "24"
 
