@@ -72,7 +72,7 @@ def pixels_of(
         shown: (rows, columns) of what the model was shown.
     """
     (height, width), (rows, columns) = size[:2], shown[:2]
-    seen = min(width, height) if rows == columns else height  # the middle square, where it was cut
+    seen = height * rows / rows_before_cut(size, columns)
     down = (height - seen) / 2 + places[:, 1] * seen
     return np.stack([places[:, 0] * width, down], axis=1).astype(np.float64)
 

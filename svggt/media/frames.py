@@ -54,7 +54,7 @@ class Frame:
         number: in its clip, from 0.
         time_s: seconds from the clip's first frame; pictures count as one a second.
         image: (H, W, 3) uint8 RGB; H and W multiples of the patch, the same for a whole clip.
-        grey: (h, 480) uint8, the same view with square pixels, for tracking corners.
+        grey: (h, 480) uint8, just the same view with square pixels, for tracking corners.
     """
 
     number: int
@@ -67,8 +67,8 @@ class Fitter:
     """Brings pictures to the model's size, as VGGT's preprocessing does (docs/conventions.md).
 
     The first picture fixes the size: bicubic to `width`, height rounded to a multiple of the
-    patch, centre crop of the height only where it exceeds the width. Later pictures of another
-    shape are resized to fit and padded with white.
+    patch, centre crop of the height only where it exceeds the width. Later pictures that come to
+    another shape are resized to fit and padded with white.
 
     Args:
         width: of the frames, and their greatest height.
@@ -77,37 +77,45 @@ class Fitter:
 
     def __init__(self, width: int, whole: bool = False) -> None:
         assert width % PATCH == 0, width
-        self._width, self._most_rows, self._whole = width, width, whole
-        self._aspect: float | None = None  # height over width of the first picture
+        self._width, self._whole = width, whole
+        self._rows: int | None = None  # of the frames
+        self._grey_rows = 0  # of their tracking pictures
         self._range: tuple[float, float] | None = None  # darkest and brightest of deep greys
 
     @classmethod
     def like(cls, frame: Frame) -> Fitter:
         """One that goes on with the size of a frame."""
-        aspect = frame.grey.shape[0] / frame.grey.shape[1]
-        fitter = cls(frame.image.shape[1], whole=aspect > 1)
-        fitter._aspect, fitter._most_rows = aspect, frame.image.shape[0]
+        rows, columns = frame.image.shape[:2]
+        fitter = cls(columns, whole=rows > columns)
+        fitter._rows, fitter._grey_rows = rows, frame.grey.shape[0]
         return fitter
 
     def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
         """A frame of a picture of any mode and size."""
         rgb = self.in_colour(picture)
-        aspect = rgb.height / rgb.width
-        if self._aspect is None:
-            self._aspect = aspect
-            while self._whole and _rows(self._width, aspect) > self._most_rows:
-                self._width -= PATCH
-        rows = _rows(self._width, aspect)
-        if rows != _rows(self._width, self._aspect):
-            kept = self._aspect if self._whole else min(1.0, self._aspect)
-            shown = (rgb.width, round(rgb.width * kept))
-            rgb = ImageOps.pad(rgb, shown, Image.Resampling.BICUBIC, color=(255, 255, 255))
-            rows = min(_rows(self._width, self._aspect), self._most_rows)
-        image = _scaled(rgb, self._width, rows, self._most_rows)
-        height = round(TRACKING_WIDTH * self._aspect)
-        most = height if self._whole else TRACKING_WIDTH
-        grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, height, most)
+        if self._rows is None:
+            self._rows = self._take_size(rgb.height / rgb.width)
+        rows = _rows(self._width, rgb.height / rgb.width)
+        shown = rows if self._whole else min(rows, self._width)
+        if shown != self._rows:
+            size = (rgb.width, max(1, round(rgb.width * self._grey_rows / TRACKING_WIDTH)))
+            rgb = ImageOps.pad(rgb, size, Image.Resampling.BICUBIC, color=(255, 255, 255))
+            rows = self._rows
+        image = _scaled(rgb, self._width, rows, self._rows)
+        # Rows are whole patches: the tracking picture is cut where they are, not at its own square.
+        uncut = round(self._grey_rows * rows / self._rows)
+        grey = _scaled(rgb.convert("L"), TRACKING_WIDTH, uncut, self._grey_rows)
         return Frame(number, time_s, np.asarray(image), np.asarray(grey))
+
+    def _take_size(self, aspect: float) -> int:
+        """Rows of all frames by the first picture's height over its width."""
+        most = self._width
+        while self._whole and _rows(self._width, aspect) > most:
+            self._width -= PATCH
+        uncut = _rows(self._width, aspect)
+        rows = min(uncut, most)
+        self._grey_rows = round(TRACKING_WIDTH * aspect * rows / uncut)
+        return rows
 
     def in_colour(self, picture: Image.Image) -> Image.Image:
         """RGB of a picture of any mode, as large as it is."""

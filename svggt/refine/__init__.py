@@ -2,3 +2,5 @@
 
 Needs numpy, OpenCV and GTSAM, never torch. How it works and what it reaches: docs/refine.md.
 """
+
+import PIL.Image as _  # noqa: F401  # before pycolmap: after it Pillow's PNG encoder breaks the heap

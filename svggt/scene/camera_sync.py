@@ -1,14 +1,14 @@
 """Two scenes that are looked at from one camera: whoever turns one turns the other.
 
 A browser that was moved says so, as if its visitor had done it, and a slow one says it seconds
-later. So what a scene's browser was told is remembered: the same view, said back, is an echo.
+later, after views of before. So until a browser has said back the last view that it was told,
+whatever it says is of its way there; what it says after that is its visitor's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from functools import partial
 
 import viser
@@ -16,29 +16,44 @@ import viser
 from svggt.scene.camera_view import CameraView
 from svggt.scene.scene import Scene
 
-_REMEMBERED_SECONDS = 10.0
+_ANSWERS_SECONDS = 10.0  # who has said nothing back for so long was moved on the way
 _SETTLES_SECONDS = 2.0  # a new browser looks elsewhere once more, after its first answer
 
 
-class Echoes:
-    """What a browser was told to look at and may say back."""
+class Follower:
+    """What a browser was told to look at and has not said back yet."""
 
     def __init__(self) -> None:
-        self._told: deque[tuple[float, CameraView]] = deque(maxlen=256)
+        self._told: CameraView | None = None
+        self._until = 0.0  # when what it says is its visitor's, whatever it was told
+        self._is_new = False
 
-    def tell(self, look: CameraView) -> None:
-        """Remembers a view that is sent to the browser."""
-        self._told.append((time.monotonic(), look))
+    def tell(self, look: CameraView, is_new: bool = False) -> None:
+        """Remembers the view that is sent to the browser: the last one, for now.
 
-    def heard(self, look: CameraView) -> bool:
-        """Whether what the browser says is an echo; it answers in order, older views go."""
-        since = time.monotonic() - _REMEMBERED_SECONDS
-        for place, (told, one) in enumerate(self._told):
-            if told > since and one.like(look):
-                for _ in range(place):
-                    self._told.popleft()
-                return True
-        return False
+        Args:
+            look: the view.
+            is_new: the browser has just come.
+        """
+        self._told, self._is_new = look, is_new
+        self._until = time.monotonic() + _ANSWERS_SECONDS
+
+    def hears(self, look: CameraView) -> bool:
+        """Whether what the browser says is of its way to what it was told."""
+        if self._told is None or not self.seconds_left:
+            return False
+        if look.like(self._told):
+            if self._is_new:
+                self._until = min(self._until, time.monotonic() + _SETTLES_SECONDS)
+            else:
+                self._told, self._until = None, 0.0
+            self._is_new = False
+        return True
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it may be on its way still."""
+        return max(0.0, self._until - time.monotonic())
 
 
 class CameraSync:
@@ -52,9 +67,8 @@ class CameraSync:
     def __init__(self, one: Scene, other: Scene) -> None:
         # Callbacks outlive a pair: what they hold must not keep a closed scene.
         self._scenes: tuple[Scene, Scene] | None = (one, other)
-        self._echoes = (Echoes(), Echoes())
-        self._arrives = [0.0, 0.0]  # until when a new browser's views are not its visitor's
-        self._waiting = [False, False]  # to hear where it looks when that is over
+        self._followers = (Follower(), Follower())
+        self._waiting = [False, False]  # to hear where it looks when it has had its time
         camera = one.eye.camera
         self._look = (
             None if camera is None else CameraView.of(camera).turned(one.levelling.inverse())
@@ -72,32 +86,40 @@ class CameraSync:
     def _arrived(self, which: int) -> None:
         """Who comes later looks from where both do."""
         if self._look is not None:
-            self._arrives[which] = time.monotonic() + _REMEMBERED_SECONDS
-            self._tell(which, self._look)
+            self._tell(which, self._look, is_new=True)
 
     def _moved(self, which: int, camera: viser.CameraHandle) -> None:
         if self._scenes is None:
             return
-        look, now = CameraView.of(camera), time.monotonic()
-        if self._echoes[which].heard(look):
-            self._arrives[which] = min(self._arrives[which], now + _SETTLES_SECONDS)
-        elif now > self._arrives[which]:
+        look = CameraView.of(camera)
+        if not self._followers[which].hears(look):
             self._look = look.turned(self._scenes[which].levelling.inverse())
             self._tell(1 - which, self._look)
-        elif not self._waiting[which]:  # its view when that is over is its visitor's
+        elif not self._waiting[which]:
             self._waiting[which] = True
-            loop, seconds = asyncio.get_running_loop(), self._arrives[which] - now
-            loop.call_later(seconds, self._arrival_over, which, camera)
+            self._wait(which, camera)
 
-    def _arrival_over(self, which: int, camera: viser.CameraHandle) -> None:
+    def _wait(self, which: int, camera: viser.CameraHandle) -> None:
+        """Hears a browser once more when it has had its time: it may have fallen silent."""
+        seconds = self._followers[which].seconds_left
+        asyncio.get_running_loop().call_later(seconds, self._waited, which, camera)
+
+    def _waited(self, which: int, camera: viser.CameraHandle) -> None:
+        if self._followers[which].seconds_left > 0:  # it was told again, or answered and settles
+            self._wait(which, camera)
+            return
         self._waiting[which] = False
-        self._moved(which, camera)
+        if self._scenes is None or self._look is None:
+            return
+        shared = self._look.turned(self._scenes[which].levelling)
+        if not CameraView.of(camera).like(shared):  # its visitor's
+            self._moved(which, camera)
 
-    def _tell(self, which: int, look: CameraView) -> None:
+    def _tell(self, which: int, look: CameraView, is_new: bool = False) -> None:
         """Turns one of them to a view of the world that both show, before either levels it."""
         if self._scenes is None:
             return
         scene = self._scenes[which]
         turned = look.turned(scene.levelling)
-        self._echoes[which].tell(turned)
+        self._followers[which].tell(turned, is_new)
         scene.eye.look_as(turned)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
 from svggt.exports.replay import FRAMES_PER_SECOND, HIDE_NOTICES
-from svggt.web.proxy import viewer_page
+from svggt.web.proxy import DRAWING_KEYS, viewer_page
 
 _BYTES = "application/octet-stream"
 # Whoever wants no motion sees the whole scene, and a link may name a frame: then it stands still.
@@ -78,8 +79,10 @@ def replay_routes(
     router = APIRouter()
 
     def played(request: Request, address: str, anywhere: bool = False) -> Response:
-        # The client fetches what the query says: only the one address that we made passes.
-        if f"{request.url.path}?{request.url.query}" != address:
+        # The client fetches what the query says: only the one address that we made passes, and
+        # what the client writes beside it, for a reload.
+        own, query = parse_qsl(urlsplit(address).query), request.query_params.multi_items()
+        if [item for item in query if item[0] not in DRAWING_KEYS] != own:
             raise HTTPException(404)
         return viewer_page(HIDE_NOTICES + _STANDS, anywhere)
 

@@ -65,7 +65,7 @@ def test_two_views_follow_each_other(arrive, site: Site, size) -> None:
     def has_moved(view: int, before: list[np.ndarray]) -> bool:
         return bool(np.abs(cameras()[view] - before[view]).max() > 0.1 * scenes[0]._distance)
 
-    wait_for(agree)
+    wait_for(agree, lambda: (cameras(), scenes[0]._distance))
     slowed = visitor.context.new_cdp_session(visitor.page)
     slowed.send("Emulation.setCPUThrottlingRate", {"rate": 4})  # echoes come seconds later
     settle(visitor, cameras)

@@ -87,8 +87,13 @@ def test_keys_that_do_nothing_are_the_browsers(arrive) -> None:
     """Before a run there is nothing to play: the page scrolls."""
     page = arrive(PHONE).page
     page.click("h1")
-    page.keyboard.press("PageDown")
-    page.wait_for_function("window.scrollY > 0")
+
+    def scrolls() -> bool:
+        page.keyboard.press("PageDown")
+        page.wait_for_timeout(500)
+        return page.evaluate("window.scrollY > 0")
+
+    wait_for(scrolls)  # the page grows while it loads: there may be nothing to scroll yet
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])

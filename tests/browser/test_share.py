@@ -348,5 +348,7 @@ def test_a_page_of_another_site_frames_the_scene_and_nothing_else(
             canvas.wait_for(timeout=1000 * PATIENCE)
             wait_for(lambda: drawn(owner.pixels(canvas)) > 0.01, every=0.5)
             assert not guest.frame_locator("iframe >> nth=1").locator("canvas").count()
+            inner = guest.frames[1]  # with the address that the client has left it
+            assert "darkMode" in inner.url and owner.page.request.get(inner.url).ok
         finally:
             elsewhere.shutdown()

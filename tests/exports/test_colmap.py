@@ -88,7 +88,7 @@ def test_places_are_pixels_of_the_picture_as_it_came(size: tuple[int, int], whol
     seen = Tracks(np.zeros(1, int), np.array([[columns.mean(), rows.mean()]]))
     places = seen.sightings((frame.grey.shape[0], frame.grey.shape[1])).places
     found = pixels_of(places, size[::-1], frame.image.shape)[0]
-    assert np.abs(found - at).max() < 0.003 * max(size)
+    assert np.abs(found - at).max() < 0.0015 * max(size)
 
 
 @pytest.mark.parametrize("cameras", ["refined", "head"], ids=["bent", "not bent"])

@@ -276,10 +276,11 @@ def test_replays_hold_every_frame(recording: Recording) -> None:
 
 
 def test_refined_and_head_are_told_apart(recording: Recording) -> None:
-    formats = [name for name in FORMATS if name != "comparison"]  # whose runs have their own
-    names = {make_export(recording, name, c).name for name in formats for c in ("refined", "head")}
-    assert len(names) == 2 * len(formats)
-    assert all(("refined" in name) != ("head" in name) for name in names)
+    made = {make_export(recording, "ply", cameras).name for cameras in ("refined", "head")}
+    assert len(made) == 2 and all(("refined" in name) != ("head" in name) for name in made)
+    for form in FORMATS.values():
+        names = {form.stem.format(cameras=cameras, count=5) for cameras in ("refined", "head")}
+        assert len(names) == 2 or form is FORMATS["comparison"]  # whose runs have their own
 
 
 def test_a_comparison_is_a_report_by_itself(compared: Recording) -> None:
@@ -362,6 +363,7 @@ def test_what_is_not_there_is_told(recording: Recording, tmp_path: Path) -> None
         make_export(empty, "glb", "refined")
 
 
+@pytest.mark.slow
 def test_what_visitors_pictures_say_of_them_stays_here(tmp_path: Path) -> None:
     """A place in a picture's metadata is in no export."""
     exif = Image.Exif()

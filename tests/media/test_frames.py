@@ -77,16 +77,32 @@ def test_later_shapes_are_fitted_and_padded_with_white() -> None:
     assert (fitted[:, 0] == 255).all() and (fitted[:, 112] == (200, 30, 30)).all()
 
 
-@pytest.mark.parametrize("size", [(540, 360), (480, 640), (1920, 1080)])
-def test_the_tracking_picture_shows_the_same_view(size: tuple[int, int]) -> None:
-    picture = solid(*size, (0, 0, 0))
+@pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
+@pytest.mark.parametrize("size", [(540, 360), (480, 640), (1080, 1920), (1920, 1080)])
+def test_the_tracking_picture_shows_the_same_view(size: tuple[int, int], whole: bool) -> None:
+    """A mark lies at one place in both, though rows are whole patches; its pixels are square."""
     width, height = size
-    seen = min(height, width)  # what a centre crop leaves
-    top = (height - seen) // 2
-    picture.paste((255, 255, 255), (0, top, width, top + seen // 2))
-    frame = Fitter(224).frame(0, 0.0, picture)
-    assert frame.grey.shape[1] == 480
-    assert abs((frame.grey > 128).mean() - (frame.image[..., 0] > 128).mean()) < 0.02
+    at, mark = (0.3 * width, height / 2 + 0.4 * min(width, height)), 0.04 * width
+    picture = solid(*size, (0, 0, 0))
+    picture.paste((255, 255, 255), tuple(round(x + d) for d in (-mark, mark) for x in at))
+    fitter = Fitter(224, whole)
+    first = fitter.frame(0, 0.0, picture)
+    for frame in (first, fitter.frame(1, 1.0, picture), Fitter.like(first).frame(1, 1.0, picture)):
+        assert np.array_equal(frame.image, first.image) and np.array_equal(frame.grey, first.grey)
+        places = []
+        for view in (frame.image[..., 0], frame.grey):
+            rows, columns = np.nonzero(view > 128)
+            places.append((columns.mean() + 0.5, rows.mean() + 0.5) / np.array(view.shape[::-1]))
+        assert np.abs(places[0] - places[1]).max() < 0.003
+        rows, columns = np.nonzero(frame.grey > 128)
+        assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=1)
+
+
+def test_a_later_tall_picture_is_cut_like_the_first() -> None:
+    fitter = Fitter(224)
+    fitter.frame(0, 0.0, solid(480, 640))
+    for later in (fitter.frame(1, 1.0, solid(480, 900)), fitter.frame(2, 2.0, solid(400, 400))):
+        assert (later.image == (200, 30, 30)).all() and (later.grey != 255).all()
 
 
 def test_transparency_becomes_white() -> None:

@@ -89,6 +89,7 @@ def test_the_client_cannot_be_bound_to_another_server(site, query: str) -> None:
         "/replay/office/?playbackPath=/etc/passwd",
         "/replay/office/?playbackPath=http://evil.example/x",
         "/replay/office/?playbackPath=/replay/office.viser&websocket=ws://evil",
+        "/replay/office/?playbackPath=/replay/office.viser&playbackPath=http://evil.example/x",
         "/replay/none/?playbackPath=/replay/none.viser",
         "/replay/..%2f..%2fapp.viser",
         "/replay/none.viser",
@@ -101,8 +102,11 @@ def test_only_our_own_replays_play(site, path: str) -> None:
 def test_the_replay_of_the_page_plays(site) -> None:
     address, _ = site
     page = httpx.get(f"{address}/replay/office/?playbackPath=/replay/office.viser")
+    # As the client leaves its address, where it is loaded once more.
+    again = {"playbackPath": "/replay/office.viser", "darkMode": "", "fixedDpr": "0.5"}
+    reloaded = httpx.get(f"{address}/replay/office/", params=again)
     recording = httpx.get(f"{address}/replay/office.viser")
-    assert page.status_code == recording.status_code == 200
+    assert page.status_code == reloaded.status_code == recording.status_code == 200
     assert len(recording.content) > 100_000
 
 
