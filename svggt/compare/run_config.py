@@ -6,13 +6,14 @@ what VGGT does, where every frame sees every other.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from svggt.engine.recorded_stream import RecordedStream
-from svggt.engine.worker import Worker
+from svggt.engine.worker import RefinedClip, Worker
 from svggt.media.frames import Frame
 from svggt.settings import StreamSettings
 from svggt.store.recording import Recording
@@ -116,13 +117,14 @@ def execute(
     found: list[Latency] = []
     for frames in rounds:
         done = worker.predict_clip(way.settings, frames, way.mode == "batch", on_turn)
-        corrections = []
+        refined = RefinedClip([], [])
         if way.settings.refine:
-            corrections = worker.refine_clip(way.settings, frames, done.predictions, on_turn)
+            refined = worker.refine_clip(way.settings, frames, done.predictions, on_turn)
         forget(recording.folder)  # what was found of fewer frames
-        for frame, prediction in zip(frames, done.predictions, strict=True):
-            recording.add(frame, prediction, [])
-        recording.cameras.append(corrections)
+        every = itertools.zip_longest(frames, done.predictions, refined.sightings)
+        for frame, prediction, seen in every:
+            recording.add(frame, prediction, [], seen)
+        recording.cameras.append(refined.corrections)
         recording.cameras.compact()
         total = done.seconds + (found[-1].total_s if found else 0.0)
         found.append(Latency(len(frames), done.seconds, total, 0, done.peak_bytes))

@@ -24,7 +24,7 @@ from svggt.engine.offline import predict_clip, track_point
 from svggt.engine.open_streams import OpenStream, Parking, cached_bytes, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
-from svggt.engine.worker import Pass, Step
+from svggt.engine.worker import Pass, RefinedClip, Step
 from svggt.errors import BadInput, Cancelled, MemoryFull
 from svggt.media.frames import Frame
 from svggt.model.chunks import Chunks
@@ -33,6 +33,7 @@ from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.refine.correction import Correction
 from svggt.refine.refiner import Refiner
 from svggt.refine.solver import ProcessSolver, SolverProcess, WaitingSolver
+from svggt.refine.tracking import Sightings
 from svggt.settings import BudgetError, StreamSettings
 
 log = logging.getLogger(__name__)
@@ -282,8 +283,8 @@ class LocalWorker:
         frames: list[Frame],
         predictions: list[FramePrediction],
         on_turn: Callable[[], None] = lambda: None,
-    ) -> list[Correction]:
-        """Corrections of a whole clip that was predicted at once, in the order they were made.
+    ) -> RefinedClip:
+        """Refined cameras of a clip that was predicted at once.
 
         Args:
             settings: what is known of the lens.
@@ -291,13 +292,14 @@ class LocalWorker:
             predictions: one a frame.
             on_turn: called with every frame; may raise to end it.
         """
-        solver, made = WaitingSolver(self._windows), list[Correction]()
+        solver, made, seen = WaitingSolver(self._windows), list[Correction](), list[Sightings]()
         refiner = Refiner(solver, field_of_view=settings.field_of_view)
         for frame, prediction in zip(frames, predictions, strict=True):
             self.wait_for_gap(on_turn)
             made += refiner.add(frame.grey, prediction)
+            seen.append(refiner.state.sightings)
         made += refiner.settle()
-        return made + self._adjust(refiner, lambda share: on_turn())
+        return RefinedClip(made + self._adjust(refiner, lambda share: on_turn()), seen)
 
     def wait_for_gap(self, check: Callable[[], None]) -> None:
         """Waits until no stream computes: on a CPU all work beside them takes of what they need.

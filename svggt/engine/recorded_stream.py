@@ -103,6 +103,8 @@ class RecordedStream:
                 self._recording.add(frame, step.prediction, step.corrections, step.sightings)
                 yield step
             else:
+                if step.sightings is not None:  # frames to come see the landmarks of this stream
+                    self._recording.frames.see(frame.number, step.sightings)
                 yield Step(step.prediction, self._rebuilt(step.corrections))
 
     def change_memory(self, settings: StreamSettings) -> None:

@@ -33,6 +33,19 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
+class RefinedClip:
+    """Refined cameras of a clip that was predicted at once.
+
+    Attributes:
+        corrections: in the order they were made.
+        sightings: one a frame: what the cameras hold on to in it.
+    """
+
+    corrections: list[Correction]
+    sightings: list[Sightings]
+
+
+@dataclass(frozen=True, eq=False)
 class Pass:
     """What came of a whole clip at once.
 
@@ -110,8 +123,8 @@ class Worker(Protocol):
         frames: list[Frame],
         predictions: list[FramePrediction],
         on_turn: Callable[[], None] = lambda: None,
-    ) -> list[Correction]:
-        """Corrections of a clip that was predicted at once."""
+    ) -> RefinedClip:
+        """Refined cameras of a clip that was predicted at once."""
         ...
 
     def wait_for_gap(self, check: Callable[[], None]) -> None:

@@ -22,6 +22,12 @@ MOST_POINTS = 420_000
 HIDE_NOTICES = "<style>.mantine-Notifications-root { display: none !important; }</style>"
 """What viser's client says of itself in corners."""
 
+HOW_TO_DRAW = f"<script>\n{Path(__file__).with_name('how_to_draw.js').read_text('utf-8')}</script>"
+"""Begins viser's client: dark, and as fine as a browser can draw."""
+
+DRAWING_KEYS = ("darkMode", "fixedDpr")
+"""What that writes into the query of the client's address."""
+
 FRAMES_PER_SECOND = 10.0
 """At which a run is replayed."""
 
@@ -39,7 +45,8 @@ def write_html(shots: PosedFrames, path: Path) -> None:
     about = shots.recording.about
     example = about.clip.example if about is not None and about.clip is not None else None
     title = escape(f"svggt: {example or 'scene'}, {shots.count} frames")
-    head = f"<head><title>{title}</title>{HIDE_NOTICES}"  # the first title of a page counts
+    # The first title of a page counts.
+    head = f"<head><title>{title}</title>{HOW_TO_DRAW}{HIDE_NOTICES}"
     path.write_text(page.replace("<head>", head, 1), "utf-8")
 
 

@@ -86,7 +86,7 @@ class FrameArchive:
         if grey is not None:
             arrays["grey"] = cv2.imencode(".png", grey, _FAST)[1]
         if sightings is not None:
-            arrays |= {"seen": sightings.ids, "seen_at": sightings.places}
+            arrays |= _named(sightings)
         self._write(self._whole(prediction.number), arrays)
         self._thin(prediction.number).unlink(missing_ok=True)
 
@@ -108,6 +108,17 @@ class FrameArchive:
                 self._write(self._thin(number), _thinned(self.load(number)) | seen)
                 self._whole(number).unlink()
         return len(whole)
+
+    def see(self, number: int, sightings: Sightings) -> None:
+        """Keeps what refined cameras hold on to now in a whole frame, whose stream was rebuilt.
+
+        Raises:
+            KeyError: there is none of that number.
+            DamagedFrame: it cannot be read.
+        """
+        with self._reading(number) as arrays:
+            kept = dict(arrays)
+        self._write(self._whole(number), kept | _named(sightings))
 
     def load(self, number: int) -> FramePrediction:
         """A frame that was kept.
@@ -205,6 +216,10 @@ class FrameArchive:
     def _write(self, path: Path, arrays: dict[str, Any]) -> None:
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez(file, **arrays)
+
+
+def _named(sightings: Sightings) -> dict[str, Any]:
+    return {"seen": sightings.ids, "seen_at": sightings.places}
 
 
 def _arrays(prediction: FramePrediction, every: int = 1) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import websockets
 from fastapi import APIRouter, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from websockets.typing import Subprotocol
 
-from svggt.exports.replay import HIDE_NOTICES
+from svggt.exports.replay import HIDE_NOTICES, HOW_TO_DRAW
 from svggt.scene.viewer_cameras import READ_ONLY
 from svggt.web.hosts import same_origin
 
@@ -41,51 +41,6 @@ _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not b
 
 # The page's own controls drive the scene; viser's panel covers half a phone.
 _HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
-# viser's client is dark where its address says so, as scenes are. A browser without a GPU draws
-# pixels one by one, a second or more for a picture; a quarter of them, sampled once, takes a
-# sixth. viser's own adaption takes pictures that slow for a still scene.
-_HOW_TO_DRAW = """<script>
-{
-  const address = new URL(location);
-  address.searchParams.set("darkMode", "");
-  const drawn = document.createElement("canvas").getContext("webgl2");
-  const named = drawn?.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL;
-  const renderer = drawn?.getParameter(named ?? drawn.RENDERER) ?? "";
-  if (/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer)) {
-    address.searchParams.set("fixedDpr", devicePixelRatio / 2);
-    const open = HTMLCanvasElement.prototype.getContext;
-    HTMLCanvasElement.prototype.getContext = function (kind, options) {
-      return open.call(this, kind, { ...options, antialias: false });
-    };
-    // After each picture the machine is others' for as long as the picture took.
-    const next = requestAnimationFrame.bind(window), waiting = new Set();
-    let last = 0, restsUntil = 0;
-    window.requestAnimationFrame = (draw) => {
-      const number = ++last;
-      const go = (time) => {
-        if (!waiting.has(number)) return;
-        const began = performance.now();
-        if (began < restsUntil) return next(go);
-        waiting.delete(number);
-        next(() => {
-          const ended = performance.now();
-          restsUntil = Math.max(restsUntil, 2 * ended - began);
-        });
-        draw(time);
-      };
-      waiting.add(number);
-      next(go);
-      return number;
-    };
-    window.cancelAnimationFrame = (number) => waiting.delete(number);
-  }
-  drawn?.getExtension("WEBGL_lose_context")?.loseContext();
-  history.replaceState(null, "", address);
-}
-</script>"""
-
-DRAWING_KEYS = ("darkMode", "fixedDpr")
-"""What the script above writes into the client's address."""
 
 _POLL_SECONDS = 2  # between two looks whether a token is still good
 
@@ -189,7 +144,7 @@ def viewer_page(style: str, anywhere: bool = False) -> Response:
 @cache
 def _client(style: str) -> bytes:
     html = resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
-    return html.replace("<head>", f"<head>{_HOW_TO_DRAW}{style}", 1).encode()
+    return html.replace("<head>", f"<head>{HOW_TO_DRAW}{style}", 1).encode()
 
 
 async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bool]) -> None:

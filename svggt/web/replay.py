@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from svggt.exports.replay import FRAMES_PER_SECOND, HIDE_NOTICES
-from svggt.web.proxy import DRAWING_KEYS, viewer_page
+from svggt.exports.replay import DRAWING_KEYS, FRAMES_PER_SECOND, HIDE_NOTICES
+from svggt.web.proxy import viewer_page
 
 _BYTES = "application/octet-stream"
 # Whoever wants no motion sees the whole scene, and a link may name a frame: then it stands still.

@@ -231,6 +231,7 @@ def test_a_page_by_itself_plays_the_scene(arrive, browser: Browser, site: Site) 
     assert alone.page.title() == "svggt: office, 8 frames"
     assert not alone.page.is_visible(".mantine-Notifications-root")
     wait_for(lambda: drawn(alone.pixels(view)) > 0.03, every=0.5)
+    assert view.evaluate("canvas => canvas.width / innerWidth") < 0.6  # there is no GPU here
     alone.page.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -48,6 +49,10 @@ def test_every_way_has_refined_cameras(worker: LocalWorker, tmp_path) -> None:
     for mode in ("streaming", "offline"):
         shots = ran(worker, mode, tmp_path, refine=True)
         assert all(shot.correction is not None for shot in shots)
+        seen = [shots.recording.frames.sightings(number) for number in range(FRAMES)]
+        ids = [each.ids for each in seen if each is not None]
+        assert len(ids) == FRAMES
+        assert all(np.isin(one, other).any() for one, other in itertools.pairwise(ids))
 
 
 def test_offline_redoes_the_clip_for_every_newest_frame(worker: LocalWorker, tmp_path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import itertools
 import threading
 import time
 import weakref
@@ -601,6 +602,28 @@ def test_cameras_stay_in_one_world_whenever_a_run_that_goes_on_is_stopped(
     if session.scene.num_frames == drawn:  # stopped while its memory was rebuilt
         assert all(after[n].revision == before[n].revision for n in range(3))
     assert sorted(after) == list(range(session.scene.num_frames))
+
+
+def test_frames_see_the_same_landmarks_also_where_their_stream_was_rebuilt(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    """On both sides of the break: what was found anew has other numbers."""
+    clip = open_clip(write_pictures(tmp_path / "clip", 12), 84, None, InputLimits())
+    session = sessions.open("a")
+    session.start(clip, StreamSettings(model="tiny", refine=True))
+    wait(session, lambda p: p.frames_done >= 4)
+    session.stop()
+    wait(session, ended)
+    session.recording.clear_snapshots()  # as a killed process leaves it
+    frames = session.recording.frames
+    before = frames.sightings(0)
+    session.resume()
+    wait(session, ended)
+    seen = [frames.sightings(number) for number in range(12)]
+    assert before is not None and all(each is not None for each in seen)
+    ids = [each.ids for each in seen if each is not None]
+    assert not np.isin(before.ids, np.concatenate(ids)).any()
+    assert all(np.isin(one, other).any() for one, other in itertools.pairwise(ids))
 
 
 def test_closing_and_opening_at_once_is_no_deadlock(worker: LocalWorker, tmp_path: Path) -> None:
