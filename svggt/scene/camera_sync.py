@@ -11,49 +11,62 @@ import asyncio
 import time
 from functools import partial
 
+import numpy as np
 import viser
 
 from svggt.scene.camera_view import CameraView
 from svggt.scene.scene import Scene
 
-_ANSWERS_SECONDS = 10.0  # who has said nothing back for so long was moved on the way
+_ANSWERS_SECONDS = 10.0  # who has not answered for so long is told once more, then believed
 _SETTLES_SECONDS = 2.0  # a new browser looks elsewhere once more, after its first answer
 
 
 class Follower:
-    """What a browser was told to look at and has not said back yet."""
+    """A browser, what it was told to look at last, and whether it has said that back.
+
+    Attributes:
+        told: the view; None once its visitor has gone elsewhere.
+        told_again: it did not answer the first time.
+        waits: somebody waits until it has had its time.
+    """
 
     def __init__(self) -> None:
-        self._told: CameraView | None = None
-        self._until = 0.0  # when what it says is its visitor's, whatever it was told
-        self._is_new = False
+        self.told: CameraView | None = None
+        self.told_again = self.waits = False
+        self._answered, self._until = False, 0.0  # when what it says is its visitor's
+        self._new_until = time.monotonic() + _ANSWERS_SECONDS
 
-    def tell(self, look: CameraView, is_new: bool = False) -> None:
-        """Remembers the view that is sent to the browser: the last one, for now.
+    def tell(self, look: CameraView, shown: bool = False) -> None:
+        """Remembers the view that is sent to the browser.
 
         Args:
             look: the view.
-            is_new: the browser has just come.
+            shown: it looks from there already, and will not answer.
         """
-        self._told, self._is_new = look, is_new
-        self._until = time.monotonic() + _ANSWERS_SECONDS
+        self.told, self._answered = look, shown and not self.seconds_left
+        self._until = 0.0 if self._answered else time.monotonic() + _ANSWERS_SECONDS
 
     def hears(self, look: CameraView) -> bool:
-        """Whether what the browser says is of its way to what it was told."""
-        if self._told is None or not self.seconds_left:
+        """Whether what the browser says is of its way to what it was told, or that itself."""
+        if self.told is None:
             return False
-        if look.like(self._told):
-            if self._is_new:
-                self._until = min(self._until, time.monotonic() + _SETTLES_SECONDS)
-            else:
-                self._told, self._until = None, 0.0
-            self._is_new = False
+        if not look.like(self.told):
+            return self.seconds_left > 0
+        if not self._answered:
+            now = time.monotonic()
+            self._until = now + _SETTLES_SECONDS if now < self._new_until else now
+            self._answered, self.told_again = True, False
         return True
 
     @property
     def seconds_left(self) -> float:
         """How long it may be on its way still."""
         return max(0.0, self._until - time.monotonic())
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it should be told again, rather than believed that its visitor moved it."""
+        return self.told is not None and not self._answered and not self.told_again
 
 
 class CameraSync:
@@ -67,8 +80,7 @@ class CameraSync:
     def __init__(self, one: Scene, other: Scene) -> None:
         # Callbacks outlive a pair: what they hold must not keep a closed scene.
         self._scenes: tuple[Scene, Scene] | None = (one, other)
-        self._followers = (Follower(), Follower())
-        self._waiting = [False, False]  # to hear where it looks when it has had its time
+        self._followers: tuple[dict[int, Follower], dict[int, Follower]] = ({}, {})
         camera = one.eye.camera
         self._look = (
             None if camera is None else CameraView.of(camera).turned(one.levelling.inverse())
@@ -83,43 +95,63 @@ class CameraSync:
             scene.eye.in_step = False
         self._scenes = None
 
-    def _arrived(self, which: int) -> None:
+    def _follower(self, which: int, client: viser.ClientHandle) -> Follower:
+        return self._followers[which].setdefault(client.client_id, Follower())
+
+    def _arrived(self, which: int, client: viser.ClientHandle) -> None:
         """Who comes later looks from where both do."""
-        if self._look is not None:
-            self._tell(which, self._look, is_new=True)
+        self._tell(which, client)
 
-    def _moved(self, which: int, camera: viser.CameraHandle) -> None:
-        if self._scenes is None:
+    def _moved(self, which: int, client: viser.ClientHandle) -> None:
+        scenes, look = self._scenes, CameraView.of(client.camera)
+        if scenes is None:
             return
-        look = CameraView.of(camera)
-        if not self._followers[which].hears(look):
-            self._look = look.turned(self._scenes[which].levelling.inverse())
-            self._tell(1 - which, self._look)
-        elif not self._waiting[which]:
-            self._waiting[which] = True
-            self._wait(which, camera)
+        follower = self._follower(which, client)
+        if follower.hears(look):
+            if follower.seconds_left and not follower.waits:
+                follower.waits = True
+                self._wait(which, client)
+        elif follower.is_late:
+            self._tell_again(which, client)
+        else:
+            follower.told = None
+            self._look = look.turned(scenes[which].levelling.inverse())
+            for each in scenes[1 - which].eye.owners:
+                self._tell(1 - which, each)
 
-    def _wait(self, which: int, camera: viser.CameraHandle) -> None:
-        """Hears a browser once more when it has had its time: it may have fallen silent."""
-        seconds = self._followers[which].seconds_left
-        asyncio.get_running_loop().call_later(seconds, self._waited, which, camera)
+    def _wait(self, which: int, client: viser.ClientHandle) -> None:
+        """Looks at a browser once more when it has had its time: it may have fallen silent."""
+        seconds = self._follower(which, client).seconds_left
+        asyncio.get_running_loop().call_later(seconds, self._waited, which, client)
 
-    def _waited(self, which: int, camera: viser.CameraHandle) -> None:
-        if self._followers[which].seconds_left > 0:  # it was told again, or answered and settles
-            self._wait(which, camera)
+    def _waited(self, which: int, client: viser.ClientHandle) -> None:
+        scenes, follower = self._scenes, self._follower(which, client)
+        if scenes is None or client not in scenes[which].eye.owners:  # it has gone
             return
-        self._waiting[which] = False
-        if self._scenes is None or self._look is None:
+        if follower.seconds_left:  # it was told of another view meanwhile, or settles
+            self._wait(which, client)
             return
-        shared = self._look.turned(self._scenes[which].levelling)
-        if not CameraView.of(camera).like(shared):  # its visitor's
-            self._moved(which, camera)
+        follower.waits = False
+        if follower.told is None or CameraView.of(client.camera).like(follower.told):
+            return
+        if follower.told_again:
+            self._moved(which, client)
+        else:
+            self._tell_again(which, client)
 
-    def _tell(self, which: int, look: CameraView, is_new: bool = False) -> None:
-        """Turns one of them to a view of the world that both show, before either levels it."""
-        if self._scenes is None:
+    def _tell_again(self, which: int, client: viser.ClientHandle) -> None:
+        self._follower(which, client).told_again = True
+        self._tell(which, client)
+
+    def _tell(self, which: int, client: viser.ClientHandle) -> None:
+        """Turns a browser to the view of the world that both show, before either levels it."""
+        scenes, look = self._scenes, self._look
+        if scenes is None or look is None:
             return
-        scene = self._scenes[which]
-        turned = look.turned(scene.levelling)
-        self._followers[which].tell(turned, is_new)
-        scene.eye.look_as(turned)
+        turned, camera = look.turned(scenes[which].levelling), client.camera
+        # viser sends nothing where its browser is said to be already.
+        shown = np.allclose(camera.position, turned.position) and np.allclose(
+            camera.look_at, turned.target
+        )
+        self._follower(which, client).tell(turned, shown)
+        scenes[which].eye.look_as(client, turned)

@@ -137,8 +137,12 @@ class ViewerCameras:
     @property
     def camera(self) -> viser.CameraHandle | None:
         """Of an owner's browser; None where none is there."""
-        owners = (c for c in self._server.get_clients().values() if not self._looks_on(c))
-        return next((client.camera for client in owners), None)
+        return next((client.camera for client in self.owners), None)
+
+    @property
+    def owners(self) -> list[viser.ClientHandle]:
+        """Their browsers, none of them a reader's."""
+        return [c for c in self._server.get_clients().values() if not self._looks_on(c)]
 
     def browser(self, level: transforms.SO3) -> Browser | None:
         """Where an owner's browser looks from; None where none is there.
@@ -155,7 +159,9 @@ class ViewerCameras:
         return Browser(pose, 0.5 / float(np.tan(camera.fov / 2)))
 
     def on_move(
-        self, arrived: Callable[[], None], moved: Callable[[viser.CameraHandle], None]
+        self,
+        arrived: Callable[[viser.ClientHandle], None],
+        moved: Callable[[viser.ClientHandle], None],
     ) -> None:
         """Tells of owners' browsers, now and later: that one came, and where it looks from."""
 
@@ -163,17 +169,15 @@ class ViewerCameras:
         async def _(client: viser.ClientHandle) -> None:
             if self._looks_on(client):
                 return
-            arrived()
+            arrived(client)
 
             @client.camera.on_update
-            async def _(camera: viser.CameraHandle) -> None:
-                moved(camera)
+            async def _(_: viser.CameraHandle) -> None:
+                moved(client)
 
-    def look_as(self, look: CameraView) -> None:
-        """Puts the owners' browsers where another scene's is."""
-        for client in self._server.get_clients().values():
-            if not self._looks_on(client):
-                self._guided.put(client, look, chosen=True)
+    def look_as(self, client: viser.ClientHandle, look: CameraView) -> None:
+        """Puts a browser where another scene's is."""
+        self._guided.put(client, look, chosen=True)
 
     def _looks_on(self, client: viser.ClientHandle) -> bool:
         """Whether a browser is a reader's: viser knows of no users, its connection of its path."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
@@ -81,8 +80,10 @@ def replay_routes(
     def played(request: Request, address: str, anywhere: bool = False) -> Response:
         # The client fetches what the query says: only the one address that we made passes, and
         # what the client writes beside it, for a reload.
-        own, query = parse_qsl(urlsplit(address).query), request.query_params.multi_items()
-        if [item for item in query if item[0] not in DRAWING_KEYS] != own:
+        path, _, played = address.partition("?playbackPath=")
+        query = request.query_params.multi_items()
+        asked = [item for item in query if item[0] not in DRAWING_KEYS]
+        if request.url.path != path or asked != [("playbackPath", played)]:
             raise HTTPException(404)
         return viewer_page(HIDE_NOTICES + _STANDS, anywhere)
 

@@ -93,6 +93,9 @@ def test_the_client_cannot_be_bound_to_another_server(site, query: str) -> None:
         "/replay/none/?playbackPath=/replay/none.viser",
         "/replay/..%2f..%2fapp.viser",
         "/replay/none.viser",
+        "/shared/x%3FplaybackPath=http:%252F%252Fe%252Fx%23/?playbackPath=http://e/x",
+        "/shared/x%3FplaybackPath=http:%2F%2Fe%2Fx/?playbackPath=http://e/x",
+        "/embed/x%23/?playbackPath=http://e/x",
     ],
 )
 def test_only_our_own_replays_play(site, path: str) -> None:
