@@ -15,6 +15,7 @@ import pytest
 import rich
 import torch
 import uvicorn
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from PIL import Image
 
 from svggt.engine.background_load import BackgroundLoad
@@ -36,6 +37,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="svggt-test-"))
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores
     torch.set_num_threads(1)
 rich.get_console().quiet = True  # viser announces every server
+DEFAULT_TIMEOUT_CONFIG.read = PATIENCE  # of httpx, and so of gradio's client: it was five seconds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
