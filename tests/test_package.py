@@ -37,6 +37,7 @@ def test_a_wheel_runs_a_clip_outside_the_checkout(tmp_path: Path) -> None:
         built.extractall(site)
         entry = built.read(next(n for n in built.namelist() if n.endswith("entry_points.txt")))
     assert b"svggt = svggt.cli:main" in entry
+    assert all((site / name).exists() for name in names if name.startswith("svggt/"))
     clip = site / "svggt" / "_assets" / "clips" / "office.mp4"
     code = (
         "import sys, svggt; print(svggt.__file__, file=sys.stderr)\n"
