@@ -6,7 +6,6 @@ what VGGT does, where every frame sees every other.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +120,8 @@ def execute(
         if way.settings.refine:
             refined = worker.refine_clip(way.settings, frames, done.predictions, on_turn)
         forget(recording.folder)  # what was found of fewer frames
-        every = itertools.zip_longest(frames, done.predictions, refined.sightings)
-        for frame, prediction, seen in every:
+        sightings = refined.sightings or [None] * len(frames)
+        for frame, prediction, seen in zip(frames, done.predictions, sightings, strict=True):
             recording.add(frame, prediction, [], seen)
         recording.cameras.append(refined.corrections)
         recording.cameras.compact()

@@ -93,9 +93,10 @@ class Fitter:
     def frame(self, number: int, time_s: float, picture: Image.Image) -> Frame:
         """A frame of a picture of any mode and size."""
         rgb = self.in_colour(picture)
+        aspect = rgb.height / rgb.width
         if self._rows is None:
-            self._rows = self._take_size(rgb.height / rgb.width)
-        rows = _rows(self._width, rgb.height / rgb.width)
+            self._rows = self._take_size(aspect)
+        rows = _rows(self._width, aspect)
         shown = rows if self._whole else min(rows, self._width)
         if shown != self._rows:
             size = (rgb.width, max(1, round(rgb.width * self._grey_rows / TRACKING_WIDTH)))

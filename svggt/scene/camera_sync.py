@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from functools import partial
 
 import numpy as np
@@ -80,14 +81,17 @@ class CameraSync:
     def __init__(self, one: Scene, other: Scene) -> None:
         # Callbacks outlive a pair: what they hold must not keep a closed scene.
         self._scenes: tuple[Scene, Scene] | None = (one, other)
-        self._followers: tuple[dict[int, Follower], dict[int, Follower]] = ({}, {})
+        self._followers = (
+            defaultdict[int, Follower](Follower),
+            defaultdict[int, Follower](Follower),
+        )
         camera = one.eye.camera
         self._look = (
             None if camera is None else CameraView.of(camera).turned(one.levelling.inverse())
         )
         for which, scene in enumerate(self._scenes):
             scene.eye.in_step = True
-            scene.eye.on_move(partial(self._arrived, which), partial(self._moved, which))
+            scene.eye.on_move(partial(self._tell, which), partial(self._moved, which))
 
     def part(self) -> None:
         """Each goes its own way from now on."""
@@ -96,11 +100,7 @@ class CameraSync:
         self._scenes = None
 
     def _follower(self, which: int, client: viser.ClientHandle) -> Follower:
-        return self._followers[which].setdefault(client.client_id, Follower())
-
-    def _arrived(self, which: int, client: viser.ClientHandle) -> None:
-        """Who comes later looks from where both do."""
-        self._tell(which, client)
+        return self._followers[which][client.client_id]
 
     def _moved(self, which: int, client: viser.ClientHandle) -> None:
         scenes, look = self._scenes, CameraView.of(client.camera)

@@ -80,10 +80,10 @@ def replay_routes(
     def played(request: Request, address: str, anywhere: bool = False) -> Response:
         # The client fetches what the query says: only the one address that we made passes, and
         # what the client writes beside it, for a reload.
-        path, _, played = address.partition("?playbackPath=")
+        path, _, recording = address.partition("?playbackPath=")
         query = request.query_params.multi_items()
         asked = [item for item in query if item[0] not in DRAWING_KEYS]
-        if request.url.path != path or asked != [("playbackPath", played)]:
+        if request.url.path != path or asked != [("playbackPath", recording)]:
             raise HTTPException(404)
         return viewer_page(HIDE_NOTICES + _STANDS, anywhere)
 

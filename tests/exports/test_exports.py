@@ -277,10 +277,14 @@ def test_replays_hold_every_frame(recording: Recording) -> None:
 
 def test_refined_and_head_are_told_apart(recording: Recording) -> None:
     made = {make_export(recording, "ply", cameras).name for cameras in ("refined", "head")}
-    assert len(made) == 2 and all(("refined" in name) != ("head" in name) for name in made)
-    for form in FORMATS.values():
-        names = {form.stem.format(cameras=cameras, count=5) for cameras in ("refined", "head")}
-        assert len(names) == 2 or form is FORMATS["comparison"]  # whose runs have their own
+    forms = [FORMATS[name] for name in FORMATS if name != "comparison"]  # whose runs have their own
+    names = {
+        (form.stem + form.suffix).format(cameras=cameras, count=COUNT)
+        for form in forms
+        for cameras in ("refined", "head")
+    }
+    assert made < names and len(names) == 2 * len(forms)
+    assert all(("refined" in name) != ("head" in name) for name in names)
 
 
 def test_a_comparison_is_a_report_by_itself(compared: Recording) -> None:

@@ -400,13 +400,19 @@ def test_an_interrupted_run_goes_on_as_if_it_never_was(
     again.shutdown()
 
 
-def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
-    clip = open_clip(write_pictures(tmp_path / "clip", 40), 84, None, InputLimits())
+def stopped(sessions: Sessions, tmp_path: Path, count: int, at: int) -> Session:
+    """A run of so many frames, with refined cameras, that its visitor stopped at one of them."""
+    clip = open_clip(write_pictures(tmp_path / "clip", count), 84, None, InputLimits())
     session = sessions.open("a")
     session.start(clip, StreamSettings(model="tiny", refine=True))
-    wait(session, lambda p: p.frames_done >= 3)
+    wait(session, lambda p: p.frames_done >= at)
     session.stop()
-    wait(session, ended)  # its cameras are adjusted
+    wait(session, lambda p: p.state == "stopped")  # its cameras are adjusted
+    return session
+
+
+def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
+    session = stopped(sessions, tmp_path, 40, at=3)
     drawn = session.scene.num_frames
     assert session.progress.can_resume and drawn < 40
     session.resume()
@@ -587,12 +593,7 @@ def test_a_run_of_another_version_is_told_and_kept(sessions: Sessions) -> None:
 def test_cameras_stay_in_one_world_whenever_a_run_that_goes_on_is_stopped(
     sessions: Sessions, tmp_path: Path
 ) -> None:
-    clip = open_clip(write_pictures(tmp_path / "clip", 60), 84, None, InputLimits())
-    session = sessions.open("a")
-    session.start(clip, StreamSettings(model="tiny", refine=True))
-    wait(session, lambda p: p.frames_done >= 20)
-    session.stop()
-    wait(session, lambda p: p.state == "stopped")  # its cameras are adjusted
+    session = stopped(sessions, tmp_path, 60, at=20)
     session.recording.clear_snapshots()  # as a killed process leaves it
     before, drawn = session.recording.cameras.read(), session.scene.num_frames
     session.resume()
@@ -608,12 +609,7 @@ def test_frames_see_the_same_landmarks_also_where_their_stream_was_rebuilt(
     sessions: Sessions, tmp_path: Path
 ) -> None:
     """On both sides of the break: what was found anew has other numbers."""
-    clip = open_clip(write_pictures(tmp_path / "clip", 12), 84, None, InputLimits())
-    session = sessions.open("a")
-    session.start(clip, StreamSettings(model="tiny", refine=True))
-    wait(session, lambda p: p.frames_done >= 4)
-    session.stop()
-    wait(session, ended)
+    session = stopped(sessions, tmp_path, 12, at=4)
     session.recording.clear_snapshots()  # as a killed process leaves it
     frames = session.recording.frames
     before = frames.sightings(0)
