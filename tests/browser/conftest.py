@@ -16,7 +16,9 @@ from PIL import Image
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
     ElementHandle,
+    Frame,
     Locator,
     Page,
     sync_playwright,
@@ -31,6 +33,9 @@ from tests.conftest import PATIENCE, serve, wait_for
 
 Scheme = Literal["light", "dark"]
 DESKTOP, PHONE = (1280, 720), (390, 844)
+_LEAVING = "tests: this page is left"
+_TELL_LEAVING = f"""if (top === self)
+    addEventListener("beforeunload", () => console.info("{_LEAVING}"))"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +61,36 @@ class Visitor:
     site: Site
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    before_leaving: int | None = None
+    """Errors there were when the page began to be left."""
+
+    def listen(self, address: str) -> None:
+        """Notes every error, and every request to another site than that of an address."""
+        origin = "/".join(address.split("/")[:3])
+        own = origin, origin.replace("http", "ws", 1), "data:", "blob:"
+
+        def asked(url: str) -> None:
+            if not url.startswith(own):
+                self.foreign.append(url)
+
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._hear)
+        self.page.on("request", lambda request: asked(request.url))
+        self.page.on("websocket", lambda socket: asked(socket.url))
+        self.page.on("framenavigated", self._left)
+        self.page.add_init_script(_TELL_LEAVING)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+        elif message.text == _LEAVING:
+            self.before_leaving = len(self.errors)
+
+    def _left(self, frame: Frame) -> None:
+        """What a page says of requests that end because it is left is no fault."""
+        if frame == self.page.main_frame and self.before_leaving is not None:
+            del self.errors[self.before_leaving :]
+            self.before_leaving = None
 
     def visit(self, address: str | None = None) -> None:
         self.page.set_default_timeout(1000 * PATIENCE)
@@ -176,37 +211,16 @@ def arrive(browser: Browser, site: Site) -> Iterator[Callable[..., Visitor]]:
     def bring(
         size: tuple[int, int] = DESKTOP, address: str | None = None, scheme: Scheme = "light"
     ) -> Visitor:
-        phone, origin = size == PHONE, "/".join((address or site.address).split("/")[:3])
+        phone = size == PHONE
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             is_mobile=phone,
             has_touch=phone,
             color_scheme=scheme,
         )
-        page = context.new_page()
-        visitor = Visitor(page, context, site)
+        visitor = Visitor(context.new_page(), context, site)
         visitors.append(visitor)
-        page.on("pageerror", lambda error: visitor.errors.append(str(error)))
-        page.on(
-            "console",
-            lambda m: visitor.errors.append(m.text) if m.type == "error" else None,
-        )
-        page.on(
-            "request",
-            lambda r: (
-                None
-                if r.url.startswith((origin, "data:", "blob:"))
-                else visitor.foreign.append(r.url)
-            ),
-        )
-        page.on(
-            "websocket",
-            lambda socket: (
-                None
-                if socket.url.startswith(origin.replace("http", "ws"))
-                else visitor.foreign.append(socket.url)
-            ),
-        )
+        visitor.listen(address or site.address)
         visitor.visit(address)
         return visitor
 

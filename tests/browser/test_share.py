@@ -51,7 +51,6 @@ def test_a_reload_resumes_a_running_scene(arrive, site: Site) -> None:
     visitor.start()
     visitor.wait_frames(3)
     visitor.page.reload()
-    visitor.errors.clear()  # of the request that the reload cut off
     visitor.wait_frames(only_session(site).progress.frames_done + 2)
     visitor.page.click("#stop")
     visitor.page.wait_for_selector("text=Stopped after")
@@ -101,7 +100,6 @@ def test_a_revoked_link_is_told(arrive, site: Site) -> None:
     reader.page.wait_for_selector("iframe.viewer[src^='/replay/']")
     reader.close_tab()
     owner.page.reload()
-    owner.errors.clear()  # of the request that the reload cut off
     owner.page.wait_for_selector("text=Finished: 3 frames")
     assert owner.page.is_visible("#choices")
     again = arrive(DESKTOP, f"{old}#owner={only_session(site).token}")  # the own link is still good
@@ -295,14 +293,12 @@ def test_a_browser_lists_its_scenes(arrive, site: Site) -> None:
     owner.page.get_by_label("Note of the scene").fill("too dark")
     owner.page.keyboard.press("Tab")
     owner.visit(f"{site.address}/")
-    owner.errors.clear()  # of what the reload cut off
     owner.page.click("#scenes > button")
     owner.page.wait_for_selector("#mine li img")
     assert owner.page.get_by_label("Name of the scene").input_value() == "<b>my desk</b>"
     owner.page.click("#mine a")
     owner.page.wait_for_selector("text=Finished: 3 frames")
     assert owner.page.is_visible("#choices")
-    owner.errors.clear()
     owner.page.click("#scenes > button")
     owner.page.click("#mine >> text=Forget")
     owner.page.wait_for_selector("#mine >> text=None yet.")
