@@ -86,7 +86,7 @@ class FlowCheck:
             camera.project(camera.lift(flow.start, depth, np.eye(3, 4)), motion)[0]
             for depth in (scale * flow.depth / _DEPTH, scale * flow.depth * _DEPTH)
         )
-        share = float((_beside(flow.there, near, far) < _AGREES).mean())
+        share = float((beside(flow.there, near, far) < _AGREES).mean())
         return FlowCheck(self.pixels, self.depth, [*self.shares, share][-_NEWEST:])
 
     def look(self, points: Array, depth: Array, size: tuple[int, int]) -> FlowCheck:
@@ -116,7 +116,7 @@ def textured(grey: Grey) -> Array:
     return np.stack([x, y], axis=1).astype(np.float32)
 
 
-def _beside(points: Array, start: Array, end: Array) -> Array:
+def beside(points: Array, start: Array, end: Array) -> Array:
     """(N,) distances of points (N, 2) from segments between (N, 2) and (N, 2)."""
     way = end - start
     along = ((points - start) * way).sum(1) / np.maximum((way**2).sum(1), 1e-9)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from svggt.geometry import Similarity, rotation_angle
+from svggt.prediction import FramePrediction
 from svggt.refine.camera import Camera
+from svggt.refine.field import still
 from svggt.refine.landmarks import Landmarks
 from svggt.refine.options import RefineOptions
 from svggt.refine.pose import MIN_INLIERS
@@ -19,6 +22,7 @@ from svggt.refine.window import WindowProblem
 Array = NDArray[Any]
 
 _SUREST = 0.02  # relative, of a range
+_RIM = 8  # pixels of the picture without corners
 
 
 @dataclass
@@ -192,3 +196,20 @@ def _earliest(count: int, landmark: Array, keyframe: Array) -> Array:
     earliest = np.full(count, keyframe.max())
     np.minimum.at(earliest, landmark, keyframe)
     return earliest
+
+
+def corners_allowed(
+    prediction: FramePrediction, moving: NDArray[np.bool_] | None, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """(H, W) where corners may lie: not in the least confident 15 %, not at the rim nor on movers.
+
+    Args:
+        prediction: of the frame.
+        moving: cells of its grid that move.
+        size: (height, width) of the tracking picture.
+    """
+    mask = prediction.depth_conf > np.percentile(prediction.depth_conf, 15)
+    scaled = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    inside = np.zeros(size, bool)
+    inside[_RIM:-_RIM, _RIM:-_RIM] = True
+    return scaled & inside & still(moving, size)

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,10 +23,10 @@ from svggt.refine.camera import Camera
 from svggt.refine.correction import Correction, Status
 from svggt.refine.depth_alignment import align_depth
 from svggt.refine.dynamic_points import DynamicPoints
-from svggt.refine.field import correct, sample, still
+from svggt.refine.field import correct, sample
 from svggt.refine.flow_check import FlowCheck, textured
 from svggt.refine.focal_length import focal_prior, learn_focal
-from svggt.refine.keyframes import Keyframe, keyframe_is_due, window_of
+from svggt.refine.keyframes import Keyframe, corners_allowed, keyframe_is_due, window_of
 from svggt.refine.localizer import Localizer, PoseEstimate, TrackedFrame, relocalize, track, widen
 from svggt.refine.loop_closer import LoopCloser
 from svggt.refine.options import RefineOptions
@@ -45,7 +44,6 @@ Array = NDArray[Any]
 
 _SETTLE_SECONDS = 1.0  # that the last window may take
 _SHORTEST_SECONDS = 1 / 240  # between frames
-_RIM = 8  # pixels of the picture without corners
 _UNSEEN = 2.0  # times the depth's error: of a landmark's depth that only the model says
 _UNSEEN_RANGE = (0.01, 0.3)
 _DISTANCE_SIGMA = (0.02, 2.0)
@@ -230,7 +228,7 @@ class Refiner:
         s = self.state
         newest = s.keyframes[-1].pose if s.keyframes else s.pose
         relative = compose(invert(newest), s.pose)
-        moving = s.suspects.moving(s.tracks.pixels, s.size)
+        moving = s.fixed.among(s.suspects.moving(s.tracks.pixels, s.size))
         index = len(s.keyframes) - 1
         log_depth = self._log_depth(prediction)
         placed = Placed(
@@ -258,7 +256,11 @@ class Refiner:
         """The newest frame becomes a keyframe; new corners are lifted by its depth."""
         s, camera, index = self.state, self.camera, len(self.state.keyframes)
         depth = correct(prediction.depth, s.log_scale, s.bend)
-        allowed = _allowed(prediction, s.frames[-1].moving, s.size)
+        if index > s.tied:
+            last, motion = s.places[-1].grey, compose(invert(s.keyframes[-1].pose), s.pose)
+            s.fixed = s.fixed.advance(last, grey, depth, camera, motion)
+        s.tracks = s.tracks.only(~s.fixed.at(s.tracks.pixels))
+        allowed = corners_allowed(prediction, s.frames[-1].moving, s.size) & ~s.fixed.mask
         wanted = self.options.corners - len(s.tracks)
         corners = find_corners(grey, allowed, s.tracks.pixels, wanted)
         points = camera.lift(corners, sample(depth, corners, s.size), s.pose)
@@ -335,14 +337,3 @@ class Refiner:
         first = newest if s.unsent < 0 else min(s.unsent, newest)
         s.unsent, s.revision = -1, s.revision + 1
         return [correction_of(s, number) for number in range(first, len(s.frames))]
-
-
-def _allowed(
-    prediction: FramePrediction, moving: NDArray[np.bool_] | None, size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Where corners may lie: not in the least confident 15 %, not at the rim nor on movers."""
-    mask = prediction.depth_conf > np.percentile(prediction.depth_conf, 15)
-    scaled = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
-    inside = np.zeros(size, bool)
-    inside[_RIM:-_RIM, _RIM:-_RIM] = True
-    return scaled & inside & still(moving, size)

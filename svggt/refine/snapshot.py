@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from svggt.geometry import Similarity
 from svggt.refine.dynamic_points import DynamicPoints
+from svggt.refine.fixed_pixels import FixedPixels
 from svggt.refine.flow_check import FlowCheck
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
@@ -35,6 +36,7 @@ _KINDS = {
         Similarity,
         Landmarks,
         DynamicPoints,
+        FixedPixels,
         FlowCheck,
         Remembered,
         Placed,

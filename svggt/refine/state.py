@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from svggt.refine.correction import Status
 from svggt.refine.dynamic_points import DynamicPoints
+from svggt.refine.fixed_pixels import FixedPixels
 from svggt.refine.flow_check import FlowCheck
 from svggt.refine.keyframes import Keyframe
 from svggt.refine.landmarks import Landmarks
@@ -75,6 +76,7 @@ class RefinerState:
         tied: index of the oldest keyframe that is tied to the newest by tracks.
         tracks: what is followed.
         suspects: points that seem to move by themselves.
+        fixed: what stands still in the picture.
         flow: whether the picture moves as the cameras say.
         grey: the newest tracking picture.
         time_s: when it was taken.
@@ -109,6 +111,7 @@ class RefinerState:
     tied: int = 0
     tracks: Tracks = field(default_factory=Tracks.none)
     suspects: DynamicPoints = field(default_factory=DynamicPoints.none)
+    fixed: FixedPixels = field(default_factory=FixedPixels)
     flow: FlowCheck = field(default_factory=FlowCheck)
     grey: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     time_s: float = 0.0
