@@ -6,11 +6,11 @@ import sys
 
 import tyro
 
-from svggt.errors import CheckpointError, StoreRefused
+from svggt.errors import CheckpointError, ClusterRefused, StoreRefused
 from svggt.web.serve import serve
 
 if __name__ == "__main__":
     try:
         tyro.cli(serve)
-    except (CheckpointError, StoreRefused) as error:
+    except (CheckpointError, ClusterRefused, StoreRefused) as error:
         sys.exit(f"svggt: {error}")

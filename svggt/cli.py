@@ -19,7 +19,7 @@ from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
-from svggt.errors import BadInput, StoreRefused
+from svggt.errors import BadInput, ClusterRefused, StoreRefused
 from svggt.exports import FormatName, lacking, make_export
 from svggt.media import lens
 from svggt.media.clips import Clip, open_clip, pictures_of_folder
@@ -217,7 +217,7 @@ def main(words: Sequence[str] | None = None) -> None:
     commands = {"run": run, "resume": resume, "export": export, "serve": _serve(words)}
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="svggt", args=words))
-    except (ValueError, StoreRefused) as error:  # bad input; its message says what to do
+    except (ValueError, ClusterRefused, StoreRefused) as error:  # its message says what to do
         sys.exit(f"svggt: {error}")
     except OSError as error:  # a disk that is full, read-only or gone
         place = f"{error.filename}: " if error.filename else ""

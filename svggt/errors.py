@@ -62,8 +62,16 @@ class SnapshotRefused(ValueError):
     """A stream cannot go on from a file; it is rebuilt from its frames instead."""
 
 
+class StreamLost(RuntimeError):
+    """What ran a stream is gone, with what it remembered: it is rebuilt on another worker."""
+
+
 class StoreRefused(RuntimeError):
     """A folder cannot be a store; the sentence says why, and what to do."""
+
+
+class ClusterRefused(RuntimeError):
+    """There are no workers to be had; the sentence says why, and what to do."""
 
 
 class MemoryFull(RuntimeError):

@@ -44,9 +44,12 @@ ALLOWED: dict[str, set[str]] = {
         "compare", "engine", "errors", "media", "prediction", "refine", "scene", "settings",
         "store", "view_options",
     },
+    "cluster": {
+        "engine", "errors", "files", "media", "prediction", "refine", "settings",
+    },
     "web": {
-        "compare", "engine", "errors", "exports", "media", "prediction", "scene", "session",
-        "settings", "store", "view_options",
+        "cluster", "compare", "engine", "errors", "exports", "media", "prediction", "scene",
+        "session", "settings", "store", "view_options",
     },
     "cli": {
         "engine", "errors", "exports", "media", "settings", "store", "view_options", "web",
@@ -73,7 +76,8 @@ LIGHT = {
     "svggt.train.__main__": {
         "av", "viser", "gradio", "gtsam", "tyro", "trimesh", "cv2", "pycolmap", "matplotlib",
     },
-    "svggt.web.serve": {"gradio"},  # it reads the folder for uploads when it is imported
+    "svggt.cluster.cluster": {"ray"},
+    "svggt.web.serve": {"gradio", "ray"},  # it reads the folder for uploads when it is imported
 }  # fmt: skip
 
 

@@ -146,6 +146,8 @@ def _streamed(
             for step in stream.steps(iter(frames[len(found) :])):
                 on_turn()
                 newest = step.prediction
+                if newest.number < stream.num_kept:  # its worker was lost: it comes once more
+                    continue
                 total += newest.seconds
                 found.append(
                     Latency(
@@ -162,3 +164,4 @@ def _streamed(
         yield tuple(found)
     finally:
         stream.close()
+        recording.clear_snapshots()  # of a worker that may be lost: it is not resumed

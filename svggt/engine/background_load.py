@@ -6,7 +6,8 @@ import logging
 import threading
 from typing import Literal
 
-from svggt.engine.model_registry import Loader, ModelRegistry
+from svggt.engine.model_registry import ModelRegistry
+from svggt.engine.weight_cache import Loader
 from svggt.errors import CheckpointError
 
 log = logging.getLogger(__name__)

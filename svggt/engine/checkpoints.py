@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -91,6 +91,14 @@ class LoadedModel:
             digest.update(name.encode())
             digest.update(tensor.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    def outline(self) -> LoadedModel:
+        """All that is known of it, without the weights: for processes that do not compute."""
+        with torch.device("meta"):
+            network = VGGT(self.network.config)
+        outline = replace(self, network=network.eval().requires_grad_(False))
+        outline.__dict__["sha256"] = self.sha256
+        return outline
 
 
 def automatic_model(device: Device) -> str:

@@ -54,9 +54,12 @@ class LocalWorker:
 
     Attributes:
         models: the weights.
+        loses_streams: they live as long as this process.
         num_frames: predicted so far.
         model_seconds: that they took.
     """
+
+    loses_streams = False
 
     def __init__(
         self,
@@ -81,7 +84,11 @@ class LocalWorker:
         return cached_bytes(self._streams.values())
 
     def open(
-        self, settings: StreamSettings, beside: bool = False, snapshot: Path | None = None
+        self,
+        settings: StreamSettings,
+        beside: bool = False,
+        snapshot: Path | None = None,
+        again: str = "",
     ) -> str:
         """Begins a stream and returns its id.
 
@@ -90,12 +97,14 @@ class LocalWorker:
             beside: it is compared with another one: it gives way to streams, has half of their
                 memory at most, and waits for its windows.
             snapshot: a file to go on from; see `snapshot`.
+            again: a stream of ours whose place it takes; it ends.
 
         Raises:
             KeyError: no such model is loaded.
             SnapshotRefused: the file is damaged, or of another stream.
         """
-        stream_id = secrets.token_hex(8)
+        self.close(again)
+        stream_id = again or secrets.token_hex(8)
         stream = new_stream(self.models[settings.model], settings)
         refined = None if snapshot is None else read_snapshot(snapshot, stream, settings)
         if refined is not None and refined.frames:

@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from svggt.engine.capacity import check_capacity
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.device_lock import POLL_SECONDS
-from svggt.engine.weight_cache import fit_together
-
-Loader = Callable[[Callable[[int, int], None]], LoadedModel]
-"""Loads weights; it is given a function that it tells (done, total) bytes of a download."""
+from svggt.engine.weight_cache import Loader, fit_together
 
 
 class ModelRegistry(Mapping[str, LoadedModel]):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from svggt.engine.worker import Step, Worker
-from svggt.errors import BadInput, MemoryFull, SnapshotRefused, writing
+from svggt.errors import BadInput, Cancelled, MemoryFull, SnapshotRefused, StreamLost, writing
 from svggt.media.camera_stream import LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 
 _KEYFRAME_BYTES = 100_000  # of the picture and features that a refiner keeps of one
 _ROOM_BYTES = 64_000_000  # that are left free for frames, beside snapshots
+_FRAMES_A_SNAPSHOT = 32  # of a stream whose worker may be lost
+_MOST_LOSSES = 3
+_LOST_TOO_OFTEN = "The worker of this run was lost again and again at this frame. Resume it later."
+_BEING_REBUILT = "The worker of this stream is gone; it moves to another. Try again in a moment."
 _CANNOT_REBUILD = (
     "Older frames of this run were thinned when the disk became short, and what its stream "
     "remembered cannot be read: it cannot be resumed. Start its clip anew."
@@ -38,7 +44,8 @@ class RecordedStream:
     A run that was stopped left a snapshot of its stream, which goes on from it. What came after
     the newest one (its process was killed), or all of it, rebuilds the memory: frames of the
     recording go through the model again, its memory changes where it was changed, and their
-    cameras are refined anew, in one world with those that follow.
+    cameras are refined anew, in one world with those that follow. So it goes on, too, where the
+    worker that ran it is lost meanwhile.
 
     Args:
         worker: gets the stream.
@@ -59,13 +66,17 @@ class RecordedStream:
     ) -> None:
         self.num_kept = len(recording.frames)
         self._worker, self._recording = worker, recording
+        self._settings, self._beside = settings, beside
         self._num_done = 0
         self._memory_bytes = 0  # of the stream, after its last step
         self._changing, self._frames_ended = threading.Lock(), False
         self._anew: list[Correction] = []  # corrections of frames that were kept
-        about = recording.about
-        memories = [(0, settings)] if about is None else about.memories
-        self._stream_id, self._changes = self._opened(memories, beside)
+        self._stream_id = ""
+        self._changes: list[tuple[int, StreamSettings]] = []  # of its memory, to come
+        self._losses: Counter[int] = Counter()  # by the number of the frame in hand
+        self._cancelled: Callable[[], bool] = lambda: False
+        self._finalized = False
+        self._open()
 
     def frames_of(
         self,
@@ -86,26 +97,25 @@ class RecordedStream:
         yield from map(kept.frame, range(self._num_done, self.num_kept))
         yield from itertools.islice(clip.frames(cancelled, note), skipped, None)
 
-    def steps(self, frames: Iterator[Frame]) -> Iterator[Step]:
+    def steps(
+        self, frames: Iterator[Frame], cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[Step]:
         """Takes in frames and records what comes of them.
 
         Args:
             frames: number 0 at first; those that the recording holds, before new ones.
+            cancelled: asked while a lost stream is rebuilt; then no further step comes.
 
         Yields:
             A step a frame; of kept ones without corrections, which come with the last of them.
+            Where a worker is lost its frames come once more, below `num_kept`.
         """
-        for frame in frames:
-            self._change_as_before(frame.number)
-            step = self._worker.step(self._stream_id, frame)
-            self._num_done, self._memory_bytes = frame.number + 1, step.prediction.memory_bytes
-            if frame.number >= self.num_kept:
-                self._recording.add(frame, step.prediction, step.corrections, step.sightings)
-                yield step
-            else:
-                if step.sightings is not None:  # frames to come see the landmarks of this stream
-                    self._recording.frames.see(frame.number, step.sightings)
-                yield Step(step.prediction, self._rebuilt(step.corrections))
+        self._cancelled = cancelled
+        try:
+            for frame in frames:
+                yield from self._through(frame)
+        except Cancelled:  # while it was rebuilt
+            return
 
     def change_memory(self, settings: StreamSettings) -> None:
         """Remembers by other settings from the next frame on, also where it is resumed later.
@@ -132,6 +142,8 @@ class RecordedStream:
                 raise BadInput(
                     "The device has no room to change the memory. Choose a smaller budget."
                 ) from None
+            except StreamLost:  # its next frame rebuilds it
+                raise BadInput(_BEING_REBUILT) from None
             self._changes = []
 
     def end_frames(self) -> None:
@@ -151,7 +163,8 @@ class RecordedStream:
         """
         if self._num_done < self.num_kept:
             return []
-        corrections = self._worker.finalize(self._stream_id)
+        corrections = self._surely(self._worker.finalize)
+        self._finalized = True
         self._recording.cameras.append(corrections)
         return corrections
 
@@ -163,7 +176,7 @@ class RecordedStream:
         """
         if self._num_done < self.num_kept:
             return []
-        corrections = self._worker.adjust(self._stream_id, on_share)
+        corrections = self._surely(lambda stream_id: self._worker.adjust(stream_id, on_share))
         self._recording.cameras.append(corrections)
         return corrections
 
@@ -181,7 +194,7 @@ class RecordedStream:
         try:
             self._recording.check_room(self._snapshot_bytes)
             self._worker.snapshot(self._stream_id, self._recording.snapshot(self._num_done))
-        except (OSError, BadInput):
+        except (OSError, BadInput, StreamLost):
             log.exception("a stream is not kept: it has to be rebuilt from its frames")
             return False
         self._recording.clear_snapshots(spared=self._num_done)
@@ -219,10 +232,61 @@ class RecordedStream:
         """Ends the stream and frees its memory; closing twice is harmless."""
         self._worker.close(self._stream_id)
 
-    def _opened(
-        self, memories: list[tuple[int, StreamSettings]], beside: bool
-    ) -> tuple[str, list[tuple[int, StreamSettings]]]:
-        """The id of a stream that goes on from the newest snapshot, or begins; changes to come."""
+    def _through(self, frame: Frame) -> Iterator[Step]:
+        """One frame; before it those that rebuild its stream, where that was lost."""
+        while True:
+            try:
+                self._change_as_before(frame.number)
+                step = self._worker.step(self._stream_id, frame)
+            except StreamLost as gone:
+                yield from self._rebuild(frame.number, gone)
+            else:
+                break
+        self._num_done, self._memory_bytes = frame.number + 1, step.prediction.memory_bytes
+        if frame.number < self.num_kept:
+            if step.sightings is not None:  # frames to come see the landmarks of this stream
+                self._recording.frames.see(frame.number, step.sightings)
+            yield Step(step.prediction, self._rebuilt(step.corrections))
+            return
+        self._recording.add(frame, step.prediction, step.corrections, step.sightings)
+        if self._worker.loses_streams and self._num_done % _FRAMES_A_SNAPSHOT == 0:
+            self.suspend()
+        yield step
+
+    def _rebuild(self, number: int, gone: StreamLost) -> Iterator[Step]:
+        """Goes on on another worker, up to a frame.
+
+        Raises:
+            BadInput: it was lost too often at this frame: that may be what ends its workers.
+            Cancelled: nobody wants it any more.
+        """
+        log.warning("a stream is rebuilt: %s", gone)
+        self._losses[number] += 1
+        if self._losses[number] > _MOST_LOSSES:
+            raise BadInput(_LOST_TOO_OFTEN)
+        self.num_kept, self._anew = max(self.num_kept, len(self._recording.frames)), []
+        self._open()
+        for kept in range(self._num_done, number):
+            if self._cancelled():
+                raise Cancelled
+            yield from self._through(self._recording.frames.frame(kept))
+
+    def _surely(self, call: Callable[[str], list[Correction]]) -> list[Correction]:
+        """What a worker says of the stream, which is rebuilt for it where it was lost."""
+        anew = list[Correction]()
+        while True:
+            try:
+                return anew + call(self._stream_id)
+            except StreamLost as gone:
+                rebuilt = self._rebuild(self._num_done, gone)
+                anew = [each for step in rebuilt for each in step.corrections]
+                if self._finalized:
+                    anew += self._surely(self._worker.finalize)
+
+    def _open(self) -> None:
+        """A stream that goes on from the newest snapshot, or begins, in the place of the last."""
+        about, self._num_done = self._recording.about, 0
+        memories = [(0, self._settings)] if about is None else about.memories
         number = self._recording.newest_snapshot()
         if number is not None:
             path = self._recording.snapshot(number)
@@ -230,15 +294,19 @@ class RecordedStream:
             before = [i for i, (first, _) in enumerate(memories) if first <= number]
             for i in reversed(before):
                 try:
-                    stream_id = self._worker.open(memories[i][1], beside, path)
+                    self._begin(memories[i][1], path)
                 except SnapshotRefused as error:
                     log.warning("%s: %s", path, error)
                 else:
-                    self._num_done = number
-                    return stream_id, memories[i + 1 :]
+                    self._num_done, self._changes = number, memories[i + 1 :]
+                    return
         if self._recording.frames.num_thinned:
             raise BadInput(_CANNOT_REBUILD)
-        return self._worker.open(memories[0][1], beside), memories[1:]
+        self._begin(memories[0][1])
+        self._changes = memories[1:]
+
+    def _begin(self, settings: StreamSettings, snapshot: Path | None = None) -> None:
+        self._stream_id = self._worker.open(settings, self._beside, snapshot, self._stream_id)
 
     def _change_as_before(self, number: int) -> None:
         """Changes the memory of a stream that is rebuilt, where it was changed then."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from svggt.engine.checkpoints import LoadedModel, load_model
+from svggt.engine.checkpoints import HUB_FILES, LoadedModel, automatic_model, load_model
 from svggt.engine.devices import Device
+
+Loader = Callable[[Callable[[int, int], None]], LoadedModel]
+"""Loads weights; it is given a function that it tells (done, total) bytes of a download."""
 
 _SHARE = 0.8  # of the device's memory that weights may take
 _HOST = torch.device("cpu")
@@ -42,6 +46,12 @@ def load_on_host(
     """Loads weights that go to a device when they compute; see `load_model`."""
     loaded = load_model(name, replace(device, torch=_HOST), on_bytes)
     return replace(loaded, device=device)
+
+
+def loaders_of(device: Device) -> dict[str, Loader]:
+    """Published weights that are loaded when somebody asks for them: where there is room."""
+    names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
+    return {name: partial(load_on_host, name, device) for name in names}
 
 
 def fit_together(models: list[LoadedModel]) -> bool:

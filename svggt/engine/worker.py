@@ -68,10 +68,39 @@ class Worker(Protocol):
         """The weights."""
         ...
 
+    @property
+    def loses_streams(self) -> bool:
+        """Whether what runs them may be gone: every call on a stream may raise `StreamLost`."""
+        ...
+
+    @property
+    def num_streams(self) -> int:
+        """Streams open."""
+        ...
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of their cached token memories that are not parked."""
+        ...
+
+    @property
+    def num_frames(self) -> int:
+        """Frames predicted so far."""
+        ...
+
+    @property
+    def model_seconds(self) -> float:
+        """Seconds that they took."""
+        ...
+
     def open(
-        self, settings: StreamSettings, beside: bool = False, snapshot: Path | None = None
+        self,
+        settings: StreamSettings,
+        beside: bool = False,
+        snapshot: Path | None = None,
+        again: str = "",
     ) -> str:
-        """Begins a stream, or goes on from a snapshot, and returns its id."""
+        """Begins a stream, or goes on from a snapshot, in the place of a lost one; its id."""
         ...
 
     def step(self, stream_id: str, frame: Frame) -> Step:

@@ -159,15 +159,15 @@ class Run:
         going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
         with ThreadPoolExecutor(1, thread_name_prefix="drawing") as drawing:
             drawn = drawing.submit(lambda: None)
-            for step in stream.steps(going):
+            for step in stream.steps(going, self._stop.is_set):
+                # A frame is drawn while the next one is predicted, and no later.
+                drawn.result()
                 number, kept = step.prediction.number, stream.num_kept
                 if number < kept:
                     message = f"Rebuilding the memory: frame {number + 1} of {kept}."
                     self._board.publish(message=message)
                     self._scene.correct(step.corrections)
                     continue
-                # A frame is drawn while the next one is predicted, and no later.
-                drawn.result()
                 drawn = drawing.submit(self._show, step, started)
                 if time.monotonic() - self._mapped > _MAP_SECONDS:
                     self._look_at_memory(stream)

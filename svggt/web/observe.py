@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:  # they bring the scenes with them
-    from svggt.engine.local_worker import LocalWorker
+    from svggt.engine.worker import Worker
     from svggt.session.registry import Sessions
 
 LogFormat = Literal["text", "json"]
@@ -62,7 +62,7 @@ def _is_no_cancellation(record: logging.LogRecord) -> bool:
 class _Figures(Collector):
     """Read when Prometheus asks; memory and descriptors of the process come from its client."""
 
-    def __init__(self, sessions: Sessions, worker: LocalWorker) -> None:
+    def __init__(self, sessions: Sessions, worker: Worker) -> None:
         self._sessions, self._worker = sessions, worker
 
     def collect(self) -> Iterator[Metric]:
@@ -82,7 +82,7 @@ class _Figures(Collector):
         )
 
 
-def serve_metrics(port: int, sessions: Sessions, worker: LocalWorker) -> None:
+def serve_metrics(port: int, sessions: Sessions, worker: Worker) -> None:
     """Answers /metrics on loopback alone, in a thread, for as long as the process lives."""
     REGISTRY.register(_Figures(sessions, worker))
     start_http_server(port, addr="127.0.0.1")

@@ -30,6 +30,9 @@ from svggt.web.temporary import temporary_folder
 if TYPE_CHECKING:  # the port answers before it is imported
     from fastapi import FastAPI
 
+    from svggt.cluster.ray_worker import RayWorker
+    from svggt.engine.background_load import BackgroundLoad
+    from svggt.engine.local_worker import LocalWorker
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
@@ -61,6 +64,8 @@ class ServeSettings:
         log_format: a line a record, or a JSON object; tokens are left out of both.
         metrics_port: port on loopback for Prometheus' /metrics; 0 for none.
         trust_proxy: addresses of proxies whose X-Forwarded-For is believed, comma-separated.
+        workers: where streams run: in this process, or in so many of this machine's, or on a Ray
+            cluster at an address, as ray://host:10001; see docs/cluster.md.
     """
 
     model: str = AUTO
@@ -82,6 +87,7 @@ class ServeSettings:
     log_format: LogFormat = "text"
     metrics_port: int = 0
     trust_proxy: str = "127.0.0.1"
+    workers: str = "0"
 
 
 def serve(settings: Annotated[ServeSettings, tyro.conf.arg(name="")]) -> None:
@@ -124,29 +130,14 @@ def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
         settings: what was asked for.
         opened: ends what is begun here.
     """
-    from svggt.engine.background_load import BackgroundLoad
-    from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
-    from svggt.engine.devices import choose_device
-    from svggt.engine.local_worker import LocalWorker
-    from svggt.engine.model_registry import ModelRegistry
-    from svggt.engine.weight_cache import load_on_host
     from svggt.session.registry import Sessions
     from svggt.store.store import Store
     from svggt.web.server import build_site
 
     store = Store(settings.store, settings.keep * 86_400, settings.store_bytes)
     opened.callback(store.close)
-    device = choose_device(settings.precision)
-    names = HUB_FILES if automatic_model(device) in HUB_FILES else ()
-    models = ModelRegistry(loaders={n: partial(load_on_host, n, device) for n in names})
-    wanted = automatic_model(device) if settings.model == AUTO else settings.model
-    load = None
-    if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
-        models.add(load_model("embedded", device))
-        load = BackgroundLoad(wanted, partial(load_model, wanted, device), models)
-    else:
-        models.add(load_model(wanted, device))
-    worker = LocalWorker(models, settings.cache_bytes)
+    here = settings.workers.isdecimal() and int(settings.workers) == 0
+    worker, load = _worker_here(settings) if here else (_workers_elsewhere(settings, opened), None)
     opened.callback(worker.shutdown)
     sessions = Sessions(worker, settings.session, store)
     opened.callback(sessions.shutdown)
@@ -165,6 +156,42 @@ def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
     gc.collect()
     gc.freeze()  # what lives as long as the server is looked at no more
     return site
+
+
+def _worker_here(settings: ServeSettings) -> tuple[LocalWorker, BackgroundLoad | None]:
+    """Streams in this process; weights that take long to come are loaded meanwhile."""
+    from svggt.engine.background_load import BackgroundLoad
+    from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
+    from svggt.engine.devices import choose_device
+    from svggt.engine.local_worker import LocalWorker
+    from svggt.engine.model_registry import ModelRegistry
+    from svggt.engine.weight_cache import loaders_of
+
+    device = choose_device(settings.precision)
+    models = ModelRegistry(loaders=loaders_of(device))
+    wanted = automatic_model(device) if settings.model == AUTO else settings.model
+    load = None
+    if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
+        models.add(load_model("embedded", device))
+        load = BackgroundLoad(wanted, partial(load_model, wanted, device), models)
+    else:
+        models.add(load_model(wanted, device))
+    return LocalWorker(models, settings.cache_bytes), load
+
+
+def _workers_elsewhere(settings: ServeSettings, opened: contextlib.ExitStack) -> RayWorker:
+    """Streams on the workers of a cluster.
+
+    Raises:
+        ClusterRefused: there is none to be had.
+    """
+    from svggt.cluster.cluster import cluster
+
+    workers = cluster(settings.workers, settings.model, settings.precision, settings.cache_bytes)
+    actors = opened.enter_context(workers)
+    from svggt.cluster.ray_worker import RayWorker  # Ray reads the environment that was set
+
+    return RayWorker(actors)
 
 
 def _ready(server: uvicorn.Server, loading: LoadingSite) -> None:

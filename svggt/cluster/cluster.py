@@ -1,0 +1,185 @@
+"""A cluster to run streams on: one of this machine's own, or one that others began."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svggt.cluster.stream_actor import DeviceActor
+from svggt.errors import ClusterRefused
+from svggt.settings import Precision
+
+if TYPE_CHECKING:  # it reads the environment when it is imported
+    from ray.actor import ActorProxy
+
+NAMESPACE = "svggt"
+"""Under which the workers of a cluster have their names."""
+
+_CALLS_AT_ONCE = 64  # of a worker: sessions, and those who watch what takes long
+_CORES_A_WORKER = 4  # of a cluster's node without a GPU
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Room for one worker.
+
+    Attributes:
+        name: the worker's.
+        node: Ray's id of the machine.
+        num_gpus: 1 or 0.
+        num_cpus: cores.
+    """
+
+    name: str
+    node: str
+    num_gpus: int
+    num_cpus: int
+
+
+@contextmanager
+def cluster(
+    where: str, model: str, precision: Precision, cache_bytes: int
+) -> Iterator[dict[str, ActorProxy[DeviceActor]]]:
+    """The workers, by name, while this process uses them.
+
+    Args:
+        where: a number: so many on this machine, which end with this process and which no other
+            machine reaches. Else the address of a cluster (ray://host:10001, or host:6379 from one
+            of its machines): a worker for each GPU and each four cores of a node without one,
+            which stay; several pages share them.
+        model: weights that a worker begins with.
+        precision: numbers of the backbone.
+        cache_bytes: of each worker.
+
+    Raises:
+        ClusterRefused: Ray is not installed, none answers there, or there is no room.
+    """
+    if find_spec("ray") is None:
+        raise ClusterRefused("--workers needs Ray: pip install 'svggt[ray]'")
+    if where.isdecimal():
+        with _begun_here(int(where)):
+            yield _workers(_slots_here(int(where)), model, precision, cache_bytes, stay=False)
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
+        try:
+            context = ray.init(address=where, namespace=NAMESPACE, logging_level=logging.WARNING)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterRefused(
+                f"no Ray cluster answers at {where} ({type(error).__name__}): check the address, "
+                "that `ray status` works there, and that RAY_AUTH_TOKEN_PATH names its token"
+            ) from error
+        try:
+            yield _workers(_slots(), model, precision, cache_bytes, stay=True)
+        finally:
+            context.disconnect()
+
+
+@contextmanager
+def _begun_here(num_workers: int) -> Iterator[None]:
+    """Ray on loopback alone, for those who have its token."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it listens on all addresses
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"  # a worker without a GPU sees none
+    with (
+        tempfile.TemporaryDirectory(prefix="svggt-ray-") as folder,
+        # Ray's processes die with the thread that began them: it has to live as long as they.
+        ThreadPoolExecutor(1, thread_name_prefix="ray") as keeper,
+    ):
+        token = Path(folder, "token")
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_hex(32))
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"] = "token", str(token)
+        import ray
+
+        begin = partial(
+            ray.init,
+            address="local",
+            num_cpus=num_workers * _cores_here(num_workers),
+            include_dashboard=False,
+            namespace=NAMESPACE,
+            logging_level=logging.WARNING,
+        )
+        keeper.submit(begin).result()
+        try:
+            yield
+        finally:
+            keeper.submit(ray.shutdown).result()
+
+
+def _cores_here(num_workers: int) -> int:
+    return max(1, len(os.sched_getaffinity(0)) // num_workers)
+
+
+def _slots_here(num_workers: int) -> list[Slot]:
+    import ray
+
+    (node,) = ray.nodes()
+    gpus = int(node["Resources"].get("GPU", 0))
+    cores = _cores_here(num_workers)
+    return [Slot(f"worker-{i}", node["NodeID"], int(i < gpus), cores) for i in range(num_workers)]
+
+
+def _slots() -> list[Slot]:
+    """Of all machines of a cluster.
+
+    Raises:
+        ClusterRefused: none has room.
+    """
+    import ray
+
+    slots = list[Slot]()
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        gpus, cores = (int(node["Resources"].get(kind, 0)) for kind in ("GPU", "CPU"))
+        count = gpus or cores // _CORES_A_WORKER
+        each = max(1, cores // count) if count else 0
+        name = f"{node['NodeManagerHostname']}-{node['NodeID'][:6]}"
+        slots += [Slot(f"{name}-{i}", node["NodeID"], int(gpus > 0), each) for i in range(count)]
+    if not slots:
+        raise ClusterRefused(
+            f"no machine of the cluster has a GPU or {_CORES_A_WORKER} cores: add one (ray start)"
+        )
+    return slots
+
+
+def _workers(
+    slots: list[Slot], model: str, precision: Precision, cache_bytes: int, stay: bool
+) -> dict[str, ActorProxy[DeviceActor]]:
+    """A worker in each slot: the one of that name, if there is one. A killed one comes back."""
+    import ray
+    from ray.exceptions import RayError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    kind = ray.remote(DeviceActor)
+    actors = {
+        slot.name: kind.options(
+            name=slot.name,
+            get_if_exists=True,
+            lifetime="detached" if stay else None,
+            max_restarts=-1,
+            max_concurrency=_CALLS_AT_ONCE,
+            num_cpus=slot.num_cpus,
+            num_gpus=slot.num_gpus,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(slot.node, soft=False),
+        ).remote(model, precision, cache_bytes)
+        for slot in slots
+    }
+    try:  # their weights may have to come first
+        ray.get([actor.load.remote() for actor in actors.values()])
+    except RayError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise ClusterRefused(f"a worker could not begin: {last}") from error
+    return actors

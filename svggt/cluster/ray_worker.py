@@ -1,0 +1,274 @@
+"""The engine's `Worker` over workers elsewhere: finds a stream's, calls it, says if it is gone."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray.actor import ActorProxy
+
+from svggt.cluster.directory import Directory, Location
+from svggt.cluster.remote_models import RemoteModels
+from svggt.cluster.stream_actor import DeviceActor
+from svggt.cluster.workers import Workers, telling
+from svggt.engine.model_registry import ModelRegistry
+from svggt.engine.worker import Pass, RefinedClip, Step
+from svggt.errors import Busy, Cancelled, StreamLost
+from svggt.files import atomic_write
+from svggt.media.frames import Frame
+from svggt.prediction import FramePrediction, MemoryMap, PointTrack
+from svggt.refine.correction import Correction
+from svggt.settings import StreamSettings
+
+log = logging.getLogger(__name__)
+
+_FULL = "All workers are full. Try again in some minutes."
+_COMPARISON_GONE = "The worker of this comparison is gone. Try again, or with fewer frames."
+_GONE = "The worker that followed this point is gone. Try again."
+
+
+class RayWorker:
+    """Streams on the workers of a cluster.
+
+    Each of this page's streams has a row in a directory, with the epoch that its worker knows it
+    by. A worker that is gone, or came back without its streams, raises `StreamLost`; who asked
+    opens the stream again, on another worker and one epoch later.
+
+    Args:
+        actors: the workers by name; see `cluster.cluster`.
+
+    Attributes:
+        workers: the same, to be asked.
+        models: what they have loaded.
+        loses_streams: a worker may be gone.
+    """
+
+    loses_streams = True
+
+    def __init__(self, actors: dict[str, ActorProxy[DeviceActor]]) -> None:
+        self.workers, self._directory = Workers(actors), Directory()
+        self._changing = threading.Lock()  # of a memory, or of a stream's place
+        self.models: ModelRegistry = RemoteModels(self.workers)
+
+    def locate(self, stream_id: str) -> Location:
+        """Where a stream is.
+
+        Raises:
+            KeyError: it was closed.
+        """
+        return self._directory[stream_id]
+
+    def drain(self, name: str, draining: bool = True) -> None:
+        """Moves a worker's streams to others, each before its next frame; it gets no new ones."""
+        self.workers.ask(name, "drain", draining)
+
+    @property
+    def stream_ids(self) -> list[str]:
+        """Of this page's streams."""
+        return list(self._directory)
+
+    @property
+    def num_streams(self) -> int:
+        """Of this page."""
+        return len(self._directory)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Of all workers' memories."""
+        return sum(load.cache_bytes for load in self.workers.loads().values())
+
+    @property
+    def num_frames(self) -> int:
+        """That all workers predicted so far."""
+        return sum(load.num_frames for load in self.workers.loads().values())
+
+    @property
+    def model_seconds(self) -> float:
+        """That they took."""
+        return sum(load.model_seconds for load in self.workers.loads().values())
+
+    def open(
+        self,
+        settings: StreamSettings,
+        beside: bool = False,
+        snapshot: Path | None = None,
+        again: str = "",
+    ) -> str:
+        """Begins a stream on the worker that carries least; see `LocalWorker.open`.
+
+        Raises:
+            Busy: all are full, or none answers.
+        """
+        stream_id = again or secrets.token_hex(8)
+        content = None if snapshot is None else snapshot.read_bytes()
+        self._place(stream_id, Location("", 0, settings, beside, snapshot=snapshot), content)
+        return stream_id
+
+    def step(self, stream_id: str, frame: Frame) -> Step:
+        """Takes one frame in; see `LocalWorker.step`.
+
+        Raises:
+            StreamLost: its worker is gone, or does not know it.
+        """
+        answer = self._ask_stream(stream_id, "step", frame)
+        step, must_move = copy.deepcopy(answer)  # else a camera that is kept keeps all of it
+        row = self._directory[stream_id]
+        self._directory.note(stream_id, row.epoch, last_frame=frame.number)
+        if must_move:
+            self._move(stream_id)
+        return step
+
+    def snapshot(self, stream_id: str, path: Path) -> None:
+        """Writes a stream to a file that `open` goes on from."""
+        content, epoch = self._ask_stream(stream_id, "snapshot"), self._directory[stream_id].epoch
+        with atomic_write(path) as begun:
+            begun.write_bytes(content)
+        self._directory.note(stream_id, epoch, snapshot=path)
+
+    def change_memory(
+        self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]
+    ) -> None:
+        """Remembers by other settings from the next frame on; see `LocalWorker.change_memory`."""
+        with self._changing:
+            self._change_memory(stream_id, settings, record)
+
+    def _change_memory(
+        self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]
+    ) -> None:
+        row = self._directory[stream_id]
+        agreed, refused = list[bool](), list[Exception]()
+
+        def agree(told: float | None, answer: Callable[[bool], None]) -> None:
+            if told is not None and not agreed:
+                agreed.append(True)
+                try:
+                    record(int(told))
+                except Exception as error:  # noqa: BLE001  # it is raised once the worker has let go
+                    refused.append(error)
+                answer(not refused)
+
+        try:
+            self.workers.watch(row.worker, "change_memory", agree, stream_id, row.epoch, settings)
+        except Cancelled:
+            if refused:
+                raise refused[0] from None
+            self._give_up(stream_id, row)
+        except StreamLost:
+            if not agreed:
+                raise
+            self._give_up(stream_id, row)  # it is recorded, and so it is changed when it is rebuilt
+        self._directory.note(stream_id, row.epoch, settings=row.settings.with_memory_of(settings))
+
+    def memory_map(self, stream_id: str) -> MemoryMap | None:
+        """What a stream keeps of each frame; None while its worker does not answer."""
+        try:
+            return self._ask_stream(stream_id, "memory_map")
+        except StreamLost:  # its next frame finds out
+            return None
+
+    def finalize(self, stream_id: str) -> list[Correction]:
+        """Corrections that come after the last frame."""
+        return self._ask_stream(stream_id, "finalize")
+
+    def adjust(
+        self, stream_id: str, on_share: Callable[[float], None] = lambda share: None
+    ) -> list[Correction]:
+        """Corrections of all cameras, adjusted at once after the last frame."""
+        row = self._directory[stream_id]
+        return self.workers.watch(row.worker, "adjust", telling(on_share), stream_id, row.epoch)
+
+    def close(self, stream_id: str) -> None:
+        """Ends a stream; closing twice is harmless."""
+        row = self._directory.remove(stream_id)
+        if row is not None:
+            self.workers.tell(row.worker, "close", stream_id, row.epoch)  # nobody waits for it
+
+    def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
+        """Follows a pixel through frames."""
+        try:
+            return self.workers.ask_any("track", model, shown, pixel)
+        except StreamLost:
+            raise Busy(_GONE) from None
+
+    def predict_clip(
+        self,
+        settings: StreamSettings,
+        frames: list[Frame],
+        causal: bool,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> Pass:
+        """All frames in one pass."""
+        return self._watch_any("predict_clip", on_turn, settings, frames, causal)
+
+    def refine_clip(
+        self,
+        settings: StreamSettings,
+        frames: list[Frame],
+        predictions: list[FramePrediction],
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> RefinedClip:
+        """Refined cameras of a clip that was predicted at once."""
+        return self._watch_any("refine_clip", on_turn, settings, frames, predictions)
+
+    def wait_for_gap(self, check: Callable[[], None]) -> None:
+        """No stream computes in this process."""
+        check()
+
+    def shutdown(self) -> None:
+        """Ends this page's streams."""
+        for stream_id in self._directory:
+            self.close(stream_id)
+
+    def _watch_any(self, method: str, on_turn: Callable[[], None], *arguments: Any) -> Any:
+        """On the worker that carries least. What may have ended one is not tried on another."""
+        name = next(self.workers.by_load(full=True))
+        try:
+            return self.workers.watch(name, method, telling(lambda _: on_turn()), *arguments)
+        except StreamLost:
+            raise Busy(_COMPARISON_GONE) from None
+
+    def _ask_stream(self, stream_id: str, method: str, *arguments: Any) -> Any:
+        row = self._directory[stream_id]
+        return self.workers.ask(row.worker, method, stream_id, row.epoch, *arguments)
+
+    def _place(self, stream_id: str, row: Location, snapshot: bytes | None) -> None:
+        """Opens a stream where there is room, one epoch later; where it was it ends.
+
+        Raises:
+            Busy: there is none.
+        """
+        epoch, last = self._directory.next_epoch(stream_id), self._directory.get(stream_id)
+        for name in self.workers.by_load():
+            try:
+                self.workers.ask(name, "open", stream_id, epoch, row.settings, row.beside, snapshot)
+            except (Busy, StreamLost) as refused:
+                log.warning("stream %s is not opened on %s: %s", stream_id, name, refused)
+                self.workers.tell(name, "close", stream_id, epoch)  # if it did, and was too slow
+            else:
+                self._directory.put(stream_id, replace(row, worker=name, epoch=epoch))
+                if last is not None:  # it may be alive, if it was taken for lost
+                    self.workers.tell(last.worker, "close", stream_id, last.epoch)
+                return
+        raise Busy(_FULL)
+
+    def _move(self, stream_id: str) -> None:
+        """To another worker, with all that it remembers; it stays where none has room."""
+        with self._changing:
+            row = self._directory[stream_id]
+            if not any(load.takes_more for load in self.workers.loads().values()):
+                return
+            try:
+                content = self.workers.ask(row.worker, "snapshot", stream_id, row.epoch)
+                self._place(stream_id, row, content)
+            except Exception:  # its frame is taken in, wherever it is
+                log.exception("stream %s stays on %s", stream_id, row.worker)
+
+    def _give_up(self, stream_id: str, row: Location) -> None:
+        """What a worker has of a stream does not count any more: its next frame rebuilds it."""
+        self._directory.put(stream_id, replace(row, epoch=row.epoch + 1))

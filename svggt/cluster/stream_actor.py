@@ -1,0 +1,261 @@
+"""What runs on each device: a `LocalWorker`, for pages in other processes and on other machines."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from svggt.cluster.long_calls import LongCalls
+from svggt.engine.checkpoints import LoadedModel, automatic_model, load_model
+from svggt.engine.devices import choose_device, in_passing
+from svggt.engine.local_worker import LocalWorker
+from svggt.engine.model_registry import ModelRegistry
+from svggt.engine.weight_cache import loaders_of
+from svggt.engine.worker import Pass, RefinedClip, Step
+from svggt.errors import Busy, StreamLost
+from svggt.media.frames import Frame
+from svggt.prediction import FramePrediction, MemoryMap, PointTrack
+from svggt.refine.correction import Correction
+from svggt.settings import AUTO, Precision, StreamSettings
+
+_FORGOTTEN_SECONDS = 7200.0  # without a call: the page that had the stream is gone
+_REFUSED = "This worker takes no further stream."
+_HAS_NONE = "This worker does not have these weights."
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a worker carries.
+
+    Attributes:
+        num_streams: open.
+        cache_bytes: of their memories.
+        takes_more: whether it takes another stream.
+        num_frames: predicted so far.
+        model_seconds: that they took.
+    """
+
+    num_streams: int
+    cache_bytes: int
+    takes_more: bool
+    num_frames: int
+    model_seconds: float
+
+
+@dataclass
+class _Kept:
+    """A stream here: epoch, name within this process, whether it gives way, last use."""
+
+    epoch: int
+    local: str
+    beside: bool
+    used_s: float
+
+
+class StreamActor:
+    """Streams of pages elsewhere, each under an epoch: a page that was taken for lost is refused.
+
+    Args:
+        worker: what computes.
+        most_bytes: of its streams' cached memories; from there on no further stream is taken.
+    """
+
+    def __init__(self, worker: LocalWorker, most_bytes: int) -> None:
+        self._worker, self._most_bytes = worker, most_bytes
+        self._streams: dict[str, _Kept] = {}
+        self._opening, self._draining = threading.Lock(), False
+        self._jobs = LongCalls()
+
+    def load(self) -> Load:
+        """What it carries now; streams that were forgotten go first."""
+        worker = self._worker
+        with self._opening:
+            oldest = time.monotonic() - _FORGOTTEN_SECONDS
+            for stream_id, kept in list(self._streams.items()):
+                if kept.used_s < oldest:
+                    self._drop(stream_id)
+        room = worker.cache_bytes < self._most_bytes and not self._draining
+        return Load(
+            len(self._streams), worker.cache_bytes, room, worker.num_frames, worker.model_seconds
+        )
+
+    def drain(self, draining: bool = True) -> None:
+        """Takes no further stream; those here move to others before their next frame."""
+        self._draining = draining
+
+    def process(self) -> int:
+        """The number that its machine knows it by."""
+        return os.getpid()
+
+    def models(self) -> tuple[list[LoadedModel], list[str]]:
+        """What is loaded, without the weights, and names of all that can be had."""
+        models = self._worker.models
+        return [model.outline() for model in models.values()], models.offered
+
+    def fetch(self, name: str, job: str) -> None:
+        """Loads a model of those offered; see `ModelRegistry.fetch`."""
+        with self._jobs.running(job) as running:
+            self._worker.models.fetch(name, lambda done, total: running.tell(done))
+
+    def fit_together(self, names: tuple[str, ...]) -> bool:
+        """See `ModelRegistry.fit_together`."""
+        return self._worker.models.fit_together(*names)
+
+    def check_capacity(self, name: str, size: tuple[int, int], count: int, at_once: bool) -> None:
+        """See `ModelRegistry.check_capacity`."""
+        self._worker.models.check_capacity(name, size, count, at_once)
+
+    def open(
+        self,
+        stream_id: str,
+        epoch: int,
+        settings: StreamSettings,
+        beside: bool,
+        snapshot: bytes | None,
+    ) -> None:
+        """Begins a stream, or goes on from a snapshot.
+
+        Raises:
+            Busy: no further one is taken.
+            StreamLost: it is here already under this epoch or a later one.
+            KeyError, SnapshotRefused: see `LocalWorker.open`.
+        """
+        if not self.load().takes_more:
+            raise Busy(_REFUSED)
+        self._load_model(settings.model)
+        with self._opening:
+            if stream_id in self._streams:
+                if self._streams[stream_id].epoch >= epoch:
+                    raise StreamLost(f"epoch {epoch} of stream {stream_id} is past")
+                self._drop(stream_id)
+            with tempfile.TemporaryDirectory() as folder:
+                path = None
+                if snapshot is not None:
+                    path = Path(folder, "snapshot")
+                    path.write_bytes(snapshot)
+                local = self._worker.open(settings, beside, path)
+            self._streams[stream_id] = _Kept(epoch, local, beside, time.monotonic())
+
+    def step(self, stream_id: str, epoch: int, frame: Frame) -> tuple[Step, bool]:
+        """Takes one frame in; also whether the stream has to move. See `LocalWorker.step`."""
+        local = self._local(stream_id, epoch)
+        step = partial(self._worker.step, local, frame)
+        # What computes on the caller's thread must not stay on one of those that Ray keeps.
+        beside = self._streams[stream_id].beside
+        return in_passing(step) if beside else step(), self._draining
+
+    def snapshot(self, stream_id: str, epoch: int) -> bytes:
+        """What `open` goes on from."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "snapshot")
+            self._worker.snapshot(self._local(stream_id, epoch), path)
+            return path.read_bytes()
+
+    def change_memory(self, stream_id: str, epoch: int, settings: StreamSettings, job: str) -> None:
+        """Remembers otherwise once the number of the next frame was agreed to."""
+        with self._jobs.running(job) as running:
+            self._worker.change_memory(self._local(stream_id, epoch), settings, running.ask)
+
+    def memory_map(self, stream_id: str, epoch: int) -> MemoryMap | None:
+        """What a stream keeps of each frame."""
+        return self._worker.memory_map(self._local(stream_id, epoch))
+
+    def finalize(self, stream_id: str, epoch: int) -> list[Correction]:
+        """Corrections that come after the last frame."""
+        return self._worker.finalize(self._local(stream_id, epoch))
+
+    def adjust(self, stream_id: str, epoch: int, job: str) -> list[Correction]:
+        """Corrections of all cameras, adjusted at once."""
+        with self._jobs.running(job) as running:
+            return self._worker.adjust(self._local(stream_id, epoch), running.tell)
+
+    def close(self, stream_id: str, epoch: int) -> None:
+        """Ends a stream, unless it has a later epoch here; closing twice is harmless."""
+        with self._opening:
+            kept = self._streams.get(stream_id)
+            if kept is not None and kept.epoch <= epoch:
+                self._drop(stream_id)
+
+    def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
+        """Follows a pixel through frames."""
+        self._load_model(model)
+        return self._worker.track(model, shown, pixel)
+
+    def predict_clip(
+        self, settings: StreamSettings, frames: list[Frame], causal: bool, job: str
+    ) -> Pass:
+        """All frames in one pass."""
+        self._load_model(settings.model)
+        with self._jobs.running(job) as running:
+            compute = partial(self._worker.predict_clip, settings, frames, causal, running.tell)
+            return in_passing(compute)
+
+    def refine_clip(
+        self,
+        settings: StreamSettings,
+        frames: list[Frame],
+        predictions: list[FramePrediction],
+        job: str,
+    ) -> RefinedClip:
+        """Refined cameras of a clip that was predicted at once."""
+        with self._jobs.running(job) as running:
+            return self._worker.refine_clip(settings, frames, predictions, running.tell)
+
+    def told(self, job: str) -> float | None:
+        """What a call under way said last."""
+        running = self._jobs.get(job)
+        return None if running is None else running.told
+
+    def answer(self, job: str, agreed: bool) -> None:
+        """Agrees to what a call under way asks, or ends it; one that is not yet is asked again."""
+        running = self._jobs.get(job)
+        if running is not None:
+            (running.agree if agreed else running.end)()
+
+    def _load_model(self, name: str) -> None:
+        """Makes sure that weights are here: a worker that came back has its first ones only.
+
+        Raises:
+            Busy: it cannot have them.
+            CheckpointError: see `ModelRegistry.fetch`.
+        """
+        try:
+            self._worker.models.fetch(name, lambda done, total: None)
+        except KeyError:
+            raise Busy(_HAS_NONE) from None
+
+    def _local(self, stream_id: str, epoch: int) -> str:
+        """A stream's name in this process.
+
+        Raises:
+            StreamLost: it is not here, or under another epoch. None is begun in its place.
+        """
+        kept = self._streams.get(stream_id)
+        if kept is None or kept.epoch != epoch:
+            raise StreamLost(f"epoch {epoch} of stream {stream_id} is not here")
+        kept.used_s = time.monotonic()
+        return kept.local
+
+    def _drop(self, stream_id: str) -> None:
+        self._worker.close(self._streams.pop(stream_id).local)
+
+
+class DeviceActor(StreamActor):
+    """One on the device that this process finds.
+
+    Args:
+        model: weights, as the command line names them; others are loaded when they are asked for.
+        precision: numbers of the backbone.
+        cache_bytes: see `LocalWorker`.
+    """
+
+    def __init__(self, model: str, precision: Precision, cache_bytes: int) -> None:
+        device = choose_device(precision)
+        wanted = automatic_model(device) if model == AUTO else model
+        models = ModelRegistry([load_model(wanted, device)], loaders_of(device))
+        super().__init__(LocalWorker(models, cache_bytes), cache_bytes)
