@@ -278,7 +278,10 @@ class RecordedStream:
             try:
                 return anew + call(self._stream_id)
             except StreamLost as gone:
-                rebuilt = self._rebuild(self._num_done, gone)
+                try:
+                    rebuilt = list(self._rebuild(self._num_done, gone))
+                except Cancelled:  # a run that was stopped ends without
+                    return []
                 anew = [each for step in rebuilt for each in step.corrections]
                 if self._finalized:
                     anew += self._surely(self._worker.finalize)

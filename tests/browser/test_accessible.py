@@ -15,7 +15,10 @@ GRADIOS = (".image-container > button", ".empty")  # its own nodes, which nothin
 
 def problems(page: Page) -> list[str]:
     """What is serious or critical; viser's frames are viser's."""
-    page.wait_for_timeout(800)  # colours are in transition
+    page.wait_for_timeout(800)  # what was pressed takes effect, and colours go over into others
+    page.wait_for_function(
+        "document.getAnimations().every(each => !(each instanceof CSSTransition))"
+    )
     options = {"resultTypes": ["violations"], "iframes": False}
     context: Any = {"exclude": [[selector] for selector in GRADIOS]}
     found = Axe().run(page, context, options).response["violations"]
@@ -53,5 +56,5 @@ def test_nothing_serious_is_found(arrive, site: Site, size, scheme: Scheme) -> N
         page.get_by_role("tab", name=tab).click()
         assert problems(page) == []
     reader = arrive(size, f"{site.address}/?s={only_session(site).tokens.reader}", scheme)
-    reader.page.wait_for_timeout(2000)
+    reader.page.wait_for_selector("text=Stopped after")
     assert problems(reader.page) == []

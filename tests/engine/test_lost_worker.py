@@ -158,6 +158,22 @@ def test_it_is_stopped_while_it_is_rebuilt(opened) -> None:
     assert session.progress.state == "stopped" and len(session.recording.frames) == 30
 
 
+def test_one_that_is_lost_as_it_is_stopped_is_stopped(opened) -> None:
+    """And not failed, though nothing is left to end it from."""
+    session, worker = opened(FRAMES)
+    worker.on_loss = session.recording.clear_snapshots
+    gate = threading.Event()
+    session.start(Made(FRAMES, wait_at=20, gate=gate), SETTINGS)
+    wait(session, lambda p: p.frames_done == 20)
+    stops = threading.Thread(target=session.stop)
+    stops.start()
+    wait_for(lambda: session._run is not None and session._run.is_stopped)
+    gate.set()
+    stops.join()
+    wait(session, ended)
+    assert session.progress.state == "stopped" and worker.num_opened == 2
+
+
 def test_without_its_snapshot_it_is_rebuilt_from_its_frames(opened) -> None:
     lost, worker = opened(36)
     worker.on_loss = lost.recording.clear_snapshots
