@@ -27,6 +27,7 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Worker
+from svggt.experiments.long import there_and_back
 from svggt.files import ASSETS
 from svggt.media.clips import open_clip
 from svggt.media.frames import Frame, InputLimits
@@ -106,8 +107,7 @@ def _frames(count: int) -> list[Frame]:
     """The office, forth and back."""
     limits = InputLimits(max_frames=120)
     clip = list(open_clip([ASSETS / "clips/office.mp4"], 224, None, limits).frames(lambda: False))
-    path = [*range(len(clip)), *range(len(clip) - 2, 0, -1)]
-    shown = [clip[path[number % len(path)]] for number in range(count)]
+    shown = [clip[number] for number in there_and_back(len(clip), count)]
     return [Frame(n, float(n), each.image, each.grey) for n, each in enumerate(shown)]
 
 
@@ -141,8 +141,6 @@ def _kill(figures: Figures, kills: int, apart: int) -> None:
         tempfile.TemporaryDirectory() as folder,
         cluster("2", "embedded", "float32", 8_000_000_000) as actors,
     ):
-        import ray
-
         from svggt.cluster.ray_worker import RayWorker
 
         page, recording = RayWorker(actors), Recording(Path(folder, "killed"))
@@ -159,8 +157,9 @@ def _kill(figures: Figures, kills: int, apart: int) -> None:
                 figures.replayed.append(again)
                 killed_s, again = 0.0, 0
             if number % apart == apart - 1 and number + 1 < len(frames):
-                (name,) = {page.locate(stream_id).worker for stream_id in page.stream_ids}
-                os.kill(ray.get(actors[name].process.remote()), signal.SIGKILL)
+                (stream_id,) = page.stream_ids
+                name = page.locate(stream_id).worker
+                os.kill(page.workers.ask(name, "process"), signal.SIGKILL)
                 killed_s = time.perf_counter()
         stream.close()
         figures.same = all(

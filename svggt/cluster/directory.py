@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from svggt.settings import StreamSettings
 
@@ -51,35 +52,17 @@ class Directory:
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._rows))
 
-    def next_epoch(self, stream_id: str) -> int:
-        """That a stream is opened under."""
-        row = self._rows.get(stream_id)
-        return 0 if row is None else row.epoch + 1
-
     def put(self, stream_id: str, row: Location) -> None:
         """A stream is there now."""
         with self._lock:
             self._rows[stream_id] = row
 
-    def note(
-        self,
-        stream_id: str,
-        epoch: int,
-        *,
-        last_frame: int | None = None,
-        snapshot: Path | None = None,
-        settings: StreamSettings | None = None,
-    ) -> None:
-        """What a stream did under an epoch; nothing if that is past."""
+    def note(self, stream_id: str, epoch: int, **changed: Any) -> None:
+        """Attributes that changed of a stream under an epoch; nothing if that is past."""
         with self._lock:
             row = self._rows.get(stream_id)
             if row is not None and row.epoch == epoch:
-                self._rows[stream_id] = replace(
-                    row,
-                    last_frame=row.last_frame if last_frame is None else last_frame,
-                    snapshot=snapshot or row.snapshot,
-                    settings=settings or row.settings,
-                )
+                self._rows[stream_id] = replace(row, **changed)
 
     def remove(self, stream_id: str) -> Location | None:
         """A stream has ended; its row, if it had one."""

@@ -18,7 +18,7 @@ from svggt.cluster.remote_models import RemoteModels
 from svggt.cluster.stream_actor import DeviceActor
 from svggt.cluster.workers import Workers, telling
 from svggt.engine.model_registry import ModelRegistry
-from svggt.engine.worker import Pass, RefinedClip, Step
+from svggt.engine.worker import Load, Pass, RefinedClip, Step
 from svggt.errors import Busy, Cancelled, StreamLost
 from svggt.files import atomic_write
 from svggt.media.frames import Frame
@@ -73,25 +73,16 @@ class RayWorker:
         """Of this page's streams."""
         return list(self._directory)
 
-    @property
-    def num_streams(self) -> int:
-        """Of this page."""
-        return len(self._directory)
-
-    @property
-    def cache_bytes(self) -> int:
-        """Of all workers' memories."""
-        return sum(load.cache_bytes for load in self.workers.loads().values())
-
-    @property
-    def num_frames(self) -> int:
-        """That all workers predicted so far."""
-        return sum(load.num_frames for load in self.workers.loads().values())
-
-    @property
-    def model_seconds(self) -> float:
-        """That they took."""
-        return sum(load.model_seconds for load in self.workers.loads().values())
+    def load(self) -> Load:
+        """Streams of this page, and what all workers together have of the rest."""
+        loads = self.workers.loads().values()
+        return Load(
+            num_streams=len(self._directory),
+            cache_bytes=sum(load.cache_bytes for load in loads),
+            num_frames=sum(load.num_frames for load in loads),
+            model_seconds=sum(load.model_seconds for load in loads),
+            takes_more=any(load.takes_more for load in loads),
+        )
 
     def open(
         self,
@@ -227,7 +218,7 @@ class RayWorker:
 
     def _watch_any(self, method: str, on_turn: Callable[[], None], *arguments: Any) -> Any:
         """On the worker that carries least. What may have ended one is not tried on another."""
-        name = next(self.workers.by_load(full=True))
+        name = self.workers.by_load(full=True)[0]
         try:
             return self.workers.watch(name, method, telling(lambda _: on_turn()), *arguments)
         except StreamLost:
@@ -243,7 +234,8 @@ class RayWorker:
         Raises:
             Busy: there is none.
         """
-        epoch, last = self._directory.next_epoch(stream_id), self._directory.get(stream_id)
+        last = self._directory.get(stream_id)
+        epoch = 0 if last is None else last.epoch + 1
         for name in self.workers.by_load():
             try:
                 self.workers.ask(name, "open", stream_id, epoch, row.settings, row.beside, snapshot)
@@ -261,7 +253,7 @@ class RayWorker:
         """To another worker, with all that it remembers; it stays where none has room."""
         with self._changing:
             row = self._directory[stream_id]
-            if not any(load.takes_more for load in self.workers.loads().values()):
+            if not self.load().takes_more:
                 return
             try:
                 content = self.workers.ask(row.worker, "snapshot", stream_id, row.epoch)

@@ -6,45 +6,26 @@ import os
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from svggt.cluster.long_calls import LongCalls
-from svggt.engine.checkpoints import LoadedModel, automatic_model, load_model
+from svggt.engine.checkpoints import LoadedModel, chosen_model, load_model
 from svggt.engine.devices import choose_device, in_passing
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.weight_cache import loaders_of
-from svggt.engine.worker import Pass, RefinedClip, Step
+from svggt.engine.worker import Load, Pass, RefinedClip, Step
 from svggt.errors import Busy, StreamLost
 from svggt.media.frames import Frame
 from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.refine.correction import Correction
-from svggt.settings import AUTO, Precision, StreamSettings
+from svggt.settings import Precision, StreamSettings
 
 _FORGOTTEN_SECONDS = 7200.0  # without a call: the page that had the stream is gone
 _REFUSED = "This worker takes no further stream."
 _HAS_NONE = "This worker does not have these weights."
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a worker carries.
-
-    Attributes:
-        num_streams: open.
-        cache_bytes: of their memories.
-        takes_more: whether it takes another stream.
-        num_frames: predicted so far.
-        model_seconds: that they took.
-    """
-
-    num_streams: int
-    cache_bytes: int
-    takes_more: bool
-    num_frames: int
-    model_seconds: float
 
 
 @dataclass
@@ -73,16 +54,14 @@ class StreamActor:
 
     def load(self) -> Load:
         """What it carries now; streams that were forgotten go first."""
-        worker = self._worker
         with self._opening:
             oldest = time.monotonic() - _FORGOTTEN_SECONDS
             for stream_id, kept in list(self._streams.items()):
                 if kept.used_s < oldest:
                     self._drop(stream_id)
-        room = worker.cache_bytes < self._most_bytes and not self._draining
-        return Load(
-            len(self._streams), worker.cache_bytes, room, worker.num_frames, worker.model_seconds
-        )
+        load = self._worker.load()
+        room = load.cache_bytes < self._most_bytes and not self._draining
+        return replace(load, takes_more=room)
 
     def drain(self, draining: bool = True) -> None:
         """Takes no further stream; those here move to others before their next frame."""
@@ -123,7 +102,7 @@ class StreamActor:
         Raises:
             Busy: no further one is taken.
             StreamLost: it is here already under this epoch or a later one.
-            KeyError, SnapshotRefused: see `LocalWorker.open`.
+            SnapshotRefused: see `LocalWorker.open`.
         """
         if not self.load().takes_more:
             raise Busy(_REFUSED)
@@ -143,36 +122,35 @@ class StreamActor:
 
     def step(self, stream_id: str, epoch: int, frame: Frame) -> tuple[Step, bool]:
         """Takes one frame in; also whether the stream has to move. See `LocalWorker.step`."""
-        local = self._local(stream_id, epoch)
-        step = partial(self._worker.step, local, frame)
+        kept = self._find(stream_id, epoch)
+        step = partial(self._worker.step, kept.local, frame)
         # What computes on the caller's thread must not stay on one of those that Ray keeps.
-        beside = self._streams[stream_id].beside
-        return in_passing(step) if beside else step(), self._draining
+        return in_passing(step) if kept.beside else step(), self._draining
 
     def snapshot(self, stream_id: str, epoch: int) -> bytes:
         """What `open` goes on from."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "snapshot")
-            self._worker.snapshot(self._local(stream_id, epoch), path)
+            self._worker.snapshot(self._find(stream_id, epoch).local, path)
             return path.read_bytes()
 
     def change_memory(self, stream_id: str, epoch: int, settings: StreamSettings, job: str) -> None:
         """Remembers otherwise once the number of the next frame was agreed to."""
         with self._jobs.running(job) as running:
-            self._worker.change_memory(self._local(stream_id, epoch), settings, running.ask)
+            self._worker.change_memory(self._find(stream_id, epoch).local, settings, running.ask)
 
     def memory_map(self, stream_id: str, epoch: int) -> MemoryMap | None:
         """What a stream keeps of each frame."""
-        return self._worker.memory_map(self._local(stream_id, epoch))
+        return self._worker.memory_map(self._find(stream_id, epoch).local)
 
     def finalize(self, stream_id: str, epoch: int) -> list[Correction]:
         """Corrections that come after the last frame."""
-        return self._worker.finalize(self._local(stream_id, epoch))
+        return self._worker.finalize(self._find(stream_id, epoch).local)
 
     def adjust(self, stream_id: str, epoch: int, job: str) -> list[Correction]:
         """Corrections of all cameras, adjusted at once."""
         with self._jobs.running(job) as running:
-            return self._worker.adjust(self._local(stream_id, epoch), running.tell)
+            return self._worker.adjust(self._find(stream_id, epoch).local, running.tell)
 
     def close(self, stream_id: str, epoch: int) -> None:
         """Ends a stream, unless it has a later epoch here; closing twice is harmless."""
@@ -229,8 +207,8 @@ class StreamActor:
         except KeyError:
             raise Busy(_HAS_NONE) from None
 
-    def _local(self, stream_id: str, epoch: int) -> str:
-        """A stream's name in this process.
+    def _find(self, stream_id: str, epoch: int) -> _Kept:
+        """A stream that is here.
 
         Raises:
             StreamLost: it is not here, or under another epoch. None is begun in its place.
@@ -239,7 +217,7 @@ class StreamActor:
         if kept is None or kept.epoch != epoch:
             raise StreamLost(f"epoch {epoch} of stream {stream_id} is not here")
         kept.used_s = time.monotonic()
-        return kept.local
+        return kept
 
     def _drop(self, stream_id: str) -> None:
         self._worker.close(self._streams.pop(stream_id).local)
@@ -256,6 +234,6 @@ class DeviceActor(StreamActor):
 
     def __init__(self, model: str, precision: Precision, cache_bytes: int) -> None:
         device = choose_device(precision)
-        wanted = automatic_model(device) if model == AUTO else model
-        models = ModelRegistry([load_model(wanted, device)], loaders_of(device))
+        first = load_model(chosen_model(model, device), device)
+        models = ModelRegistry([first], loaders_of(device))
         super().__init__(LocalWorker(models, cache_bytes), cache_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,8 @@ import ray
 from ray.actor import ActorProxy
 from ray.exceptions import RayError, RayTaskError
 
-from svggt.cluster.stream_actor import DeviceActor, Load
+from svggt.cluster.stream_actor import DeviceActor
+from svggt.engine.worker import Load
 from svggt.errors import Busy, StreamLost
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Workers:
 
     def ask_any(self, method: str, *arguments: Any) -> Any:
         """What the worker says that carries least, or, where that is lost, the next one."""
-        names = list(self.by_load(full=True))
+        names = self.by_load(full=True)
         try:
             return self.ask(names[0], method, *arguments)
         except StreamLost:
@@ -60,13 +61,7 @@ class Workers:
                 raise
             return self.ask(names[1], method, *arguments)
 
-    def watch(
-        self,
-        name: str,
-        method: str,
-        hear: Hear,
-        *arguments: Any,
-    ) -> Any:
+    def watch(self, name: str, method: str, hear: Hear, *arguments: Any) -> Any:
         """What a worker answers in the end; meanwhile what it tells is heard, which may end it."""
         actor, job = self._actors[name], secrets.token_hex(8)
         answer = getattr(actor, method).remote(*arguments, job)
@@ -103,7 +98,7 @@ class Workers:
                     log.warning("worker %s does not answer: %s", name, gone)
         return loads
 
-    def by_load(self, full: bool = False) -> Iterator[str]:
+    def by_load(self, full: bool = False) -> list[str]:
         """Workers that answer, what carries least first; `full`: also those that take no stream.
 
         Raises:
@@ -116,7 +111,7 @@ class Workers:
             time.sleep(_POLL_SECONDS)
             loads = self.loads()
         ordered = sorted(loads.items(), key=lambda each: (each[1].num_streams, each[1].cache_bytes))
-        yield from (name for name, load in ordered if full or load.takes_more)
+        return [name for name, load in ordered if full or load.takes_more]
 
 
 def _got(answer: Any, seconds: float | None = None) -> Any:
@@ -133,8 +128,6 @@ def _got(answer: Any, seconds: float | None = None) -> Any:
         raise StreamLost(f"{type(error).__name__}: {error}".splitlines()[0]) from None
 
 
-def telling(
-    on_told: Callable[[float], None],
-) -> Hear:
+def telling(on_told: Callable[[float], None]) -> Hear:
     """Hears what is told, and answers nothing."""
     return lambda told, answer: on_told(told or 0.0)

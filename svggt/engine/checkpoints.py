@@ -24,6 +24,7 @@ from svggt.errors import CheckpointError
 from svggt.files import EMBEDDED_WEIGHTS
 from svggt.model.config import PRESETS, ModelConfig, Preset
 from svggt.model.network import VGGT
+from svggt.settings import AUTO
 
 ROOM_FOR_1B = 12 << 30
 """Free accelerator bytes from which `auto` chooses the published weights."""
@@ -105,6 +106,11 @@ def automatic_model(device: Device) -> str:
     """The preset that `--model auto` means on this device."""
     has_room = device.free_bytes is not None and device.free_bytes >= ROOM_FOR_1B
     return "streamvggt-1b" if has_room else "embedded"
+
+
+def chosen_model(name: str, device: Device) -> str:
+    """The weights that a name means on this device."""
+    return automatic_model(device) if name == AUTO else name
 
 
 def load_model(

@@ -24,7 +24,7 @@ from svggt.engine.offline import predict_clip, track_point
 from svggt.engine.open_streams import OpenStream, Parking, cached_bytes, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
-from svggt.engine.worker import Pass, RefinedClip, Step
+from svggt.engine.worker import Load, Pass, RefinedClip, Step
 from svggt.errors import BadInput, Cancelled, MemoryFull
 from svggt.media.frames import Frame
 from svggt.model.chunks import Chunks
@@ -82,6 +82,10 @@ class LocalWorker:
     def cache_bytes(self) -> int:
         """Bytes allocated for the cached token memories of all streams that are not parked."""
         return cached_bytes(self._streams.values())
+
+    def load(self) -> Load:
+        """What it carries now."""
+        return Load(self.num_streams, self.cache_bytes, self.num_frames, self.model_seconds)
 
     def open(
         self,

@@ -32,6 +32,25 @@ class Step:
     sightings: Sightings | None = None
 
 
+@dataclass(frozen=True)
+class Load:
+    """What a worker carries.
+
+    Attributes:
+        num_streams: open.
+        cache_bytes: allocated for their cached token memories, without those that are parked.
+        num_frames: predicted so far.
+        model_seconds: that they took.
+        takes_more: whether it takes another stream.
+    """
+
+    num_streams: int
+    cache_bytes: int
+    num_frames: int
+    model_seconds: float
+    takes_more: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class RefinedClip:
     """Refined cameras of a clip that was predicted at once.
@@ -73,24 +92,8 @@ class Worker(Protocol):
         """Whether what runs them may be gone: every call on a stream may raise `StreamLost`."""
         ...
 
-    @property
-    def num_streams(self) -> int:
-        """Streams open."""
-        ...
-
-    @property
-    def cache_bytes(self) -> int:
-        """Bytes of their cached token memories that are not parked."""
-        ...
-
-    @property
-    def num_frames(self) -> int:
-        """Frames predicted so far."""
-        ...
-
-    @property
-    def model_seconds(self) -> float:
-        """Seconds that they took."""
+    def load(self) -> Load:
+        """What it carries now."""
         ...
 
     def open(

@@ -65,6 +65,14 @@ class Camera:
         rays = np.concatenate([self.rays(pixels), np.ones((len(pixels), 1))], axis=1)
         return (rays * depth[:, None]) @ world_from_cam[:, :3].T + world_from_cam[:, 3]
 
+    def carry(self, pixels: Array, depth: Array, cam_from_other: Array) -> tuple[Array, Array]:
+        """Where points at pixels (N, 2) and z-depths (N,) are seen by the same camera elsewhere.
+
+        Returns:
+            Pixels (N, 2) and depths (N,) there; see `project`.
+        """
+        return self.project(self.lift(pixels, depth, np.eye(3, 4)), cam_from_other)
+
 
 def undistort(seen: Array, radial: float) -> Array:
     """Rays (..., 2) that are seen at (..., 2) in focal lengths from the centre; see `Camera`."""

@@ -67,11 +67,7 @@ class FixedPixels:
 
     def at(self, pixels: Array) -> NDArray[np.bool_]:
         """(N,) whether pixels (N, 2) of such a picture are fixed."""
-        if self.mask.size == 1:
-            return np.zeros(len(pixels), bool)
-        x, y = np.round(pixels).astype(int).T
-        height, width = self.mask.shape
-        return self.mask[y.clip(0, height - 1), x.clip(0, width - 1)]
+        return sample(self.mask, pixels + 0.5, self.mask.shape) > 0
 
     def among(self, moving: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Cells of the grid that move, and those that are fixed; None if there are none."""
@@ -112,10 +108,7 @@ def _shows(
     size = (after.shape[0], after.shape[1])
     centres = cells(size)
     believed = sample(depth, centres, size)
-    near, far = (
-        camera.project(camera.lift(centres, times * believed, np.eye(3, 4)), motion)[0]
-        for times in (_NEAR, _FAR)
-    )
+    near, far = (camera.carry(centres, times * believed, motion)[0] for times in (_NEAR, _FAR))
     apart = beside(centres, near, far).reshape(-1, CELLS).astype(np.float32)
     shows = upsample(apart, size) > _MOVED
     y, x = np.indices(size, np.float32)

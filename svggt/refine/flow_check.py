@@ -83,7 +83,7 @@ class FlowCheck:
         if len(flow.start) < _FEWEST:
             return self
         near, far = (
-            camera.project(camera.lift(flow.start, depth, np.eye(3, 4)), motion)[0]
+            camera.carry(flow.start, depth, motion)[0]
             for depth in (scale * flow.depth / _DEPTH, scale * flow.depth * _DEPTH)
         )
         share = float((beside(flow.there, near, far) < _AGREES).mean())

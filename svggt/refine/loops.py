@@ -85,7 +85,7 @@ class Verify:
             pixels[1][agree]
         ):
             return None
-        _, ahead = self.camera.project(self.camera.lift(pixels[0], depths[0], np.eye(3, 4)), new)
+        _, ahead = self.camera.carry(pixels[0], depths[0], new)
         ratio = float(np.exp(np.median(np.log(ahead[agree] / depths[1][agree]))))
         depth, other = float(np.median(depths[0][agree])), invert(back)
         turned = float(rotation_angle(new[:, :3].T @ other[:, :3]))

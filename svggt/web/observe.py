@@ -66,19 +66,19 @@ class _Figures(Collector):
         self._sessions, self._worker = sessions, worker
 
     def collect(self) -> Iterator[Metric]:
-        in_memory, worker = self._sessions.in_memory, self._worker
+        in_memory, load = self._sessions.in_memory, self._worker.load()
         viewers = sum(session.scene.eye.num_browsers for session in in_memory)
         running = sum(session.running for session in in_memory)
         yield GaugeMetricFamily("svggt_sessions", "Sessions in memory.", len(in_memory))
         yield GaugeMetricFamily("svggt_runs", "Runs under way.", running)
         yield GaugeMetricFamily("svggt_viewers", "Browsers that look at a scene.", viewers)
-        yield GaugeMetricFamily("svggt_streams", "Streams open.", worker.num_streams)
+        yield GaugeMetricFamily("svggt_streams", "Streams open.", load.num_streams)
         yield GaugeMetricFamily(
-            "svggt_cache_bytes", "Cached token memories in memory.", worker.cache_bytes
+            "svggt_cache_bytes", "Cached token memories in memory.", load.cache_bytes
         )
-        yield CounterMetricFamily("svggt_frames", "Frames predicted.", worker.num_frames)
+        yield CounterMetricFamily("svggt_frames", "Frames predicted.", load.num_frames)
         yield CounterMetricFamily(
-            "svggt_model_seconds", "Seconds that the model took for them.", worker.model_seconds
+            "svggt_model_seconds", "Seconds that the model took for them.", load.model_seconds
         )
 
 

@@ -161,7 +161,7 @@ def _build(settings: ServeSettings, opened: contextlib.ExitStack) -> FastAPI:
 def _worker_here(settings: ServeSettings) -> tuple[LocalWorker, BackgroundLoad | None]:
     """Streams in this process; weights that take long to come are loaded meanwhile."""
     from svggt.engine.background_load import BackgroundLoad
-    from svggt.engine.checkpoints import HUB_FILES, automatic_model, load_model
+    from svggt.engine.checkpoints import HUB_FILES, chosen_model, load_model
     from svggt.engine.devices import choose_device
     from svggt.engine.local_worker import LocalWorker
     from svggt.engine.model_registry import ModelRegistry
@@ -169,7 +169,7 @@ def _worker_here(settings: ServeSettings) -> tuple[LocalWorker, BackgroundLoad |
 
     device = choose_device(settings.precision)
     models = ModelRegistry(loaders=loaders_of(device))
-    wanted = automatic_model(device) if settings.model == AUTO else settings.model
+    wanted = chosen_model(settings.model, device)
     load = None
     if wanted in HUB_FILES:  # gigabytes: the page is live meanwhile
         models.add(load_model("embedded", device))

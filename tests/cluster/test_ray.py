@@ -44,12 +44,17 @@ def actors():
         yield actors
 
 
+def joined(actors):
+    """One page's worker; Ray is imported once its environment is set."""
+    from svggt.cluster.ray_worker import RayWorker
+
+    return RayWorker(actors)
+
+
 @pytest.fixture
 def page(actors) -> Iterator[Worker]:
     """One page's view of them."""
-    from svggt.cluster.ray_worker import RayWorker
-
-    worker = RayWorker(actors)
+    worker = joined(actors)
     yield worker
     worker.shutdown()
     wait_for(lambda: all(load.num_streams == 0 for load in worker.workers.loads().values()))
@@ -65,10 +70,8 @@ def frames() -> list[Frame]:
 @pytest.fixture(scope="module")
 def uninterrupted(actors, frames, tmp_path_factory) -> Recording:
     """The same frames through one worker."""
-    from svggt.cluster.ray_worker import RayWorker
-
     recording = Recording(tmp_path_factory.mktemp("whole"))
-    ran(RayWorker(actors), recording, frames)
+    ran(joined(actors), recording, frames)
     return recording
 
 
@@ -91,30 +94,24 @@ def located(page) -> Location:
     return page.locate(stream_id)
 
 
-def kill(actors, page) -> None:
+def kill(page) -> None:
     """The process of the worker that has a page's one stream."""
-    import ray
-
-    name = located(page).worker
-    os.kill(ray.get(actors[name].process.remote()), signal.SIGKILL)
+    os.kill(page.workers.ask(located(page).worker, "process"), signal.SIGKILL)
 
 
-def test_a_killed_worker_is_not_noticed(
-    page, actors, frames, uninterrupted, tmp_path: Path
-) -> None:
+def test_a_killed_worker_is_not_noticed(page, frames, uninterrupted, tmp_path: Path) -> None:
     killed, epochs = list(KILLED_AT), list[int]()
 
     def on_step(number: int) -> None:
         epochs.append(located(page).epoch)
         if killed and number == killed[0]:
-            kill(actors, page)
+            kill(page)
             killed.pop(0)
 
     recording = Recording(tmp_path)
     steps = ran(page, recording, frames, on_step)
     assert max(epochs) == len(KILLED_AT)
-    numbers = [step.prediction.number for step in steps]
-    assert len(numbers) == FRAMES + 21 + (41 - 32)  # what was computed once more
+    assert len(steps) == FRAMES + 21 + (41 - 32)  # what was computed once more
     for number in range(FRAMES):
         one, other = (each.frames.load(number) for each in (recording, uninterrupted))
         assert np.array_equal(one.depth, other.depth)
@@ -140,9 +137,7 @@ def test_a_drained_worker_hands_its_streams_over(page, frames, uninterrupted) ->
 
 
 def test_two_pages_share_the_workers(page, actors, frames) -> None:
-    from svggt.cluster.ray_worker import RayWorker
-
-    other = RayWorker(actors)
+    other = joined(actors)
     ours, theirs = page.open(SETTINGS), other.open(SETTINGS)
     assert page.locate(ours).worker != other.locate(theirs).worker  # which carried less
     for frame in frames[:3]:
@@ -183,7 +178,6 @@ def test_calls_that_take_long_tell_and_are_ended(page, frames) -> None:
     kept = page.memory_map(stream_id)
     assert kept is not None and 12 in kept.frames
     page.finalize(stream_id)
-
     page.adjust(stream_id)
 
     def skip() -> None:

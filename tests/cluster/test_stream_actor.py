@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,8 +137,6 @@ def test_a_job_is_ended_from_elsewhere() -> None:
 
 
 def test_an_outline_is_a_model_without_its_weights(tiny: LoadedModel) -> None:
-    import pickle
-
     content = pickle.dumps(tiny.outline())
     outline = pickle.loads(content)
     assert len(content) < 200_000 < tiny.num_bytes

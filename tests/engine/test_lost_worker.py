@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from svggt.compare.run_config import RunConfig, execute
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
@@ -91,6 +92,12 @@ def finished(session: Session, settings: StreamSettings = SETTINGS) -> set[str]:
     return said
 
 
+def stop(session: Session) -> None:
+    """Asks a run to end; its frame in hand is not waited for."""
+    threading.Thread(target=session.stop).start()
+    wait_for(lambda: session._run is not None and session._run.is_stopped)
+
+
 def assert_same(one: Session, other: Session) -> None:
     """What the network said, bit for bit."""
     for number in range(FRAMES):
@@ -123,8 +130,6 @@ def test_every_frame_has_its_refined_camera_in_one_world(opened) -> None:
 
 
 def test_a_comparison_counts_every_frame_once(opened, tmp_path: Path) -> None:
-    from svggt.compare.run_config import RunConfig, execute
-
     _, worker = opened(5, 33)
     frames, recording = make_frames(FRAMES), Recording(tmp_path / "beside")
     config = RunConfig("streaming", SETTINGS, "head")
@@ -145,16 +150,9 @@ def test_one_that_is_lost_at_every_try_ends_with_a_sentence(opened) -> None:
 
 def test_it_is_stopped_while_it_is_rebuilt(opened) -> None:
     session, worker = opened(30)
-    stops = threading.Thread(target=session.stop)
-
-    def stop() -> None:
-        stops.start()
-        wait_for(lambda: session._run is not None and session._run.is_stopped)
-
-    worker.on_loss = stop
+    worker.on_loss = lambda: stop(session)
     session.start(Made(FRAMES), SETTINGS)
     wait(session, ended)
-    stops.join()
     assert session.progress.state == "stopped" and len(session.recording.frames) == 30
 
 
@@ -165,11 +163,8 @@ def test_one_that_is_lost_as_it_is_stopped_is_stopped(opened) -> None:
     gate = threading.Event()
     session.start(Made(FRAMES, wait_at=20, gate=gate), SETTINGS)
     wait(session, lambda p: p.frames_done == 20)
-    stops = threading.Thread(target=session.stop)
-    stops.start()
-    wait_for(lambda: session._run is not None and session._run.is_stopped)
+    stop(session)
     gate.set()
-    stops.join()
     wait(session, ended)
     assert session.progress.state == "stopped" and worker.num_opened == 2
 
