@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from svggt.geometry import invert
 from svggt.refine.camera import Camera
 from svggt.refine.field import CELLS, cells, grid_rows, sample, upsample
 from svggt.refine.flow_check import beside
@@ -108,7 +109,9 @@ def _shows(
     size = (after.shape[0], after.shape[1])
     centres = cells(size)
     believed = sample(depth, centres, size)
-    near, far = (camera.carry(centres, times * believed, motion)[0] for times in (_NEAR, _FAR))
+    near, far = (
+        camera.carry(centres, times * believed, invert(motion))[0] for times in (_NEAR, _FAR)
+    )
     apart = beside(centres, near, far).reshape(-1, CELLS).astype(np.float32)
     shows = upsample(apart, size) > _MOVED
     y, x = np.indices(size, np.float32)

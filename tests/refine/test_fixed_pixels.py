@@ -59,6 +59,17 @@ def found(clip: Rendered) -> NDArray[np.bool_]:
     return np.broadcast_to(fixed.mask, (HEIGHT, WIDTH))
 
 
+def test_a_camera_that_turns_right_sees_what_was_on_the_right() -> None:
+    """Only where that differs a pixel that stayed says anything."""
+    was = np.full((HEIGHT, WIDTH), 100, np.uint8)
+    was[:, 300:340] = 200
+    now, depth = np.full_like(was, 100), np.full(was.shape, 3.0)
+    motion = compose(invert(look(0.0, (0, 0, 0))), look(5.0, (0, 0, 0)))  # some 35 pixels
+    fixed = FixedPixels().advance(was, now, depth, CAMERA, motion)
+    proven = fixed.proven[50:-50].any(axis=0)
+    assert proven[270:295].all() and not proven[305:].any() and not proven[:255].any()
+
+
 @pytest.mark.parametrize(
     ("path", "where", "like"),
     [
