@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,10 @@ from svggt.experiments.long import there_and_back
 from svggt.files import ASSETS
 from svggt.media.clips import open_clip
 from svggt.media.frames import Frame, InputLimits
-from svggt.settings import StreamSettings
+from svggt.session.registry import Sessions
+from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.recording import Recording
+from svggt.store.store import Store
 
 _SETTINGS = StreamSettings("embedded", window=8)
 _WARM = 5  # frames
@@ -47,6 +50,10 @@ class Figures:
         beside_ms: of a step in this process, what is not the network's time; median.
         beside_ms_on_ray: the same by Ray, as many threads.
         added_ms: the difference.
+        page_ms: processor time of the page's process a frame: a run with its scene and its files,
+            refined cameras, no browser, its network elsewhere.
+        kept_kb: of a frame on disk.
+        sent_kb: of a frame to its worker, and back.
         frames_a_second: of as many streams as workers, by the number of these.
         recovered_s: from a kill to the next new frame, each time.
         replayed: frames computed once more, each time.
@@ -57,6 +64,9 @@ class Figures:
     beside_ms: float = 0.0
     beside_ms_on_ray: float = 0.0
     added_ms: float = 0.0
+    page_ms: float = 0.0
+    kept_kb: float = 0.0
+    sent_kb: tuple[float, float] = (0.0, 0.0)
     frames_a_second: dict[int, float] = field(default_factory=dict)
     recovered_s: list[float] = field(default_factory=list)
     replayed: list[int] = field(default_factory=list)
@@ -93,6 +103,8 @@ def measure(
             if count == workers[0]:
                 figures.beside_ms_on_ray = _beside_ms(page, clip)
                 figures.added_ms = figures.beside_ms_on_ray - figures.beside_ms
+                figures.page_ms, figures.kept_kb = _page(page, frames)
+                figures.sent_kb = _sent_kb(page, clip[0])
             figures.frames_a_second[count] = _throughput(page, clip, count)
             page.shutdown()
     if kills:
@@ -119,6 +131,31 @@ def _beside_ms(worker: Worker, frames: list[Frame]) -> float:
         spent.append(time.perf_counter() - begun - step.prediction.seconds)
     worker.close(stream_id)
     return 1000 * float(np.median(spent[_WARM:]))
+
+
+def _page(worker: Worker, frames: int) -> tuple[float, float]:
+    """Milliseconds of this process and kilobytes on disk, a frame of a visitor's run."""
+    limits = InputLimits(max_frames=frames)
+    clip = open_clip([ASSETS / "clips/office.mp4"], 224, None, limits)
+    with tempfile.TemporaryDirectory() as folder:
+        sessions = Sessions(worker, SessionLimits(), Store(Path(folder)))
+        session = sessions.open("benchmark")
+        begun = time.process_time()
+        session.start(clip, replace(_SETTINGS, refine=True))
+        while session.running:
+            time.sleep(1)
+        spent, done = time.process_time() - begun, session.progress.frames_done
+        kept = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        sessions.shutdown()
+    return 1000 * spent / done, kept / 1000 / done
+
+
+def _sent_kb(worker: Worker, frame: Frame) -> tuple[float, float]:
+    """A frame and what comes of it, as they are sent."""
+    stream_id = worker.open(_SETTINGS)
+    step = worker.step(stream_id, frame)
+    worker.close(stream_id)
+    return tuple(len(pickle.dumps(each, protocol=5)) / 1000 for each in (frame, step))
 
 
 def _throughput(worker: Worker, frames: list[Frame], streams: int) -> float:

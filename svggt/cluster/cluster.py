@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # it reads the environment when it is imported
 NAMESPACE = "svggt"
 """Under which the workers of a cluster have their names."""
 
+_TOKEN = secrets.token_hex(32)  # of clusters that this process begins: Ray reads it once
+_IN_A_MESSAGE = 1_000_000  # bytes; else a frame goes by files in memory, which takes 3 ms more
 _CALLS_AT_ONCE = 64  # of a worker: sessions, and those who watch what takes long
 _CORES_A_WORKER = 4  # of a cluster's node without a GPU
 
@@ -64,42 +66,69 @@ def cluster(
     Raises:
         ClusterRefused: Ray is not installed, none answers there, or there is no room.
     """
-    if find_spec("ray") is None:
-        raise ClusterRefused("--workers needs Ray: pip install 'svggt[ray]'")
     if where.isdecimal():
         with _begun_here(int(where)):
             yield _workers(_slots_here(int(where)), model, precision, cache_bytes, stay=False)
     else:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
-
-        try:
-            context = ray.init(address=where, namespace=NAMESPACE, logging_level=logging.WARNING)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterRefused(
-                f"no Ray cluster answers at {where} ({type(error).__name__}): check the address, "
-                "that `ray status` works there, and that RAY_AUTH_TOKEN_PATH names its token"
-            ) from error
-        try:
+        with _joined(where):
             yield _workers(_slots(), model, precision, cache_bytes, stay=True)
-        finally:
-            context.disconnect()
+
+
+@contextmanager
+def existing_workers(address: str) -> Iterator[dict[str, ActorProxy[DeviceActor]]]:
+    """The workers, by name, that pages have begun on a cluster; none is begun.
+
+    Raises:
+        ClusterRefused: Ray is not installed, or none answers there.
+    """
+    with _joined(address):
+        import ray
+        from ray.util import list_named_actors
+
+        yield {name: ray.get_actor(name) for name in sorted(list_named_actors())}
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    """A cluster that others began."""
+    _check_installed()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    try:
+        context = ray.init(address=address, namespace=NAMESPACE, logging_level=logging.WARNING)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterRefused(
+            f"no Ray cluster answers at {address} ({type(error).__name__}): check the address, "
+            "that `ray status` works there, and that RAY_AUTH_TOKEN_PATH names its token"
+        ) from error
+    try:
+        yield
+    finally:
+        context.disconnect()
+
+
+def _check_installed() -> None:
+    if find_spec("ray") is None:
+        raise ClusterRefused("workers elsewhere need Ray: pip install 'svggt[ray]'")
 
 
 @contextmanager
 def _begun_here(num_workers: int) -> Iterator[None]:
     """Ray on loopback alone, for those who have its token."""
+    _check_installed()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it listens on all addresses
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"  # a worker without a GPU sees none
     with (
-        tempfile.TemporaryDirectory(prefix="svggt-ray-") as folder,
+        # Not in TMPDIR: a socket's path has at most 107 characters.
+        tempfile.TemporaryDirectory(prefix="svggt-ray-", dir="/tmp") as folder,
         # Ray's processes die with the thread that began them: it has to live as long as they.
         ThreadPoolExecutor(1, thread_name_prefix="ray") as keeper,
     ):
         token = Path(folder, "token")
         token.touch(mode=0o600)
-        token.write_text(secrets.token_hex(32))
+        token.write_text(_TOKEN)
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"] = "token", str(token)
         import ray
 
@@ -110,6 +139,8 @@ def _begun_here(num_workers: int) -> Iterator[None]:
             include_dashboard=False,
             namespace=NAMESPACE,
             logging_level=logging.WARNING,
+            _temp_dir=folder,  # its logs end with it
+            _system_config={"max_direct_call_object_size": _IN_A_MESSAGE},
         )
         keeper.submit(begin).result()
         try:

@@ -22,6 +22,7 @@ class Location:
         beside: it is a comparison's.
         last_frame: number of the newest frame that it took; -1 before the first.
         snapshot: the newest file that it can go on from, in the folder of its frames.
+        memory_bytes: of its cached token memory after that frame.
     """
 
     worker: str
@@ -30,6 +31,7 @@ class Location:
     beside: bool
     last_frame: int = -1
     snapshot: Path | None = None
+    memory_bytes: int = 0
 
 
 class Directory:
@@ -51,6 +53,12 @@ class Directory:
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._rows))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all streams' cached token memories."""
+        with self._lock:
+            return sum(row.memory_bytes for row in self._rows.values())
 
     def put(self, stream_id: str, row: Location) -> None:
         """A stream is there now."""

@@ -6,6 +6,7 @@ import copy
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from svggt.settings import StreamSettings
 
 log = logging.getLogger(__name__)
 
+_WAIT_SECONDS = 120.0  # of a stream that had a place, for another one
+_POLL_SECONDS = 1.0
 _FULL = "All workers are full. Try again in some minutes."
 _COMPARISON_GONE = "The worker of this comparison is gone. Try again, or with fewer frames."
 _GONE = "The worker that followed this point is gone. Try again."
@@ -53,6 +56,8 @@ class RayWorker:
 
     def __init__(self, actors: dict[str, ActorProxy[DeviceActor]]) -> None:
         self.workers, self._directory = Workers(actors), Directory()
+        self._num_frames, self._model_seconds = 0, 0.0  # of this page's streams
+        self._counting = threading.Lock()
         self._changing = threading.Lock()  # of a memory, or of a stream's place
         self.models: ModelRegistry = RemoteModels(self.workers)
 
@@ -64,25 +69,15 @@ class RayWorker:
         """
         return self._directory[stream_id]
 
-    def drain(self, name: str, draining: bool = True) -> None:
-        """Moves a worker's streams to others, each before its next frame; it gets no new ones."""
-        self.workers.ask(name, "drain", draining)
-
     @property
     def stream_ids(self) -> list[str]:
         """Of this page's streams."""
         return list(self._directory)
 
     def load(self) -> Load:
-        """Streams of this page, and what all workers together have of the rest."""
-        loads = self.workers.loads().values()
-        return Load(
-            num_streams=len(self._directory),
-            cache_bytes=sum(load.cache_bytes for load in loads),
-            num_frames=sum(load.num_frames for load in loads),
-            model_seconds=sum(load.model_seconds for load in loads),
-            takes_more=any(load.takes_more for load in loads),
-        )
+        """What this page's streams are to the cluster; other pages tell of theirs."""
+        streams = self._directory
+        return Load(len(streams), streams.memory_bytes, self._num_frames, self._model_seconds)
 
     def open(
         self,
@@ -93,12 +88,15 @@ class RayWorker:
     ) -> str:
         """Begins a stream on the worker that carries least; see `LocalWorker.open`.
 
+        One that had a place waits for the next, if its worker is the only one with room.
+
         Raises:
             Busy: all are full, or none answers.
         """
         stream_id = again or secrets.token_hex(8)
         content = None if snapshot is None else snapshot.read_bytes()
-        self._place(stream_id, Location("", 0, settings, beside, snapshot=snapshot), content)
+        row = Location("", 0, settings, beside, snapshot=snapshot)
+        self._place(stream_id, row, content, _WAIT_SECONDS if again else 0.0)
         return stream_id
 
     def step(self, stream_id: str, frame: Frame) -> Step:
@@ -109,8 +107,13 @@ class RayWorker:
         """
         answer = self._ask_stream(stream_id, "step", frame)
         step, must_move = copy.deepcopy(answer)  # else a camera that is kept keeps all of it
-        row = self._directory[stream_id]
-        self._directory.note(stream_id, row.epoch, last_frame=frame.number)
+        row, said = self._directory[stream_id], step.prediction
+        self._directory.note(
+            stream_id, row.epoch, last_frame=frame.number, memory_bytes=said.memory_bytes
+        )
+        with self._counting:
+            self._num_frames += 1
+            self._model_seconds += said.seconds
         if must_move:
             self._move(stream_id)
         return step
@@ -228,36 +231,46 @@ class RayWorker:
         row = self._directory[stream_id]
         return self.workers.ask(row.worker, method, stream_id, row.epoch, *arguments)
 
-    def _place(self, stream_id: str, row: Location, snapshot: bytes | None) -> None:
+    def _place(
+        self, stream_id: str, row: Location, snapshot: bytes | None, wait_s: float = 0.0
+    ) -> None:
         """Opens a stream where there is room, one epoch later; where it was it ends.
 
         Raises:
-            Busy: there is none.
+            Busy: there is none, for so long.
         """
-        last = self._directory.get(stream_id)
-        epoch = 0 if last is None else last.epoch + 1
-        for name in self.workers.by_load():
-            try:
-                self.workers.ask(name, "open", stream_id, epoch, row.settings, row.beside, snapshot)
-            except (Busy, StreamLost) as refused:
-                log.warning("stream %s is not opened on %s: %s", stream_id, name, refused)
-                self.workers.tell(name, "close", stream_id, epoch)  # if it did, and was too slow
-            else:
-                self._directory.put(stream_id, replace(row, worker=name, epoch=epoch))
-                if last is not None:  # it may be alive, if it was taken for lost
-                    self.workers.tell(last.worker, "close", stream_id, last.epoch)
-                return
-        raise Busy(_FULL)
+        last, ends = self._directory.get(stream_id), time.monotonic() + wait_s
+        placed = replace(row, epoch=0 if last is None else last.epoch + 1)
+        while not any(
+            self._opened(stream_id, replace(placed, worker=name), snapshot)
+            for name in self.workers.by_load()
+        ):
+            if time.monotonic() >= ends:
+                raise Busy(_FULL)
+            time.sleep(_POLL_SECONDS)
+        if last is not None:  # it may be alive, if it was taken for lost
+            self.workers.tell(last.worker, "close", stream_id, last.epoch)
+
+    def _opened(self, stream_id: str, row: Location, snapshot: bytes | None) -> bool:
+        """Opens a stream where a row says, unless that refuses."""
+        opening = (stream_id, row.epoch, row.settings, row.beside, snapshot)
+        try:
+            self.workers.ask(row.worker, "open", *opening)
+        except (Busy, StreamLost) as refused:
+            log.warning("stream %s is not opened on %s: %s", stream_id, row.worker, refused)
+            self.workers.tell(row.worker, "close", stream_id, row.epoch)  # if it was only too slow
+            return False
+        self._directory.put(stream_id, row)
+        return True
 
     def _move(self, stream_id: str) -> None:
         """To another worker, with all that it remembers; it stays where none has room."""
         with self._changing:
             row = self._directory[stream_id]
-            if not self.load().takes_more:
-                return
             try:
-                content = self.workers.ask(row.worker, "snapshot", stream_id, row.epoch)
-                self._place(stream_id, row, content)
+                if self.workers.by_load():
+                    content = self.workers.ask(row.worker, "snapshot", stream_id, row.epoch)
+                    self._place(stream_id, row, content)
             except Exception:  # its frame is taken in, wherever it is
                 log.exception("stream %s stays on %s", stream_id, row.worker)
 

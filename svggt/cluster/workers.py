@@ -23,7 +23,7 @@ Hear = Callable[[float | None, Callable[[bool], None]], None]
 """Hears what a call under way told last, and may answer it; what it raises ends the call."""
 
 _ANSWER_SECONDS = 600.0  # within which a worker answers, or is taken for lost
-_LOAD_SECONDS = 5.0
+_LOAD_SECONDS, _LATER_SECONDS = 5.0, 0.3  # for what the first one carries, and the others
 _WAIT_SECONDS = 120.0  # for the first worker that comes back where none answers
 _POLL_SECONDS = 0.2
 _NONE_ANSWERS = "No worker answers. Whoever runs this server has to look at the cluster."
@@ -88,7 +88,9 @@ class Workers:
     def loads(self) -> dict[str, Load]:
         """What the workers carry that answer, by name."""
         asked = {name: actor.load.remote() for name, actor in self._actors.items()}
-        answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_LOAD_SECONDS)
+        loads_asked = list(asked.values())
+        ray.wait(loads_asked, timeout=_LOAD_SECONDS)  # the first; who is just killed says nothing
+        answered, _ = ray.wait(loads_asked, num_returns=len(asked), timeout=_LATER_SECONDS)
         loads = dict[str, Load]()
         for name, load in asked.items():
             if load in answered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 
 _KEYFRAME_BYTES = 100_000  # of the picture and features that a refiner keeps of one
 _ROOM_BYTES = 64_000_000  # that are left free for frames, beside snapshots
-_FRAMES_A_SNAPSHOT = 32  # of a stream whose worker may be lost
+_FRAMES_A_SNAPSHOT = 32  # of a stream whose worker may be lost; rarer where one takes long:
+_BETWEEN_SNAPSHOTS = 10.0  # times as long as the last one took
 _MOST_LOSSES = 3
 _LOST_TOO_OFTEN = "The worker of this run was lost again and again at this frame. Resume it later."
 _BEING_REBUILT = "The worker of this stream is gone; it moves to another. Try again in a moment."
@@ -76,6 +78,7 @@ class RecordedStream:
         self._losses: Counter[int] = Counter()  # by the number of the frame in hand
         self._cancelled: Callable[[], bool] = lambda: False
         self._finalized = False
+        self._snapshot_due_s = 0.0  # of `time.monotonic`
         self._open()
 
     def frames_of(
@@ -250,8 +253,16 @@ class RecordedStream:
             return
         self._recording.add(frame, step.prediction, step.corrections, step.sightings)
         if self._worker.loses_streams and self._num_done % _FRAMES_A_SNAPSHOT == 0:
-            self.suspend()
+            self._keep_at_times()
         yield step
+
+    def _keep_at_times(self) -> None:
+        """Keeps the stream in case its worker is lost, for a tenth of the time at most."""
+        begun_s = time.monotonic()
+        if begun_s >= self._snapshot_due_s:
+            self.suspend()
+            ended_s = time.monotonic()
+            self._snapshot_due_s = ended_s + _BETWEEN_SNAPSHOTS * (ended_s - begun_s)
 
     def _rebuild(self, number: int, gone: StreamLost) -> Iterator[Step]:
         """Goes on on another worker, up to a frame.

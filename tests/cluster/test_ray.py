@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,8 +35,8 @@ pytestmark = [  # ray reads its environment when it is imported: not here
 ]
 
 SETTINGS = StreamSettings("embedded", window=4, refine=True)
-FRAMES = 44
-KILLED_AT = (20, 40)  # one of them after a snapshot, of 32 frames
+FRAMES = 36
+KILLED_AT = (20, 34)  # one of them after a snapshot, of 32 frames
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_a_killed_worker_is_not_noticed(page, frames, uninterrupted, tmp_path: P
     recording = Recording(tmp_path)
     steps = ran(page, recording, frames, on_step)
     assert max(epochs) == len(KILLED_AT)
-    assert len(steps) == FRAMES + 21 + (41 - 32)  # what was computed once more
+    assert len(steps) == FRAMES + 21 + (35 - 32)  # what was computed once more
     for number in range(FRAMES):
         one, other = (each.frames.load(number) for each in (recording, uninterrupted))
         assert np.array_equal(one.depth, other.depth)
@@ -127,13 +129,49 @@ def test_a_drained_worker_hands_its_streams_over(page, frames, uninterrupted) ->
     for frame in frames[:10]:
         step = page.step(stream_id, frame)
         if frame.number == 4:
-            page.drain(first)
+            page.workers.ask(first, "drain", True)
     row = page.locate(stream_id)
     assert row.worker != first and (row.epoch, row.last_frame) == (1, 9)
     expected = uninterrupted.frames.load(9).depth
     assert np.array_equal(step.prediction.depth.astype(np.float16), expected.astype(np.float16))
     assert page.workers.loads()[first].num_streams == 0
-    page.drain(first, draining=False)
+    page.workers.ask(first, "drain", False)
+
+
+def test_a_stream_waits_for_its_worker_where_the_others_are_full(page, frames) -> None:
+    stream_id = page.open(SETTINGS)
+    page.step(stream_id, frames[0])
+    before, carried = page.locate(stream_id), page.load()
+    (other,) = set(page.workers.loads()) - {before.worker}
+    page.workers.ask(other, "drain", True)
+    kill(page)
+    with pytest.raises(StreamLost):
+        page.step(stream_id, frames[1])
+    page.open(SETTINGS, again=stream_id)
+    assert (page.locate(stream_id).worker, page.locate(stream_id).epoch) == (before.worker, 1)
+    page.step(stream_id, frames[0])
+    assert page.load().num_frames == carried.num_frames + 1  # which a lost worker takes nothing of
+    page.workers.ask(other, "drain", False)
+
+
+def test_whoever_runs_the_cluster_drains_a_worker(page, actors) -> None:
+    """From another process, by the command of docs/cluster.md."""
+    from ray import get_runtime_context
+
+    name, address = sorted(actors)[0], get_runtime_context().gcs_address
+
+    def operate(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "svggt.cluster", address, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    listed = operate("--drain", name).stdout.splitlines()
+    assert [line.split(":")[0] for line in listed] == sorted(actors)
+    assert "takes no more" in listed[0] and "takes no more" not in listed[1]
+    assert page.workers.by_load() == sorted(actors)[1:]
+    assert "takes no more" not in operate("--undrain", name).stdout
+    refused = operate("--drain", "nobody")
+    assert refused.returncode == 1 and f"There are: {', '.join(sorted(actors))}" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_two_pages_share_the_workers(page, actors, frames) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from svggt.compare.run_config import RunConfig, execute
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
+from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Step
 from svggt.errors import StreamLost
 from svggt.media.frames import Frame
@@ -23,7 +25,7 @@ from svggt.session.session import Session
 from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.recording import Recording
 from svggt.store.store import Store
-from tests.conftest import make_frames, wait_for
+from tests.conftest import each_frame, make_frames, wait_for
 from tests.session.runs import Made, ended, wait
 
 FRAMES = 40
@@ -176,6 +178,23 @@ def test_without_its_snapshot_it_is_rebuilt_from_its_frames(opened) -> None:
     whole, _ = opened()
     finished(whole)
     assert_same(lost, whole)
+
+
+def test_what_takes_long_to_keep_is_kept_rarely(opened, tmp_path: Path) -> None:
+    """A memory of gigabytes would else be sent for more of the time than it is used."""
+    _, worker = opened()
+    kept, snapshot = list[Path](), worker.snapshot
+
+    def slowly(stream_id: str, path: Path) -> None:
+        kept.append(path)
+        time.sleep(1)
+        snapshot(stream_id, path)
+
+    worker.snapshot = slowly
+    stream = RecordedStream(worker, SETTINGS, Recording(tmp_path / "slow"))
+    for step in stream.steps(each_frame(100)):
+        assert len(kept) == (step.prediction.number >= 31)
+    stream.close()
 
 
 def test_a_memory_that_was_changed_before_is_changed_again(opened) -> None:
