@@ -155,7 +155,8 @@ def _sent_kb(worker: Worker, frame: Frame) -> tuple[float, float]:
     stream_id = worker.open(_SETTINGS)
     step = worker.step(stream_id, frame)
     worker.close(stream_id)
-    return tuple(len(pickle.dumps(each, protocol=5)) / 1000 for each in (frame, step))
+    frame_kb, step_kb = (len(pickle.dumps(each, protocol=5)) / 1000 for each in (frame, step))
+    return frame_kb, step_kb
 
 
 def _throughput(worker: Worker, frames: list[Frame], streams: int) -> float:

@@ -20,7 +20,7 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.errors import BadInput, ClusterRefused, StoreRefused
-from svggt.exports import FormatName, lacking, make_export
+from svggt.exports.exporter import FormatName, lacking, make_export
 from svggt.media import lens
 from svggt.media.clips import Clip, open_clip, pictures_of_folder
 from svggt.media.frames import InputLimits

@@ -59,7 +59,7 @@ WINGS = {"experiments", "eval", "train"}  # tools: nobody imports them, and they
 
 # What an import may not bring with it, by whatever way.
 LIGHT = {
-    "svggt.exports": {"torch", "gradio"},
+    "svggt.exports.exporter": {"torch", "gradio"},
     "svggt.session.registry": {"torch", "gradio"},
     "svggt.compare.comparison": {"torch", "gradio"},
     "svggt.compare.agreement": {"torch", "viser"},

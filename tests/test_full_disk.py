@@ -12,7 +12,7 @@ import pytest
 from svggt.cli import main
 from svggt.engine.local_worker import LocalWorker
 from svggt.errors import BadInput, StoreRefused
-from svggt.exports import make_export
+from svggt.exports.exporter import make_export
 from svggt.session.registry import Sessions
 from svggt.settings import SessionLimits
 from svggt.store.recording import Recording

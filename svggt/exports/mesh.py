@@ -1,13 +1,8 @@
-"""A surface through the points that a scene shows, as GLB with a colour a vertex.
-
-Screened Poisson reconstruction (Kazhdan and Hoppe, "Screened Poisson Surface Reconstruction", ACM
-Transactions on Graphics 2013), as COLMAP has it.
-"""
+"""A surface through the points that a scene shows, as GLB with a colour a vertex."""
 
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pycolmap
 import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
@@ -33,11 +27,9 @@ MOST_POINTS = 400_000
 
 _NEIGHBOURS = 16  # that say where a point's surface faces
 _AT_ONCE = 50_000  # points: more would take much memory
-_DEPTH = 9  # of the octree: 512 cells across the scene
 _TRIM = 2.5  # levels of the octree above the one that holds a point a cell: less is cut away
-_FACES = 500_000
 _LONGEST_SECONDS = 300
-_MODULE = "svggt.exports.mesh"
+_MODULE = "svggt.exports.surface"
 _NO_SURFACE = "These points make no surface: too few, or none that other views confirm."
 
 
@@ -103,18 +95,6 @@ def poisson(
     return surface
 
 
-def _reconstruct(points: Path, mesh: Path, trim: float) -> None:
-    """A PLY of oriented points becomes one of a surface, with as many faces at most."""
-    options = pycolmap.PoissonMeshingOptions()
-    options.depth, options.trim, options.num_threads = _DEPTH, trim, 1
-    pycolmap.poisson_meshing(points, mesh, options)
-    faces = len(trimesh.load_mesh(mesh, process=False).faces)
-    if faces > _FACES:
-        fewer = pycolmap.MeshSimplificationOptions()
-        fewer.target_face_ratio, fewer.num_threads = _FACES / faces, 1
-        pycolmap.simplify_mesh(mesh, mesh, fewer)
-
-
 def _write_oriented(cloud: Cloud, facing: Array, path: Path) -> None:
     """A PLY of points with normals, which trimesh does not write."""
     kinds = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
@@ -127,7 +107,3 @@ def _write_oriented(cloud: Cloud, facing: Array, path: Path) -> None:
     lines = [f"property {types[kind]} {name}" for name, kind in kinds]
     head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}", *lines]
     path.write_bytes("\n".join([*head, "end_header\n"]).encode() + rows.tobytes())
-
-
-if __name__ == "__main__":
-    _reconstruct(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

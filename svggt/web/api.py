@@ -15,7 +15,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from svggt.errors import BadInput
-from svggt.exports import FORMATS, Exporter, FormatName, lacking
+from svggt.exports.exporter import FORMATS, Exporter, FormatName, lacking
 from svggt.media.examples import EXAMPLES
 from svggt.prediction import MemoryMap
 from svggt.session.progress import Progress

@@ -16,7 +16,7 @@ from svggt.compare.comparison import Comparison
 from svggt.compare.request import ComparisonProgress, ComparisonRequest
 from svggt.compare.run_config import RunConfig
 from svggt.errors import BadInput, DamagedFrame
-from svggt.exports import Exporter
+from svggt.exports.exporter import Exporter
 from svggt.media import lens
 from svggt.session.registry import Sessions
 from svggt.session.session import Session

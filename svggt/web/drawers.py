@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from svggt.engine.checkpoints import LoadedModel
-from svggt.exports import FORMATS
+from svggt.exports.exporter import FORMATS
 from svggt.media.frames import InputLimits
 from svggt.web.settings_inputs import SettingsInputs
 

@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from svggt.engine.background_load import BackgroundLoad
-from svggt.exports import Exporter
+from svggt.exports.exporter import Exporter
 from svggt.media.examples import EXAMPLES
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions

@@ -19,7 +19,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
 from svggt.errors import BadInput, Busy, Cancelled, DamagedFrame
-from svggt.exports import Exporter, lacking
+from svggt.exports.exporter import Exporter, lacking
 from svggt.media.examples import EXAMPLES
 from svggt.session.registry import Sessions
 from svggt.web import layout, panels, pictures

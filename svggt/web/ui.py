@@ -15,7 +15,7 @@ import gradio as gr
 from svggt.engine.background_load import BackgroundLoad
 from svggt.engine.checkpoints import LoadedModel
 from svggt.errors import BadInput
-from svggt.exports import Exporter
+from svggt.exports.exporter import Exporter
 from svggt.media.examples import EXAMPLES
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions

@@ -13,8 +13,8 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from svggt.cli import run
-from svggt.exports import make_export
 from svggt.exports.colmap import camera_of
+from svggt.exports.exporter import make_export
 from svggt.exports.originals import Lens, pixels_of
 from svggt.media.clips import open_clip
 from svggt.media.examples import EXAMPLES

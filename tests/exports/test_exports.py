@@ -24,8 +24,9 @@ from svggt import geometry
 from svggt.compare.result import ComparisonResult, RunResult, Weights, compare
 from svggt.compare.run_config import RunConfig
 from svggt.errors import BadInput, Busy, Cancelled
-from svggt.exports import FORMATS, Exporter, child, make_export
+from svggt.exports import child
 from svggt.exports.colmap import camera_of
+from svggt.exports.exporter import FORMATS, Exporter, make_export
 from svggt.exports.mesh import normals, poisson
 from svggt.exports.originals import Lens
 from svggt.media.frames import Fitter, InputLimits

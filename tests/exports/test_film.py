@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from svggt.errors import Cancelled
-from svggt.exports import film, make_export
+from svggt.exports import film
+from svggt.exports.exporter import make_export
 from svggt.scene.clouds import Cloud
 from svggt.scene.raster import render
 from svggt.store.posed_frames import PosedFrames

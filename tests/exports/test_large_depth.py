@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from svggt.cli import run
-from svggt.exports import make_export
+from svggt.exports.exporter import make_export
 from svggt.exports.large_depth import enlarged
 from svggt.exports.originals import Lens
 from svggt.media.examples import EXAMPLES

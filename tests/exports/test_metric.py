@@ -14,7 +14,7 @@ import trimesh
 from PIL import Image
 
 from svggt.errors import BadInput
-from svggt.exports import FORMATS, FormatName, make_export
+from svggt.exports.exporter import FORMATS, FormatName, make_export
 from svggt.store.posed_frames import PosedFrames
 from svggt.store.recording import Recording
 from tests.exports.test_exports import compared, recording  # noqa: F401  # fixtures

@@ -15,7 +15,7 @@ from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.errors import BadInput
-from svggt.exports import make_export
+from svggt.exports.exporter import make_export
 from svggt.media.clips import open_clip
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions

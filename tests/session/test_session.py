@@ -412,13 +412,13 @@ def stopped(sessions: Sessions, tmp_path: Path, count: int, at: int) -> Session:
 
 
 def test_a_stopped_run_goes_on(sessions: Sessions, tmp_path: Path) -> None:
-    session = stopped(sessions, tmp_path, 40, at=3)
+    session = stopped(sessions, tmp_path, 20, at=3)
     drawn = session.scene.num_frames
-    assert session.progress.can_resume and drawn < 40
+    assert session.progress.can_resume and drawn < 20
     session.resume()
     wait(session, ended)
-    assert session.progress.state == "finished" and session.scene.num_frames == 40
-    assert sorted(session.recording.cameras.read()) == list(range(40))
+    assert session.progress.state == "finished" and session.scene.num_frames == 20
+    assert sorted(session.recording.cameras.read()) == list(range(20))
 
 
 @pytest.mark.parametrize("snapshot", ["whole", "damaged", "gone", "too large"])

@@ -15,7 +15,7 @@ from svggt.compare.request import ComparisonRequest
 from svggt.compare.run_config import RunConfig
 from svggt.engine.local_worker import LocalWorker
 from svggt.errors import BadInput
-from svggt.exports import lacking, make_export
+from svggt.exports.exporter import lacking, make_export
 from svggt.media.clips import open_clip
 from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions

@@ -181,7 +181,7 @@ def test_a_run_is_stopped_gone_on_with_and_cleared(client: Client) -> None:
 
 
 def test_a_run_remembers_otherwise(client: Client) -> None:
-    opened = client.predict(source="example", max_frames=40, api_name="/start")
+    opened = client.predict(source="example", max_frames=20, api_name="/start")
     token = opened["token"]
     for said in client.submit(token=token, api_name="/follow"):
         if said["frames_done"] >= 3:
@@ -191,7 +191,7 @@ def test_a_run_remembers_otherwise(client: Client) -> None:
     client.predict(token=token, memory="diversity", budget="3 frames", api_name="/change_memory")
     *_, last = client.submit(token=token, api_name="/follow")
     ((number, how),) = last["memory_changes"]
-    assert 3 <= number < 40 and how == "diversity, 3 frames"
+    assert 3 <= number < 20 and how == "diversity, 3 frames"
     kept = [frame for frame, _ in last["memory"]["frames"]]
     assert kept[0] == 0 and kept[-1] == last["frames_done"] - 1
     with pytest.raises(AppError, match="before its Start"):
