@@ -53,7 +53,7 @@ class Camera:
 
     def radial_factor(self, rays: Array) -> Array:
         """(..., 1) pixels from the centre that rays (x, y, 1) are seen at, over their (x, y)."""
-        square = np.minimum((rays**2).sum(-1, keepdims=True), _WIDEST**2)
+        square = np.minimum(_squared(rays), _WIDEST**2)
         return self.focal * (1 + self.radial * square)
 
     def rays(self, pixels: Array) -> Array:
@@ -78,5 +78,11 @@ def undistort(seen: Array, radial: float) -> Array:
     """Rays (..., 2) that are seen at (..., 2) in focal lengths from the centre; see `Camera`."""
     rays = seen
     for _ in range(_PASSES):
-        rays = seen / (1 + radial * (rays**2).sum(axis=-1, keepdims=True))
+        rays = seen / (1 + radial * _squared(rays))
     return rays
+
+
+def _squared(rays: Array) -> Array:
+    """(..., 1) of the lengths of (..., 2); sums along so short an axis are slow in numpy."""
+    x, y = rays[..., :1], rays[..., 1:]
+    return x * x + y * y

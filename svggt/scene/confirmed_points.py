@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container
+from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from svggt.scene.clouds import Cloud, banded, stride_of
 from svggt.scene.confirmations import FURTHEST, around
 from svggt.scene.frame_poses import FramePoses
 from svggt.scene.posed_frame import PosedFrame
+from svggt.scene.sky import sky_of
 from svggt.view_options import Cameras
 
 
@@ -40,9 +42,10 @@ class ConfirmedPoints:
         """Every n-th row and column of a frame is a point."""
         return stride_of(prediction.depth.size, self._most)
 
-    def add(self, number: int, prediction: FramePrediction) -> None:
-        """Holds a new frame, to make its points and to confirm others'."""
-        self._newest[number] = prediction
+    def add(self, number: int, prediction: FramePrediction) -> FramePrediction:
+        """Holds a new frame, to make its points and to confirm others'; with its sky, from now."""
+        self._newest[number] = replace(prediction, sky=sky_of(prediction))
+        return self._newest[number]
 
     def keep(self, oldest: int) -> None:
         """Forgets what no frame from this one on looks at."""

@@ -107,8 +107,8 @@ class Scene:
             if not number:
                 self._set_up_view(prediction)
             assert self._frustums is not None
-            self._placings.append(FramePoses.of(prediction, correction))
-            self._points.add(number, prediction)
+            held = self._points.add(number, prediction)
+            self._placings.append(FramePoses.of(held, correction))
             if correction is None or not correction.settled:
                 self._unsettled.add(number)
             self._recent[number] = self._bands(f"frames/{number}", self._points.made(number))

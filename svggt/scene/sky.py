@@ -44,7 +44,8 @@ def sky(image: NDArray[np.uint8], depth: NDArray[Any]) -> NDArray[np.bool_]:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     even = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) < _EVEN
     is_blue = (blue >= red + _BLUER) & (green >= red) & (blue >= green) & (blue > _LIT)
-    candidates = even & (is_blue | (image.min(axis=-1) > _PALE))
+    is_pale = (red > _PALE) & (green > _PALE) & (blue > _PALE)
+    candidates = even & (is_blue | is_pale)
     _, regions = cv2.connectedComponents(candidates.astype(np.uint8), connectivity=4)
     found = candidates & np.isin(regions, regions[:_TOP][candidates[:_TOP]])
     if found.mean() < _LEAST or found.all():
