@@ -44,6 +44,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LONGEST_SIDE = 2000  # pixels of an original that is given back
 _ONE_LENS = 0.97  # narrowest by widest field of view: one that zooms is several
 _NO_MEMORY = "The file needs more memory to decode than one file may take. Make it smaller."
+_DEEP_GREYS = (
+    "Greys of 16 bits or more are shown from the darkest to the brightest of the first picture."
+)
 _DAMAGED = "The file is damaged and cannot be decoded. Save it again."
 
 
@@ -98,7 +101,10 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
         make = _original if job.original else _fitted
-        yield from _frames(job, paths, partial(make, Fitter(job.width, job.whole)), notes.append)
+        fitter = Fitter(job.width, job.whole)
+        yield from _frames(job, paths, partial(make, fitter), notes.append)
+        if fitter.took_deep_greys:
+            notes.append(_DEEP_GREYS)
         yield from map(sandbox.Note, notes)
     else:
         while True:

@@ -118,6 +118,11 @@ class Fitter:
         self._grey_rows = round(TRACKING_WIDTH * aspect * rows / uncut)
         return rows
 
+    @property
+    def took_deep_greys(self) -> bool:
+        """Whether a picture was of more than 8 bits, and so shown by the range of the first one."""
+        return self._range is not None
+
     def in_colour(self, picture: Image.Image) -> Image.Image:
         """RGB of a picture of any mode, as large as it is."""
         return self._in_eight_bits(picture) if picture.mode in _DEEP else _on_white(picture)

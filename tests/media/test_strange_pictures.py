@@ -51,8 +51,9 @@ def test_every_orientation_is_shown_upright(orientation: int) -> None:
     assert np.array_equal(np.asarray(shown), upright)
 
 
-def test_deep_greys_are_scaled_by_their_range() -> None:
-    _, frames, _ = opened("gray16_png")
+def test_deep_greys_are_scaled_by_their_range_and_it_is_said() -> None:
+    _, frames, (note,) = opened("gray16_png")
+    assert "16 bits" in note and "first picture" in note
     for frame in frames:
         assert frame.image.std() > 20 and (frame.image == 255).mean() < 0.5
     assert frames[0].image.max() > 200 and frames[0].image.min() < 60
