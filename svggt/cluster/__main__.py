@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from svggt.cluster.cluster import existing_workers
 from svggt.engine.worker import Load
-from svggt.errors import ClusterRefused
+from svggt.errors import ClusterRefused, StreamLost
+
+if TYPE_CHECKING:  # it brings Ray, which reads the environment when it is imported
+    from svggt.cluster.workers import Workers
+
+_ANSWER_SECONDS = 20.0
 
 
 def operate(
@@ -36,10 +41,17 @@ def operate(
                 there = ", ".join(actors) or "none; a page begins them"
                 raise ClusterRefused(f"no worker is called {name}. There are: {there}")
             if name is not None:
-                workers.ask(name, "drain", draining)
+                _drain(workers, name, draining)
         loads = workers.loads()
         for name in actors:
             sys.stdout.write(f"{name}: {_described(loads.get(name))}\n")
+
+
+def _drain(workers: Workers, name: str, draining: bool) -> None:
+    try:
+        workers.ask(name, "drain", draining, seconds=_ANSWER_SECONDS)
+    except StreamLost as gone:
+        raise ClusterRefused(f"{name} does not answer ({gone}): try again in a minute") from None
 
 
 def _described(load: Load | None) -> str:

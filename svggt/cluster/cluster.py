@@ -8,7 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -39,13 +39,13 @@ class Slot:
         name: the worker's.
         node: Ray's id of the machine.
         num_gpus: 1 or 0.
-        num_cpus: cores.
+        num_cpus: cores, or a share of one.
     """
 
     name: str
     node: str
     num_gpus: int
-    num_cpus: int
+    num_cpus: float
 
 
 @contextmanager
@@ -85,7 +85,11 @@ def existing_workers(address: str) -> Iterator[dict[str, ActorProxy[DeviceActor]
         import ray
         from ray.util import list_named_actors
 
-        yield {name: ray.get_actor(name) for name in sorted(list_named_actors())}
+        found: dict[str, ActorProxy[DeviceActor]] = {}
+        for name in sorted(list_named_actors()):
+            with suppress(ValueError):  # it has ended since
+                found[name] = ray.get_actor(name)
+        yield found
 
 
 @contextmanager
@@ -93,11 +97,13 @@ def _joined(address: str) -> Iterator[None]:
     """A cluster that others began."""
     _check_installed()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a cluster that is gone is not begun here
     import ray
+    from ray.exceptions import RayError
 
     try:
         context = ray.init(address=address, namespace=NAMESPACE, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         raise ClusterRefused(
             f"no Ray cluster answers at {address} ({type(error).__name__}): check the address, "
             "that `ray status` works there, and that RAY_AUTH_TOKEN_PATH names its token"
@@ -117,7 +123,7 @@ def _check_installed() -> None:
 def _begun_here(num_workers: int) -> Iterator[None]:
     """Ray on loopback alone, for those who have its token."""
     _check_installed()
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it listens on all addresses
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"  # a worker without a GPU sees none
     with (
@@ -176,7 +182,7 @@ def _slots() -> list[Slot]:
             continue
         gpus, cores = (int(node["Resources"].get(kind, 0)) for kind in ("GPU", "CPU"))
         count = gpus or cores // _CORES_A_WORKER
-        each = max(1, cores // count) if count else 0
+        each = cores / count if count else 0
         name = f"{node['NodeManagerHostname']}-{node['NodeID'][:6]}"
         slots += [Slot(f"{name}-{i}", node["NodeID"], int(gpus > 0), each) for i in range(count)]
     if not slots:

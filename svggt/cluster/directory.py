@@ -65,7 +65,7 @@ class Directory:
         with self._lock:
             self._rows[stream_id] = row
 
-    def note(self, stream_id: str, epoch: int, **changed: Any) -> None:
+    def note(self, stream_id: str, epoch: int, /, **changed: Any) -> None:
         """Attributes that changed of a stream under an epoch; nothing if that is past."""
         with self._lock:
             row = self._rows.get(stream_id)

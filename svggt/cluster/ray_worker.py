@@ -6,7 +6,7 @@ import copy
 import logging
 import secrets
 import threading
-import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +29,8 @@ from svggt.settings import StreamSettings
 
 log = logging.getLogger(__name__)
 
-_WAIT_SECONDS = 120.0  # of a stream that had a place, for another one
-_POLL_SECONDS = 1.0
 _FULL = "All workers are full. Try again in some minutes."
 _COMPARISON_GONE = "The worker of this comparison is gone. Try again, or with fewer frames."
-_GONE = "The worker that followed this point is gone. Try again."
 
 
 class RayWorker:
@@ -58,7 +55,8 @@ class RayWorker:
         self.workers, self._directory = Workers(actors), Directory()
         self._num_frames, self._model_seconds = 0, 0.0  # of this page's streams
         self._counting = threading.Lock()
-        self._changing = threading.Lock()  # of a memory, or of a stream's place
+        # A stream's, for its memory or its place; a worker that hangs stops nobody else's.
+        self._changing = defaultdict[str, threading.Lock](threading.Lock)
         self.models: ModelRegistry = RemoteModels(self.workers)
 
     def locate(self, stream_id: str) -> Location:
@@ -88,15 +86,12 @@ class RayWorker:
     ) -> str:
         """Begins a stream on the worker that carries least; see `LocalWorker.open`.
 
-        One that had a place waits for the next, if its worker is the only one with room.
-
         Raises:
             Busy: all are full, or none answers.
         """
         stream_id = again or secrets.token_hex(8)
         content = None if snapshot is None else snapshot.read_bytes()
-        row = Location("", 0, settings, beside, snapshot=snapshot)
-        self._place(stream_id, row, content, _WAIT_SECONDS if again else 0.0)
+        self._place(stream_id, Location("", 0, settings, beside, snapshot=snapshot), content)
         return stream_id
 
     def step(self, stream_id: str, frame: Frame) -> Step:
@@ -129,7 +124,7 @@ class RayWorker:
         self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]
     ) -> None:
         """Remembers by other settings from the next frame on; see `LocalWorker.change_memory`."""
-        with self._changing:
+        with self._changing[stream_id]:
             self._change_memory(stream_id, settings, record)
 
     def _change_memory(
@@ -152,6 +147,8 @@ class RayWorker:
         except Cancelled:
             if refused:
                 raise refused[0] from None
+            if not agreed:
+                raise StreamLost("its worker waited too long for an answer") from None
             self._give_up(stream_id, row)
         except StreamLost:
             if not agreed:
@@ -180,15 +177,13 @@ class RayWorker:
     def close(self, stream_id: str) -> None:
         """Ends a stream; closing twice is harmless."""
         row = self._directory.remove(stream_id)
+        self._changing.pop(stream_id, None)
         if row is not None:
             self.workers.tell(row.worker, "close", stream_id, row.epoch)  # nobody waits for it
 
     def track(self, model: str, shown: list[FramePrediction], pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel through frames."""
-        try:
-            return self.workers.ask_any("track", model, shown, pixel)
-        except StreamLost:
-            raise Busy(_GONE) from None
+        return self.workers.ask_any("track", model, shown, pixel)
 
     def predict_clip(
         self,
@@ -231,41 +226,37 @@ class RayWorker:
         row = self._directory[stream_id]
         return self.workers.ask(row.worker, method, stream_id, row.epoch, *arguments)
 
-    def _place(
-        self, stream_id: str, row: Location, snapshot: bytes | None, wait_s: float = 0.0
-    ) -> None:
+    def _place(self, stream_id: str, row: Location, snapshot: bytes | None) -> None:
         """Opens a stream where there is room, one epoch later; where it was it ends.
 
         Raises:
-            Busy: there is none, for so long.
+            Busy: there is none.
+            Exception: what the last worker said that could not, where none could.
         """
-        last, ends = self._directory.get(stream_id), time.monotonic() + wait_s
+        last = self._directory.get(stream_id)
         placed = replace(row, epoch=0 if last is None else last.epoch + 1)
-        while not any(
-            self._opened(stream_id, replace(placed, worker=name), snapshot)
-            for name in self.workers.by_load()
-        ):
-            if time.monotonic() >= ends:
-                raise Busy(_FULL)
-            time.sleep(_POLL_SECONDS)
-        if last is not None:  # it may be alive, if it was taken for lost
-            self.workers.tell(last.worker, "close", stream_id, last.epoch)
+        refused: Exception = Busy(_FULL)
+        for name in self.workers.by_load():
+            try:
+                self._open_on(stream_id, replace(placed, worker=name), snapshot)
+            except Exception as error:  # noqa: BLE001  # another may have the room, or the weights
+                log.warning("stream %s is not opened on %s: %s", stream_id, name, error)
+                self.workers.tell(name, "close", stream_id, placed.epoch)  # if it was only too slow
+                refused = refused if isinstance(error, StreamLost) else error
+            else:
+                if last is not None:  # it may be alive, if it was taken for lost
+                    self.workers.tell(last.worker, "close", stream_id, last.epoch)
+                return
+        raise refused
 
-    def _opened(self, stream_id: str, row: Location, snapshot: bytes | None) -> bool:
-        """Opens a stream where a row says, unless that refuses."""
+    def _open_on(self, stream_id: str, row: Location, snapshot: bytes | None) -> None:
         opening = (stream_id, row.epoch, row.settings, row.beside, snapshot)
-        try:
-            self.workers.ask(row.worker, "open", *opening)
-        except (Busy, StreamLost) as refused:
-            log.warning("stream %s is not opened on %s: %s", stream_id, row.worker, refused)
-            self.workers.tell(row.worker, "close", stream_id, row.epoch)  # if it was only too slow
-            return False
+        self.workers.ask(row.worker, "open", *opening)
         self._directory.put(stream_id, row)
-        return True
 
     def _move(self, stream_id: str) -> None:
         """To another worker, with all that it remembers; it stays where none has room."""
-        with self._changing:
+        with self._changing[stream_id]:
             row = self._directory[stream_id]
             try:
                 if self.workers.by_load():
@@ -276,4 +267,4 @@ class RayWorker:
 
     def _give_up(self, stream_id: str, row: Location) -> None:
         """What a worker has of a stream does not count any more: its next frame rebuilds it."""
-        self._directory.put(stream_id, replace(row, epoch=row.epoch + 1))
+        self._directory.note(stream_id, row.epoch, epoch=row.epoch + 1)

@@ -36,6 +36,7 @@ class _Kept:
     local: str
     beside: bool
     used_s: float
+    memory_bytes: int = 0
 
 
 class StreamActor:
@@ -59,9 +60,9 @@ class StreamActor:
             for stream_id, kept in list(self._streams.items()):
                 if kept.used_s < oldest:
                     self._drop(stream_id)
-        load = self._worker.load()
-        room = load.cache_bytes < self._most_bytes and not self._draining
-        return replace(load, takes_more=room)
+            taken = sum(kept.memory_bytes for kept in self._streams.values())  # parked ones too
+        room = taken < self._most_bytes and not self._draining
+        return replace(self._worker.load(), takes_more=room)
 
     def drain(self, draining: bool = True) -> None:
         """Takes no further stream; those here move to others before their next frame."""
@@ -83,10 +84,13 @@ class StreamActor:
 
     def fit_together(self, names: tuple[str, ...]) -> bool:
         """See `ModelRegistry.fit_together`."""
+        for name in names:
+            self._load_model(name)
         return self._worker.models.fit_together(*names)
 
     def check_capacity(self, name: str, size: tuple[int, int], count: int, at_once: bool) -> None:
         """See `ModelRegistry.check_capacity`."""
+        self._load_model(name)
         self._worker.models.check_capacity(name, size, count, at_once)
 
     def open(
@@ -123,9 +127,11 @@ class StreamActor:
     def step(self, stream_id: str, epoch: int, frame: Frame) -> tuple[Step, bool]:
         """Takes one frame in; also whether the stream has to move. See `LocalWorker.step`."""
         kept = self._find(stream_id, epoch)
-        step = partial(self._worker.step, kept.local, frame)
+        compute = partial(self._worker.step, kept.local, frame)
         # What computes on the caller's thread must not stay on one of those that Ray keeps.
-        return in_passing(step) if kept.beside else step(), self._draining
+        step = in_passing(compute) if kept.beside else compute()
+        kept.memory_bytes = step.prediction.memory_bytes
+        return step, self._draining
 
     def snapshot(self, stream_id: str, epoch: int) -> bytes:
         """What `open` goes on from."""

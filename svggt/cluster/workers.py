@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import ray
 from ray.actor import ActorProxy
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from svggt.cluster.stream_actor import DeviceActor
 from svggt.engine.worker import Load
@@ -24,7 +26,8 @@ Hear = Callable[[float | None, Callable[[bool], None]], None]
 
 _ANSWER_SECONDS = 600.0  # within which a worker answers, or is taken for lost
 _LOAD_SECONDS, _LATER_SECONDS = 5.0, 0.3  # for what the first one carries, and the others
-_WAIT_SECONDS = 120.0  # for the first worker that comes back where none answers
+_TOLD_SECONDS = 2.0  # for how far a call is; who says nothing in time is asked again
+_LET_GO_SECONDS = 30.0  # within which a worker ends a call that nobody waits for
 _POLL_SECONDS = 0.2
 _NONE_ANSWERS = "No worker answers. Whoever runs this server has to look at the cluster."
 
@@ -40,57 +43,71 @@ class Workers:
         self._actors = actors
 
     def tell(self, name: str, method: str, *arguments: Any) -> None:
-        """Asks a worker for something whose answer nobody waits for."""
-        getattr(self._actors[name], method).remote(*arguments)
+        """Asks for something whose answer nobody waits for; a worker that is gone is no fault."""
+        try:
+            self._begin(name, method, *arguments)
+        except StreamLost as gone:
+            log.warning("%s is not told to %s: %s", name, method, gone)
 
-    def ask(self, name: str, method: str, *arguments: Any) -> Any:
+    def ask(self, name: str, method: str, *arguments: Any, seconds: float = _ANSWER_SECONDS) -> Any:
         """What a worker answers.
 
         Raises:
             StreamLost: it does not, or is gone.
         """
-        return _got(getattr(self._actors[name], method).remote(*arguments), _ANSWER_SECONDS)
+        return _got(self._begin(name, method, *arguments), seconds)
 
     def ask_any(self, method: str, *arguments: Any) -> Any:
-        """What the worker says that carries least, or, where that is lost, the next one."""
-        names = self.by_load(full=True)
-        try:
-            return self.ask(names[0], method, *arguments)
-        except StreamLost:
-            if len(names) == 1:
-                raise
-            return self.ask(names[1], method, *arguments)
+        """What the worker says that carries least, or, where that is lost, the next one.
+
+        Raises:
+            Busy: none answers.
+        """
+        for name in self.by_load(full=True):
+            try:
+                return self.ask(name, method, *arguments)
+            except StreamLost as gone:
+                log.warning("worker %s does not answer: %s", name, gone)
+        raise Busy(_NONE_ANSWERS)
 
     def watch(self, name: str, method: str, hear: Hear, *arguments: Any) -> Any:
-        """What a worker answers in the end; meanwhile what it tells is heard, which may end it."""
-        actor, job = self._actors[name], secrets.token_hex(8)
-        answer = getattr(actor, method).remote(*arguments, job)
-        ended: BaseException | None = None
-        while not ray.wait([answer], timeout=_POLL_SECONDS)[0]:
+        """What a worker answers in the end; meanwhile what it tells is heard, which may end it.
+
+        Raises:
+            StreamLost: it is gone.
+        """
+        job, ended, until = secrets.token_hex(8), None, math.inf
+        answer = self._begin(name, method, *arguments, job)
+        while not _there([answer], 1, _POLL_SECONDS) and time.monotonic() < until:
             try:
                 if ended is None:
-                    hear(self.ask(name, "told", job), partial(self.ask, name, "answer", job))
+                    hear(self._told(name, job), partial(self.ask, name, "answer", job))
                 else:
-                    self.ask(name, "answer", job, False)
+                    self.tell(name, "answer", job, False)
             except StreamLost:
                 raise
             except BaseException as error:  # noqa: BLE001  # raised when the worker has let go
-                ended = error
+                ended, until = error, time.monotonic() + _LET_GO_SECONDS
         if ended is not None:
             raise ended
         return _got(answer)
 
     def fetch(self, model: str, on_bytes: Callable[[int, int], None]) -> None:
-        """Loads a model on all workers that answer; see `ModelRegistry.fetch`."""
-        for name in self.loads():
-            self.watch(name, "fetch", telling(lambda done: on_bytes(int(done), 0)), model)
+        """Loads a model on all workers that are there; see `ModelRegistry.fetch`."""
+        for name in self._actors:
+            try:
+                self.watch(name, "fetch", telling(lambda done: on_bytes(int(done), 0)), model)
+            except StreamLost as gone:  # it loads it when it is asked for it
+                log.warning("worker %s does not load %s: %s", name, model, gone)
 
     def loads(self) -> dict[str, Load]:
         """What the workers carry that answer, by name."""
-        asked = {name: actor.load.remote() for name, actor in self._actors.items()}
-        loads_asked = list(asked.values())
-        ray.wait(loads_asked, timeout=_LOAD_SECONDS)  # the first; who is just killed says nothing
-        answered, _ = ray.wait(loads_asked, num_returns=len(asked), timeout=_LATER_SECONDS)
+        asked = dict[str, Any]()
+        for name in self._actors:
+            with suppress(StreamLost):
+                asked[name] = self._begin(name, "load")
+        _there(list(asked.values()), 1, _LOAD_SECONDS)  # the first; who is just killed says nothing
+        answered = _there(list(asked.values()), len(asked), _LATER_SECONDS)
         loads = dict[str, Load]()
         for name, load in asked.items():
             if load in answered:
@@ -104,16 +121,43 @@ class Workers:
         """Workers that answer, what carries least first; `full`: also those that take no stream.
 
         Raises:
-            Busy: none answers, for two minutes.
+            Busy: none answers.
         """
-        ends, loads = time.monotonic() + _WAIT_SECONDS, self.loads()
-        while not loads:
-            if time.monotonic() > ends:
-                raise Busy(_NONE_ANSWERS)
-            time.sleep(_POLL_SECONDS)
-            loads = self.loads()
+        loads = self.loads()
+        if not loads:
+            raise Busy(_NONE_ANSWERS)
         ordered = sorted(loads.items(), key=lambda each: (each[1].num_streams, each[1].cache_bytes))
         return [name for name, load in ordered if full or load.takes_more]
+
+    def _told(self, name: str, job: str) -> float | None:
+        """What a call under way said last; None where that is not heard in time."""
+        asked = self._begin(name, "told", job)
+        return _got(asked) if _there([asked], 1, _TOLD_SECONDS) else None
+
+    def _begin(self, name: str, method: str, *arguments: Any) -> Any:
+        """A call under way.
+
+        Raises:
+            StreamLost: the cluster is gone.
+        """
+        try:
+            return getattr(self._actors[name], method).remote(*arguments)
+        except Exception as error:  # noqa: BLE001  # Ray's client raises those of any kind
+            raise _lost(error) from None
+
+
+def _there(asked: list[Any], count: int, seconds: float) -> list[Any]:
+    """Those of some calls that are answered, once so many are or the time is over.
+
+    Raises:
+        StreamLost: the cluster is gone.
+    """
+    if not asked:
+        return []
+    try:
+        return ray.wait(asked, num_returns=count, timeout=seconds)[0]
+    except Exception as error:  # noqa: BLE001  # as above
+        raise _lost(error) from None
 
 
 def _got(answer: Any, seconds: float | None = None) -> Any:
@@ -126,8 +170,12 @@ def _got(answer: Any, seconds: float | None = None) -> Any:
         return ray.get(answer, timeout=seconds)
     except RayTaskError as error:
         raise error.cause from None
-    except (RayError, ConnectionError) as error:  # also of a machine that is gone, or its memory
-        raise StreamLost(f"{type(error).__name__}: {error}".splitlines()[0]) from None
+    except Exception as error:  # noqa: BLE001  # of a machine that is gone, its memory, Ray
+        raise _lost(error) from None
+
+
+def _lost(error: Exception) -> StreamLost:
+    return StreamLost(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def telling(on_told: Callable[[float], None]) -> Hear:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from svggt.engine.worker import Step, Worker
-from svggt.errors import BadInput, Cancelled, MemoryFull, SnapshotRefused, StreamLost, writing
+from svggt.errors import BadInput, Busy, Cancelled, MemoryFull, SnapshotRefused, StreamLost, writing
 from svggt.media.camera_stream import LiveClip
 from svggt.media.clips import Clip
 from svggt.media.frames import Frame
@@ -28,7 +28,7 @@ _KEYFRAME_BYTES = 100_000  # of the picture and features that a refiner keeps of
 _ROOM_BYTES = 64_000_000  # that are left free for frames, beside snapshots
 _FRAMES_A_SNAPSHOT = 32  # of a stream whose worker may be lost; rarer where one takes long:
 _BETWEEN_SNAPSHOTS = 10.0  # times as long as the last one took
-_MOST_LOSSES = 3
+_MOST_LOSSES, _WAIT_SECONDS, _LOOK_SECONDS = 3, 120.0, 1.0  # at one frame; for another place
 _LOST_TOO_OFTEN = "The worker of this run was lost again and again at this frame. Resume it later."
 _BEING_REBUILT = "The worker of this stream is gone; it moves to another. Try again in a moment."
 _CANNOT_REBUILD = (
@@ -161,8 +161,7 @@ class RecordedStream:
     def finalize(self) -> list[Correction]:
         """Records the corrections that come after the last frame.
 
-        None where a run ended before its memory was rebuilt: they would tell of a part of what
-        the recording holds.
+        None where a run ended before its memory was rebuilt: they would tell of a part of it.
         """
         if self._num_done < self.num_kept:
             return []
@@ -276,11 +275,24 @@ class RecordedStream:
         if self._losses[number] > _MOST_LOSSES:
             raise BadInput(_LOST_TOO_OFTEN)
         self.num_kept, self._anew = max(self.num_kept, len(self._recording.frames)), []
-        self._open()
+        self._open_again(number)
         for kept in range(self._num_done, number):
             if self._cancelled():
                 raise Cancelled
             yield from self._through(self._recording.frames.frame(kept))
+
+    def _open_again(self, number: int) -> None:
+        """Where there is room, which a worker that is begun anew may be the only one to have."""
+        until_s = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                return self._open(number)
+            except Busy:
+                if self._cancelled():
+                    raise Cancelled from None
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(_LOOK_SECONDS)
 
     def _surely(self, call: Callable[[str], list[Correction]]) -> list[Correction]:
         """What a worker says of the stream, which is rebuilt for it where it was lost."""
@@ -297,11 +309,11 @@ class RecordedStream:
                 if self._finalized:
                     anew += self._surely(self._worker.finalize)
 
-    def _open(self) -> None:
-        """A stream that goes on from the newest snapshot, or begins, in the place of the last."""
+    def _open(self, most: int | None = None) -> None:
+        """In the place of the last stream one that goes on after `most` frames or fewer."""
         about, self._num_done = self._recording.about, 0
         memories = [(0, self._settings)] if about is None else about.memories
-        number = self._recording.newest_snapshot()
+        number = self._recording.newest_snapshot(most)
         if number is not None:
             path = self._recording.snapshot(number)
             # Where a memory was changed after as many frames, either may be the one that was kept.

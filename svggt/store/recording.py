@@ -251,10 +251,15 @@ class Recording:
         """Where its stream lies after so many frames, if it does."""
         return self.folder / f"stream_{num_frames:06}.safetensors"
 
-    def newest_snapshot(self) -> int | None:
-        """Frames after which its stream was kept last, as far as frames are there; None: never."""
+    def newest_snapshot(self, most: int | None = None) -> int | None:
+        """Frames after which its stream was kept last, as far as frames are there; None: never.
+
+        Args:
+            most: frames that are looked at; all if left out.
+        """
+        most = len(self.frames) if most is None else min(most, len(self.frames))
         kept = (int(path.stem.removeprefix("stream_")) for path in self._snapshots())
-        return max((number for number in kept if number <= len(self.frames)), default=None)
+        return max((number for number in kept if number <= most), default=None)
 
     def clear_snapshots(self, spared: int | None = None) -> None:
         """Forgets what its stream was, but for after so many frames."""

@@ -194,7 +194,10 @@ class ViewEvents:
         width = session.recording.frames.load(moment).image.shape[1]
         u, v = (int(at * width / pictures.PICTURE_WIDTH) for at in event.index)
         if clicks == view_controls.TRACK:
-            track = session.track(moment, (u, v))
+            try:
+                track = session.track(moment, (u, v))
+            except BadInput as error:
+                return None, gr.skip(), panels.failure(str(error))
             shown = pictures.picture(session.recording.frames.load(moment), what, track)
             return track, shown, panels.followed(track)
         session.scene.mark(moment, u, v)

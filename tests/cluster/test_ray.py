@@ -138,20 +138,21 @@ def test_a_drained_worker_hands_its_streams_over(page, frames, uninterrupted) ->
     page.workers.ask(first, "drain", False)
 
 
-def test_a_stream_waits_for_its_worker_where_the_others_are_full(page, frames) -> None:
-    stream_id = page.open(SETTINGS)
-    page.step(stream_id, frames[0])
-    before, carried = page.locate(stream_id), page.load()
-    (other,) = set(page.workers.loads()) - {before.worker}
-    page.workers.ask(other, "drain", True)
-    kill(page)
-    with pytest.raises(StreamLost):
-        page.step(stream_id, frames[1])
-    page.open(SETTINGS, again=stream_id)
-    assert (page.locate(stream_id).worker, page.locate(stream_id).epoch) == (before.worker, 1)
-    page.step(stream_id, frames[0])
-    assert page.load().num_frames == carried.num_frames + 1  # which a lost worker takes nothing of
-    page.workers.ask(other, "drain", False)
+def test_a_stream_goes_back_where_the_others_are_full(page, frames, tmp_path: Path) -> None:
+    """It waits for its worker, which is begun anew; what a page counted a loss takes nothing of."""
+    recording, others = Recording(tmp_path), list[str]()
+
+    def on_step(number: int) -> None:
+        if number == 3 and not others:
+            others.extend(set(page.workers.loads()) - {located(page).worker})
+            page.workers.ask(*others, "drain", True)
+            kill(page)
+        assert page.load().num_frames > number
+
+    before = page.load().num_frames
+    steps = ran(page, recording, frames[:6], on_step)
+    page.workers.ask(*others, "drain", False)
+    assert len(steps) == page.load().num_frames - before == 6 + 4
 
 
 def test_whoever_runs_the_cluster_drains_a_worker(page, actors) -> None:

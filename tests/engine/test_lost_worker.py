@@ -17,8 +17,9 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.recorded_stream import RecordedStream
 from svggt.engine.worker import Step
-from svggt.errors import StreamLost
+from svggt.errors import Busy, StreamLost
 from svggt.media.frames import Frame
+from svggt.prediction import MemoryMap
 from svggt.refine.correction import Correction
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
@@ -40,7 +41,7 @@ class LosingWorker(LocalWorker):
 
     def __init__(self, model: LoadedModel, lost_at: list[int]) -> None:
         super().__init__(ModelRegistry([model]))
-        self.lost_at, self.num_opened = lost_at, 0
+        self.lost_at, self.num_opened, self.lost = lost_at, 0, set[str]()
         self.on_loss: Callable[[], None] = lambda: None
 
     def open(self, *args, **kwargs) -> str:
@@ -59,8 +60,12 @@ class LosingWorker(LocalWorker):
             self._lose(stream_id)
         return super().finalize(stream_id)
 
+    def memory_map(self, stream_id: str) -> MemoryMap | None:
+        return None if stream_id in self.lost else super().memory_map(stream_id)
+
     def _lose(self, stream_id: str) -> None:
         self.close(stream_id)
+        self.lost.add(stream_id)
         self.on_loss()
         raise StreamLost("it was killed")
 
@@ -156,6 +161,37 @@ def test_it_is_stopped_while_it_is_rebuilt(opened) -> None:
     session.start(Made(FRAMES), SETTINGS)
     wait(session, ended)
     assert session.progress.state == "stopped" and len(session.recording.frames) == 30
+
+
+def test_it_is_stopped_while_it_waits_for_a_place(opened, monkeypatch) -> None:
+    """Of two minutes at most, which nobody waits who pressed Stop."""
+    session, worker = opened(12)
+    full = threading.Event()
+
+    def refuse(*args, **kwargs) -> str:
+        full.set()
+        raise Busy("All workers are full.")
+
+    worker.on_loss = lambda: monkeypatch.setattr(worker, "open", refuse)
+    session.start(Made(FRAMES), SETTINGS)
+    wait_for(full.is_set)
+    begun = time.monotonic()
+    session.stop()
+    assert time.monotonic() - begun < 30
+    assert session.progress.state == "stopped" and session.progress.can_resume
+
+
+def test_a_place_is_waited_for(opened, monkeypatch) -> None:
+    session, worker = opened(12)
+    refusals, make = iter("ab"), worker.open
+
+    def open_later(*args, **kwargs) -> str:
+        if next(refusals, None):
+            raise Busy("All workers are full.")
+        return make(*args, **kwargs)
+
+    worker.on_loss = lambda: monkeypatch.setattr(worker, "open", open_later)
+    finished(session)
 
 
 def test_one_that_is_lost_as_it_is_stopped_is_stopped(opened) -> None:
