@@ -101,14 +101,13 @@ class Workers:
                 log.warning("worker %s does not load %s: %s", name, model, gone)
 
     def loads(self) -> dict[str, Load]:
-        """What the workers carry that answer, by name."""
-        asked = dict[str, Any]()
-        for name in self._actors:
-            with suppress(StreamLost):
-                asked[name] = self._begin(name, "load")
-        _there(list(asked.values()), 1, _LOAD_SECONDS)  # the first; who is just killed says nothing
-        answered = _there(list(asked.values()), len(asked), _LATER_SECONDS)
-        loads = dict[str, Load]()
+        """What the workers carry that answer, by name; nothing where the cluster is gone."""
+        asked, loads, answered = dict[str, Any](), dict[str, Load](), list[Any]()
+        with suppress(StreamLost):
+            asked |= {name: self._begin(name, "load") for name in self._actors}
+            calls = list(asked.values())
+            _there(calls, 1, _LOAD_SECONDS)  # the first; who is just killed says nothing
+            answered = _there(calls, len(calls), _LATER_SECONDS)
         for name, load in asked.items():
             if load in answered:
                 try:
@@ -152,8 +151,6 @@ def _there(asked: list[Any], count: int, seconds: float) -> list[Any]:
     Raises:
         StreamLost: the cluster is gone.
     """
-    if not asked:
-        return []
     try:
         return ray.wait(asked, num_returns=count, timeout=seconds)[0]
     except Exception as error:  # noqa: BLE001  # as above
