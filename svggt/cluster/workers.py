@@ -29,7 +29,8 @@ _LOAD_SECONDS, _LATER_SECONDS = 5.0, 0.3  # for what the first one carries, and 
 _TOLD_SECONDS = 2.0  # for how far a call is; who says nothing in time is asked again
 _LET_GO_SECONDS = 30.0  # within which a worker ends a call that nobody waits for
 _POLL_SECONDS = 0.2
-_NONE_ANSWERS = "No worker answers. Whoever runs this server has to look at the cluster."
+_NONE_ANSWERS = "No worker answers just now. Try again in a minute."
+_TRIES = 2  # of workers for one question: what ended both may be the question
 
 
 class Workers:
@@ -61,9 +62,9 @@ class Workers:
         """What the worker says that carries least, or, where that is lost, the next one.
 
         Raises:
-            Busy: none answers.
+            Busy: neither answers.
         """
-        for name in self.by_load(full=True):
+        for name in self.by_load(full=True)[:_TRIES]:
             try:
                 return self.ask(name, method, *arguments)
             except StreamLost as gone:
