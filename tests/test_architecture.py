@@ -60,6 +60,7 @@ WINGS = {"experiments", "eval", "train"}  # tools: nobody imports them, and they
 # What an import may not bring with it, by whatever way.
 LIGHT = {
     "svggt.exports.exporter": {"torch", "gradio"},
+    "svggt.exports.child": {"numpy", "viser", "trimesh", "pycolmap"},  # begun for every export
     "svggt.session.registry": {"torch", "gradio"},
     "svggt.compare.comparison": {"torch", "gradio"},
     "svggt.compare.agreement": {"torch", "viser"},

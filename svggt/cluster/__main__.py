@@ -37,11 +37,12 @@ def operate(
 
         workers = Workers(actors)
         for name, draining in ((drain, True), (undrain, False)):
-            if name is not None and name not in actors:
+            if name is None:
+                continue
+            if name not in actors:
                 there = ", ".join(actors) or "none; a page begins them"
                 raise ClusterRefused(f"no worker is called {name}. There are: {there}")
-            if name is not None:
-                _drain(workers, name, draining)
+            _drain(workers, name, draining)
         loads = workers.loads()
         for name in actors:
             sys.stdout.write(f"{name}: {_described(loads.get(name))}\n")

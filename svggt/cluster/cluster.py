@@ -95,9 +95,8 @@ def existing_workers(address: str) -> Iterator[dict[str, ActorProxy[DeviceActor]
 @contextmanager
 def _joined(address: str) -> Iterator[None]:
     """A cluster that others began."""
-    _check_installed()
+    _prepare()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a cluster that is gone is not begun here
     import ray
     from ray.exceptions import RayError
 
@@ -114,16 +113,22 @@ def _joined(address: str) -> Iterator[None]:
         context.disconnect()
 
 
-def _check_installed() -> None:
+def _prepare() -> None:
+    """Before Ray is imported, which reads the environment then.
+
+    Raises:
+        ClusterRefused: it is not installed.
+    """
     if find_spec("ray") is None:
         raise ClusterRefused("workers elsewhere need Ray: pip install 'svggt[ray]'")
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a cluster that is gone is not begun here
 
 
 @contextmanager
 def _begun_here(num_workers: int) -> Iterator[None]:
     """Ray on loopback alone, for those who have its token."""
-    _check_installed()
-    os.environ["RAY_USAGE_STATS_ENABLED"] = os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
+    _prepare()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it listens on all addresses
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"  # a worker without a GPU sees none
     with (

@@ -149,7 +149,7 @@ def _spacing(grid: NDArray[Any]) -> NDArray[Any]:
     """(H, W) how far points (H, W, 3) are from their neighbours: the root of the area between."""
     area = np.ones(grid.shape[:2])
     for axis in (0, 1):
-        x, y, z = np.moveaxis(np.diff(grid, axis=axis), -1, 0)
+        x, y, z = np.moveaxis(np.diff(grid, axis=axis), -1, 0)  # norms along three are slow
         step = np.sqrt(x * x + y * y + z * z)
         area *= np.concatenate([step, step.take([-1], axis=axis)], axis=axis)
     return np.sqrt(area)
