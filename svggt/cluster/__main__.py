@@ -21,6 +21,7 @@ def operate(
     address: Annotated[str, tyro.conf.Positional],
     drain: str | None = None,
     undrain: str | None = None,
+    stop: bool = False,
 ) -> None:
     """List the workers that run streams on a Ray cluster, and take one out of use.
 
@@ -28,6 +29,7 @@ def operate(
         address: of the cluster, as ray://host:10001.
         drain: a worker whose streams move to others, each with its next frame; it takes no more.
         undrain: a worker that takes streams again.
+        stop: ends all of them, before an upgrade or for other weights; frames stay with the pages.
 
     Raises:
         ClusterRefused: no cluster answers there, or it has no worker of that name.
@@ -36,6 +38,10 @@ def operate(
         from svggt.cluster.workers import Workers  # Ray reads the environment that was set
 
         workers = Workers(actors)
+        if stop:
+            workers.end()
+            sys.stdout.write(f"ended: {', '.join(actors) or 'none'}\n")
+            return
         for name, draining in ((drain, True), (undrain, False)):
             if name is None:
                 continue

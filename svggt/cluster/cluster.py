@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from svggt.cluster.stream_actor import DeviceActor
+from svggt.cluster.stream_actor import Build, DeviceActor, code_hash
 from svggt.errors import ClusterRefused
 from svggt.settings import Precision
 
@@ -29,6 +29,13 @@ _TOKEN = secrets.token_hex(32)  # of clusters that this process begins: Ray read
 _IN_A_MESSAGE = 1_000_000  # bytes; else a frame goes by files in memory, which takes 3 ms more
 _CALLS_AT_ONCE = 64  # of a worker: sessions, and those who watch what takes long
 _CORES_A_WORKER = 4  # of a cluster's node without a GPU
+
+
+_SAID_SECONDS = 30.0  # after which it is said that workers are waited for
+_END_THEM = "end the workers (python -m svggt.cluster ADDRESS --stop)"
+_OTHER_CODE = f"workers there were begun by another version of svggt: {_END_THEM}"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -219,9 +226,52 @@ def _workers(
         ).remote(model, precision, cache_bytes)
         for slot in slots
     }
-    try:  # their weights may have to come first
-        ray.get([actor.load.remote() for actor in actors.values()])
+    try:
+        builds = dict(zip(actors, _answers(actors), strict=True))
     except RayError as error:
         last = str(error).strip().splitlines()[-1]
         raise ClusterRefused(f"a worker could not begin: {last}") from error
+    except AttributeError:  # a worker of other code, which has no such method
+        raise ClusterRefused(_OTHER_CODE) from None
+    check_alike(builds, model, precision)
     return actors
+
+
+def _answers(actors: dict[str, ActorProxy[DeviceActor]]) -> list[Build]:
+    """What the workers compute with, once all have begun; their weights may have to come first."""
+    import ray
+
+    asked = {name: actor.build.remote() for name, actor in actors.items()}
+    calls, there = list(asked.values()), list[Any]()
+    while len(there) < len(calls):
+        there, _ = ray.wait(calls, num_returns=len(calls), timeout=_SAID_SECONDS)
+        missing = ", ".join(name for name, call in asked.items() if call not in there)
+        if missing:
+            log.warning("waiting for workers to begin (is there room for them?): %s", missing)
+    return ray.get(calls)
+
+
+def check_alike(builds: dict[str, Build], model: str, precision: Precision) -> None:
+    """What one worker begins another can go on with, and it is what this page asks for.
+
+    Raises:
+        ClusterRefused: it is not.
+    """
+    if {build.code for build in builds.values()} != {code_hash()}:
+        raise ClusterRefused(_OTHER_CODE)
+    for name, build in builds.items():
+        for flag, theirs, ours in (
+            ("--model", build.model, model),
+            ("--precision", build.precision, precision),
+        ):
+            if theirs != ours:
+                raise ClusterRefused(
+                    f"{name} was begun with {flag} {theirs}, this page with {flag} {ours}: "
+                    f"say {theirs} here too, or {_END_THEM}"
+                )
+    if len({(build.weights, build.dtype) for build in builds.values()}) > 1:
+        there = ", ".join(f"{name} {each.weights} {each.dtype}" for name, each in builds.items())
+        raise ClusterRefused(
+            f"workers compute with different weights or numbers ({there}): {_END_THEM}, and name "
+            "--model and --precision"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +60,14 @@ class Directory:
         """Of all streams' cached token memories."""
         with self._lock:
             return sum(row.memory_bytes for row in self._rows.values())
+
+    def by_worker(self) -> dict[str, list[tuple[str, int]]]:
+        """Names and epochs of the streams that each worker has."""
+        there = defaultdict[str, list[tuple[str, int]]](list)
+        with self._lock:
+            for stream_id, row in self._rows.items():
+                there[row.worker].append((stream_id, row.epoch))
+        return there
 
     def put(self, stream_id: str, row: Location) -> None:
         """A stream is there now."""

@@ -29,6 +29,7 @@ from svggt.settings import StreamSettings
 
 log = logging.getLogger(__name__)
 
+_KEEP_SECONDS = 60.0  # a fifth of what a worker waits
 _FULL = "All workers are full. Try again in some minutes."
 _COMPARISON_GONE = "The worker of this comparison is gone. Try again, or with fewer frames."
 
@@ -58,6 +59,8 @@ class RayWorker:
         # A stream's, for its memory or its place; a worker that hangs stops nobody else's.
         self._changing = defaultdict[str, threading.Lock](threading.Lock)
         self.models: ModelRegistry = RemoteModels(self.workers)
+        self._ended = threading.Event()
+        threading.Thread(target=self._ask_to_keep, name="keep-streams", daemon=True).start()
 
     def locate(self, stream_id: str) -> Location:
         """Where a stream is.
@@ -91,7 +94,8 @@ class RayWorker:
         """
         stream_id = again or secrets.token_hex(8)
         content = None if snapshot is None else snapshot.read_bytes()
-        self._place(stream_id, Location("", 0, settings, beside, snapshot=snapshot), content)
+        row = Location("", 0, settings, beside, snapshot=snapshot)
+        self._place(stream_id, row, content, self.workers.by_load())
         return stream_id
 
     def step(self, stream_id: str, frame: Frame) -> Step:
@@ -211,8 +215,15 @@ class RayWorker:
 
     def shutdown(self) -> None:
         """Ends this page's streams."""
+        self._ended.set()
         for stream_id in self._directory:
             self.close(stream_id)
+
+    def _ask_to_keep(self) -> None:
+        """Tells workers which streams are still wanted: those of a page that is gone end."""
+        while not self._ended.wait(_KEEP_SECONDS):
+            for name, streams in self._directory.by_worker().items():
+                self.workers.tell(name, "keep", streams)
 
     def _watch_any(self, method: str, on_turn: Callable[[], None], *arguments: Any) -> Any:
         """On the worker that carries least. What may have ended one is not tried on another."""
@@ -226,8 +237,10 @@ class RayWorker:
         row = self._directory[stream_id]
         return self.workers.ask(row.worker, method, stream_id, row.epoch, *arguments)
 
-    def _place(self, stream_id: str, row: Location, snapshot: bytes | None) -> None:
-        """Opens a stream where there is room, one epoch later; where it was it ends.
+    def _place(
+        self, stream_id: str, row: Location, snapshot: bytes | None, names: list[str]
+    ) -> None:
+        """Opens a stream on the first that takes it, one epoch later; where it was it ends.
 
         Raises:
             Busy: there is none.
@@ -236,7 +249,7 @@ class RayWorker:
         last = self._directory.get(stream_id)
         placed = replace(row, epoch=0 if last is None else last.epoch + 1)
         refused: Exception = Busy(_FULL)
-        for name in self.workers.by_load():
+        for name in names:
             try:
                 self._open_on(stream_id, replace(placed, worker=name), snapshot)
             except Exception as error:  # noqa: BLE001  # another may have the room, or the weights
@@ -259,9 +272,9 @@ class RayWorker:
         with self._changing[stream_id]:
             row = self._directory[stream_id]
             try:
-                if self.workers.by_load():
+                if names := self.workers.by_load():
                     content = self.workers.ask(row.worker, "snapshot", stream_id, row.epoch)
-                    self._place(stream_id, row, content)
+                    self._place(stream_id, row, content, names)
             except Exception:  # its frame is taken in, wherever it is
                 log.exception("stream %s stays on %s", stream_id, row.worker)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from svggt.cluster.long_calls import LongCalls
@@ -23,9 +24,39 @@ from svggt.prediction import FramePrediction, MemoryMap, PointTrack
 from svggt.refine.correction import Correction
 from svggt.settings import Precision, StreamSettings
 
-_FORGOTTEN_SECONDS = 7200.0  # without a call: the page that had the stream is gone
+_FORGOTTEN_SECONDS = 300.0  # unused and not asked to be kept: the page that had it is gone
+_PACKAGE = Path(__file__).parents[1]
 _REFUSED = "This worker takes no further stream."
 _HAS_NONE = "This worker does not have these weights."
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a worker computes with; streams move only between those that are alike.
+
+    Attributes:
+        code: hash of the package's code.
+        model: weights that were asked for.
+        precision: numbers that were asked for.
+        weights: hash of those it has.
+        dtype: numbers that it computes in.
+    """
+
+    code: str
+    model: str
+    precision: Precision
+    weights: str
+    dtype: str
+
+
+@cache
+def code_hash() -> str:
+    """Of this process's code: versions of it do not understand each other's messages."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 @dataclass
@@ -63,6 +94,14 @@ class StreamActor:
             taken = sum(kept.memory_bytes for kept in self._streams.values())  # parked ones too
         room = taken < self._most_bytes and not self._draining
         return replace(self._worker.load(), takes_more=room)
+
+    def keep(self, streams: list[tuple[str, int]]) -> None:
+        """A page still has these, by name and epoch; what nobody asks to keep is forgotten."""
+        with self._opening:
+            for stream_id, epoch in streams:
+                kept = self._streams.get(stream_id)
+                if kept is not None and kept.epoch == epoch:
+                    kept.used_s = time.monotonic()
 
     def drain(self, draining: bool = True) -> None:
         """Takes no further stream; those here move to others before their next frame."""
@@ -242,4 +281,10 @@ class DeviceActor(StreamActor):
         device = choose_device(precision)
         first = load_model(chosen_model(model, device), device)
         models = ModelRegistry([first], loaders_of(device))
+        dtype = str(device.dtype).removeprefix("torch.")
+        self._build = Build(code_hash(), model, precision, first.sha256[:12], dtype)
         super().__init__(LocalWorker(models, cache_bytes), cache_bytes)
+
+    def build(self) -> Build:
+        """What it computes with."""
+        return self._build

@@ -129,6 +129,11 @@ class Workers:
         ordered = sorted(loads.items(), key=lambda each: (each[1].num_streams, each[1].cache_bytes))
         return [name for name, load in ordered if full or load.takes_more]
 
+    def end(self) -> None:
+        """Ends them, with their streams."""
+        for actor in self._actors.values():
+            ray.kill(actor)  # pyright: ignore[reportArgumentType]  # Ray's own type for the same
+
     def _told(self, name: str, job: str) -> float | None:
         """What a call under way said last; None where that is not heard in time."""
         asked = self._begin(name, "told", job)

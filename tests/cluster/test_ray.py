@@ -155,16 +155,17 @@ def test_a_stream_goes_back_where_the_others_are_full(page, frames, tmp_path: Pa
     assert len(steps) == page.load().num_frames - before == 6 + 4
 
 
-def test_whoever_runs_the_cluster_drains_a_worker(page, actors) -> None:
-    """From another process, by the command of docs/cluster.md."""
+def operate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command for whoever runs the cluster says."""
     from ray import get_runtime_context
 
-    name, address = sorted(actors)[0], get_runtime_context().gcs_address
+    command = [sys.executable, "-m", "svggt.cluster", get_runtime_context().gcs_address, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
-    def operate(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "svggt.cluster", address, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
+def test_whoever_runs_the_cluster_drains_a_worker(page, actors) -> None:
+    """From another process, by the command of docs/cluster.md."""
+    name = sorted(actors)[0]
     listed = operate("--drain", name).stdout.splitlines()
     assert [line.split(":")[0] for line in listed] == sorted(actors)
     assert "takes no more" in listed[0] and "takes no more" not in listed[1]
@@ -261,3 +262,29 @@ def test_streams_of_several_threads(page, frames) -> None:
     assert len(said) == 4
     for step in said.values():
         assert np.allclose(step.prediction.depth, said[0].prediction.depth, rtol=1e-5)
+
+
+def test_streams_of_a_page_that_rests_are_kept(page, actors, monkeypatch) -> None:
+    from svggt.cluster import ray_worker
+
+    monkeypatch.setattr(ray_worker, "_KEEP_SECONDS", 0.1)
+    asked, other = threading.Event(), joined(actors)
+    tell = other.workers.tell
+
+    def heard(name: str, method: str, *arguments: object) -> None:
+        tell(name, method, *arguments)
+        if method == "keep" and arguments == ([(stream_id, 0)],):
+            asked.set()
+
+    monkeypatch.setattr(other.workers, "tell", heard)
+    stream_id = other.open(SETTINGS)
+    assert asked.wait(30)
+    other.shutdown()
+
+
+def test_whoever_runs_the_cluster_ends_its_workers(page, actors) -> None:
+    """The last test here: before an upgrade, or for other weights."""
+    page.open(SETTINGS)
+    assert operate("--stop").stdout == f"ended: {', '.join(sorted(actors))}\n"
+    wait_for(lambda: not page.workers.loads())
+    assert not operate().stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 
 from svggt.cluster import stream_actor
+from svggt.cluster.cluster import check_alike
 from svggt.cluster.long_calls import LongCalls
-from svggt.cluster.stream_actor import StreamActor
+from svggt.cluster.stream_actor import Build, StreamActor, code_hash
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
-from svggt.errors import Busy, Cancelled, StreamLost
+from svggt.errors import Busy, Cancelled, ClusterRefused, StreamLost
 from svggt.settings import StreamSettings
 from tests.conftest import make_frames, wait_for
 
@@ -90,12 +92,38 @@ def test_one_that_is_full_or_drained_takes_no_more(worker: LocalWorker) -> None:
 def test_streams_of_a_page_that_is_gone_are_forgotten(
     actor: StreamActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    actor.open("a", 0, SETTINGS, False, None)
+    """A page that is there asks to keep its own, however long they rest."""
+    now = time.monotonic()
+    for stream_id in ("theirs", "past", "ours"):
+        actor.open(stream_id, 1, SETTINGS, False, None)
+    monkeypatch.setattr(stream_actor.time, "monotonic", lambda: now + 299)
+    assert actor.load().num_streams == 3
+    actor.keep([("ours", 1), ("past", 0), ("another's", 1)])
+    monkeypatch.setattr(stream_actor.time, "monotonic", lambda: now + 400)
     assert actor.load().num_streams == 1
-    monkeypatch.setattr(stream_actor, "_FORGOTTEN_SECONDS", 0.0)
-    assert actor.load().num_streams == 0
-    with pytest.raises(StreamLost):
-        actor.step("a", 0, FRAMES[0])
+    for stream_id in ("theirs", "past"):
+        with pytest.raises(StreamLost):
+            actor.step(stream_id, 1, FRAMES[0])
+    actor.step("ours", 1, FRAMES[0])
+
+
+ALIKE = Build(code_hash(), "auto", "auto", "5eed", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (replace(ALIKE, code="older"), "another version of svggt"),
+        (replace(ALIKE, model="embedded"), "--model embedded, this page with --model auto"),
+        (replace(ALIKE, precision="float32"), "say float32 here too"),
+        (replace(ALIKE, weights="0dd"), "name --model and --precision"),
+        (replace(ALIKE, dtype="float32"), "two 5eed float32"),
+    ],
+)
+def test_workers_that_differ_are_refused(other: Build, sentence: str) -> None:
+    check_alike({"one": ALIKE, "two": ALIKE}, "auto", "auto")
+    with pytest.raises(ClusterRefused, match=sentence):
+        check_alike({"one": ALIKE, "two": other}, "auto", "auto")
 
 
 @pytest.mark.parametrize("agreed", [True, False])
