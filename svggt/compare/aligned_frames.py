@@ -25,8 +25,11 @@ from svggt.store.posed_frames import PosedFrames
 
 Picture = NDArray[np.uint8]
 
-Paint = Literal["side by side", "overlay", "difference"]
-"""How B's scene is drawn; but for the first one it holds both runs."""
+Paint = Literal["side by side", "swipe", "overlay", "difference"]
+"""How both are shown: in two views, beside each other or one over the other, or in one scene."""
+
+IN_ONE: tuple[Paint, ...] = ("overlay", "difference")
+"""Those that colour B's scene, which holds both runs."""
 
 INKS = ("#d9661f", "#2f5d8a")
 """Of A and B, wherever they are told apart."""
@@ -66,7 +69,7 @@ class AlignedFrames:
             KeyError: there is none of that number.
         """
         shot = brought(self._b.shot(number), self._to_a)
-        if self.paint == "side by side":
+        if self.paint not in IN_ONE:
             return shot
         image = tinted(shot.prediction.image, INKS[1])
         if self.paint == "difference":

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.compare.aligned_frames import AlignedFrames, Paint
+from svggt.compare.aligned_frames import IN_ONE, AlignedFrames, Paint
 from svggt.compare.request import ComparisonProgress, ComparisonRequest, ReferenceRun
 from svggt.compare.rerun_schedule import RerunSchedule
 from svggt.compare.result import ComparisonMetrics, ComparisonResult, RunResult, Weights, compare
@@ -119,10 +119,10 @@ class Comparison:
         return views.picture(browser.world_from_cam, browser.focal * height / width)
 
     def paint_as(self, paint: Paint) -> None:
-        """Draws its scene anew, in other colours."""
-        self._paint = paint
+        """Draws its scene anew, where its colours change."""
+        before, self._paint = self._paint, paint
         with self._drawing:
-            if self._shown is not None:
+            if self._shown is not None and {before, paint} & {*IN_ONE}:
                 self._draw(self._shown, lambda number: None)  # somebody waits for it
 
     def look(self, look: ViewOptions) -> None:

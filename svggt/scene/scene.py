@@ -51,6 +51,7 @@ class Scene:
     Attributes:
         flags: what is shown, and how; set by `look`.
         eye: the cameras of its browsers.
+        marks: points that a visitor clicked, to measure between.
     """
 
     def __init__(self, frames: Frames) -> None:
@@ -72,11 +73,6 @@ class Scene:
     def levelling(self) -> transforms.SO3:
         """What the world is turned by to be level."""
         return self._horizon.levelling
-
-    @property
-    def marks(self) -> tuple[Point, ...]:
-        """Points that were marked last by the cameras shown, two at most."""
-        return self._marks.by(self.flags.cameras)
 
     @property
     def num_frames(self) -> int:
@@ -163,6 +159,7 @@ class Scene:
             self._underlay.look(look)
             self._trajectory.show(look.trajectory)
             self._around.show(look.floor)
+            self.marks.show(look.cameras)
             if before.cameras != look.cameras:
                 for number in self._recent:
                     self._place(number)
@@ -233,9 +230,10 @@ class Scene:
         """
         with self._lock:
             frame, cameras = self._frames.load(number), self.flags.cameras
-            here = self._placings[number].point_at(frame, u, v, cameras)
-            self._marks.add(here, self._distance, cameras)
-            return self.marks
+            placing = self._placings[number]
+            here, eye = placing.point_at(frame, u, v, cameras), placing.pose(cameras)[:, 3]
+            self.marks.add(here, eye, self._distance)
+            return self.marks.points
 
     def reset_view(self) -> None:
         """Takes all browsers to where the whole scene is in sight."""
@@ -262,7 +260,7 @@ class Scene:
             self._blocks = Blocks()
             self._moment: int | None = None
             self._growing = True
-            self._marks = Marks(scene, "/level/marks")
+            self.marks = Marks(scene, "/level/marks", self.flags.cameras)
             self._underlay = OverlayClouds(scene, "/level/underlay")
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None

@@ -233,7 +233,8 @@ class Api:
         own unit of length, null where nobody knows.
         """
         session = self._owned(token)
-        distance, cameras = distance_of(session.scene.marks), session.scene.flags.cameras
+        scene = session.scene
+        distance, cameras = distance_of(scene.marks.points), scene.flags.cameras
         if not distance:
             raise BadInput("Nothing is measured. Mark two points by `measure` first.")
         session.recording.set_metres(cameras, metres / distance if metres else None)

@@ -36,16 +36,20 @@ class Share:
     """Links, and files to take away.
 
     Attributes:
+        drawer: that holds them.
         link: to the read-only view.
         embedding: the same as a QR code, and for pages of other sites.
+        eye: where the view looks from, while a link to it is copied.
         kept: until when the scene is.
         export: how far an export is, and then its file.
     """
 
+    drawer: gr.Accordion
     link: gr.Textbox
     embedding: gr.HTML
     copy_owner: gr.Button
-    copy_moment: gr.Button
+    copy_view: gr.Button
+    eye: gr.Textbox
     revoke: gr.Button
     kept: gr.HTML
     delete: gr.Button
@@ -92,7 +96,7 @@ def lay_out_share(retention: str) -> Share:
     Args:
         retention: what is kept how long, as HTML.
     """
-    with gr.Accordion("Share & export", open=False, elem_id="share"), gr.Row():
+    with gr.Accordion("Share & export", open=False, elem_id="share") as drawer, gr.Row():
         with gr.Column(min_width=280):
             link = gr.Textbox(
                 label="Read-only link",
@@ -105,9 +109,8 @@ def lay_out_share(retention: str) -> Share:
             embedding = gr.HTML(elem_id="embedding")
             with gr.Row(elem_id="keys-row"):
                 copy_owner = gr.Button("Copy my own link", size="sm", elem_id="copy-owner")
-                copy_moment = gr.Button(
-                    "Copy a link to this moment", size="sm", elem_id="copy-moment"
-                )
+                copy_view = gr.Button("Copy a link to this view", size="sm", elem_id="copy-view")
+                eye = gr.Textbox("", visible="hidden")
                 revoke = gr.Button("Revoke the link", size="sm", elem_id="revoke")
             kept = gr.HTML(elem_id="kept")
             delete = gr.Button(
@@ -128,10 +131,12 @@ def lay_out_share(retention: str) -> Share:
                 cancel = gr.Button("Cancel", size="sm", interactive=False)
             export = gr.HTML(elem_id="export")
     return Share(
+        drawer=drawer,
         link=link,
         embedding=embedding,
         copy_owner=copy_owner,
-        copy_moment=copy_moment,
+        copy_view=copy_view,
+        eye=eye,
         revoke=revoke,
         kept=kept,
         delete=delete,

@@ -1,5 +1,5 @@
 // What a visitor does without the page's buttons: keys, files that are dropped, pictures that are
-// pasted. The 3D views are documents of their own, in which the same holds.
+// pasted, the line between two views. The 3D views are documents of their own, in which the same holds.
 (() => {
   const TYPED = "input:not([type=range], [type=radio], [type=checkbox]), textarea, [contenteditable]";
   const find = (selector) => document.querySelector(selector);
@@ -137,6 +137,10 @@
   document.addEventListener("drop", (event) => {
     if (event.target.closest?.("#files")) showCut([...event.dataTransfer.files]);
   }, true);
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches?.("#swipe input")) return;
+    find("#views").style.setProperty("--swipe", event.target.value / 100);
+  });
   document.documentElement.classList.toggle("no-full", !document.fullscreenEnabled);
   attend(document, false);
   document.addEventListener("load", (event) => {

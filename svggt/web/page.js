@@ -154,7 +154,7 @@ window.svggt = (() => {
     keep(keys) {
       const [reader, owner] = keys.split(" ");
       const query = new URLSearchParams(location.search);
-      if (reader !== query.get("s")) query.delete("at");
+      if (reader !== query.get("s")) for (const key of ["at", "eye"]) query.delete(key);
       if (reader) query.set("s", reader); else query.delete("s");
       if (reader && owner) remember(reader, owner);
       if (query.toString() !== new URLSearchParams(location.search).toString()) show(query);
@@ -207,6 +207,12 @@ window.svggt = (() => {
         frame.style.cssText = before;
       }
     },
+    // Where a file comes, in its drawer, which has just been opened.
+    async showExport(asked) {
+      for (let tries = 0; tries < 30 && !document.querySelector("#export"); tries++) await wait(100);
+      document.querySelector("#export")?.scrollIntoView({ block: "center" });
+      return asked;
+    },
     showKeys() {
       document.querySelector("#help dialog").showModal();
     },
@@ -214,10 +220,11 @@ window.svggt = (() => {
       const [reader, owner] = keys.split(" ");
       if (owner) copy("#copy-owner", "Your own link", `?s=${reader}#owner=${owner}`);
     },
-    // To the frame that the timeline shows.
-    copyMoment(keys) {
+    // To the frame that the timeline shows, seen from here.
+    copyView(keys, eye) {
       const reader = keys.split(" ")[0], frame = document.querySelector("#moment input[type=number]").value;
-      if (reader) copy("#copy-moment", "Link to this moment", `?s=${reader}&at=${frame}`);
+      const from = eye && `&eye=${eye}`;
+      if (reader) copy("#copy-view", "Link to this view", `?s=${reader}&at=${frame}${from}`);
     },
   };
 })();

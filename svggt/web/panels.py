@@ -34,6 +34,18 @@ _KEYS = {
     "W A S D": "walk, once the 3D view was clicked; arrows turn there",
     "?": "these keys; all work where nothing else has the focus",
 }
+_WORDS = {
+    "cameras, refined": "found by following corners through the pictures, and adjusted together",
+    "cameras, head": "what the network says of its own",
+    "confirmed": "other pictures see the same point there; “View” says how many must",
+    "confidence": "how sure the network is of a pixel’s depth: bright is sure",
+    "memory": "tokens, pieces of earlier frames, that the network looks at with every new one",
+    "tracked, weak, lost": "whether the picture bears its refined camera out, in part, or not",
+    "AbsRel": "mean error of depth as a share of the depth",
+    "ATE": "how far cameras’ places are off in the mean, after one Sim(3)",
+    "Sim(3)": "a turn, a shift and one scale, which bring one world onto another",
+    "chamfer": "mean distance from each point to the nearest one of the other run",
+}
 _PANELS: Any = _TEMPLATES.get_template("panels.html").module
 
 
@@ -49,8 +61,8 @@ def viewer(address: str, title: str, waits: bool = False) -> str:
 
 
 def help_of_keys() -> str:
-    """What the view's mouse and keys do; see `gestures.js`."""
-    return str(_PANELS.help(_KEYS))
+    """What the view's mouse and keys do (see `gestures.js`), and what the page's words mean."""
+    return str(_PANELS.help(_KEYS, _WORDS))
 
 
 def header(model: str, device: str, note: str) -> str:
@@ -127,6 +139,11 @@ def strip(shown: Mapping[str, NDArray[np.uint8] | None], of: str) -> str:
 def legend(paint: Paint) -> str:
     """What the colours of the comparison's scene mean."""
     return str(_PANELS.legend(paint, INKS, f"{DIFFERENCE_TOP:.0%}"))
+
+
+def swipe() -> str:
+    """The line between A and B where one view lies over the other; see `gestures.js`."""
+    return str(_PANELS.swipe())
 
 
 def report(address: str, name: str, download_address: str, size: int) -> str:
@@ -224,15 +241,23 @@ def measured(clicks: int, distance: float | None, unit: tuple[float, str] | None
     Args:
         clicks: 0 to 2.
         distance: in the scene's unit.
-        unit: the scene's in the visitor's, and that one's name; None: nobody knows.
+        unit: see `length_of`.
     """
     if distance is None:
         hint = "Click the other end." if clicks else "Click two points in the picture."
         return str(_PANELS.measured(hint, "", ""))
+    return str(_PANELS.measured("", *length_of(distance, unit)))
+
+
+def length_of(distance: float, unit: tuple[float, str] | None) -> tuple[str, str]:
+    """A length as people write it, and its unit; "" where that is the scene's own.
+
+    Args:
+        distance: in the scene's unit.
+        unit: the scene's in the visitor's, and that one's name; None: nobody knows.
+    """
     length, name = unit or (1.0, "")
-    return str(
-        _PANELS.measured("", f"{distance * length:.3g}" if name else f"{distance:.3f}", name)
-    )
+    return f"{distance * length:.3g}" if name else f"{distance:.3f}", name
 
 
 def followed(track: PointTrack) -> str:

@@ -5,6 +5,7 @@ A replay is a `.viser` file that viser's own client plays; it needs no session a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -15,14 +16,24 @@ from svggt.exports.replay import DRAWING_KEYS, FRAMES_PER_SECOND, HIDE_NOTICES
 from svggt.web.proxy import viewer_page
 
 _BYTES = "application/octet-stream"
-# Whoever wants no motion sees the whole scene, and a link may name a frame: then it stands still.
-_STANDS = """<script>
-const asked = (() => {
+_EYE_KEYS = ("initialCameraPosition", "initialCameraLookAt", "initialCameraFov")
+_CLIENTS_OWN = {*DRAWING_KEYS, *_EYE_KEYS}  # what it has in its address beside the recording
+# A link may name where to look from, and a frame, at which it stands still; so it does, at the
+# last one, for whoever wants no motion.
+_BEGINS = """<script>
+const link = (() => {
   try {
     const query = new URLSearchParams(parent.location.search);
-    return query.get("s") ? Number(query.get("at")) : 0;
-  } catch { return 0; }  // a page of another site, which this one is embedded in
+    return query.get("s") ? query : new URLSearchParams();
+  } catch { return new URLSearchParams(); }  // a page of another site, which embeds this one
 })();
+const asked = Number(link.get("at")), eye = (link.get("eye") ?? "").split(",").map(Number);
+if (eye.length === 7 && eye.every(Number.isFinite)) {
+  const address = new URL(location);
+  const parts = [eye.slice(0, 3), eye.slice(3, 6), eye.slice(6)];
+  EYE_KEYS.forEach((key, i) => address.searchParams.set(key, parts[i].join()));
+  history.replaceState(null, "", address);
+}
 if (asked > 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) {
   new MutationObserver((_, observer) => {
     const pause = document.querySelector("button:has(.tabler-icon-player-pause-filled)");
@@ -42,7 +53,9 @@ if (asked > 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) {
     }, 200);
   }).observe(document, { childList: true, subtree: true });
 }
-</script>""".replace("FRAMES_PER_SECOND", str(FRAMES_PER_SECOND))
+</script>""".replace("FRAMES_PER_SECOND", str(FRAMES_PER_SECOND)).replace(
+    "EYE_KEYS", json.dumps(_EYE_KEYS)
+)
 
 
 def replay_address(name: str) -> str:
@@ -82,10 +95,10 @@ def replay_routes(
         # what the client writes beside it, for a reload.
         path, _, recording = address.partition("?playbackPath=")
         query = request.query_params.multi_items()
-        asked = [item for item in query if item[0] not in DRAWING_KEYS]
+        asked = [item for item in query if item[0] not in _CLIENTS_OWN]
         if request.url.path != path or asked != [("playbackPath", recording)]:
             raise HTTPException(404)
-        return viewer_page(HIDE_NOTICES + _STANDS, anywhere)
+        return viewer_page(HIDE_NOTICES + _BEGINS, anywhere)
 
     @router.get("/replay/{name}/")
     async def page(name: str, request: Request) -> Response:

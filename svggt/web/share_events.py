@@ -57,9 +57,11 @@ class ShareEvents:
         s.copy_owner.click(
             None, [c.keys], None, js="(keys) => window.svggt.copyOwner(keys)", **layout.PRIVATE
         )
-        s.copy_moment.click(
-            None, [c.keys], None, js="(keys) => window.svggt.copyMoment(keys)", **layout.PRIVATE
-        )
+        looking = s.copy_view.click(self._eye, [c.keys], [s.eye], **layout.PRIVATE)
+        looking.then(
+            None, [c.keys, s.eye], None, js="(keys, eye) => window.svggt.copyView(keys, eye)",
+            **layout.PRIVATE,
+        )  # fmt: skip
         s.revoke.click(
             self._revoke,
             [c.keys],
@@ -68,8 +70,17 @@ class ShareEvents:
             **layout.PRIVATE,
         )
         outputs = [s.export, s.prepare, s.cancel]
-        preparing = s.prepare.click(
-            self._prepare, [c.keys, s.format, c.view.cameras], outputs, **layout.PRIVATE
+        asked = [c.keys, s.format, c.view.cameras]
+        preparing = s.prepare.click(self._prepare, asked, outputs, **layout.PRIVATE)
+        opened = c.view.film.click(
+            self._open_for_film, None, [s.drawer, s.format], **layout.PRIVATE
+        )
+        filming = opened.then(
+            self._prepare,
+            asked,
+            outputs,
+            js="(...asked) => window.svggt.showExport(asked)",
+            **layout.PRIVATE,
         )
         s.delete.click(
             self._delete,
@@ -78,7 +89,12 @@ class ShareEvents:
             js="(keys, example) => window.svggt.confirmed(keys, example)",
             **layout.PRIVATE,
         )
-        s.cancel.click(self._cancelled, None, outputs, cancels=[preparing], **layout.PRIVATE)
+        s.cancel.click(
+            self._cancelled, None, outputs, cancels=[preparing, filming], **layout.PRIVATE
+        )
+
+    def _open_for_film(self) -> Changes:
+        return {self._c.share.drawer: gr.Accordion(open=True), self._c.share.format: "film"}
 
     def _cancelled(self) -> Changes:
         s = self._c.share
@@ -87,6 +103,12 @@ class ShareEvents:
     def _idle(self) -> Changes:
         s = self._c.share
         return {s.prepare: gr.Button(interactive=True), s.cancel: gr.Button(interactive=False)}
+
+    def _eye(self, keys: str) -> str:
+        """Where the owner's browser looks from, as a link says it; see `web.replay`."""
+        owner = keys.partition(" ")[2]
+        session = self._sessions.get(owner) if owner else None
+        return "" if session is None else ",".join(f"{x:.4g}" for x in session.scene.eye.place)
 
     def _revoke(self, keys: str, request: gr.Request) -> Changes:
         """Revokes the reader's key, if its owner meant it."""
@@ -160,6 +182,8 @@ async def prepared(
             raise Cancelled
 
     try:
+        if not reader_token:
+            raise BadInput("There is nothing to export yet. Press Start first.")
         recording = sessions.recording(reader_token, "reader")
         if recording is None:
             raise BadInput("This scene has expired, its link was revoked, or it was deleted.")

@@ -75,6 +75,7 @@ class ViewInputs:
     parts: gr.CheckboxGroup
     through: gr.Button
     reset: gr.Button
+    film: gr.Button
     shot: gr.Button
     full: gr.Button
     keys: gr.Button
@@ -108,14 +109,16 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
     with gr.Column(elem_id="eye"):
         with gr.Row(elem_id="views"):
             frame, beside = gr.HTML(replay_of(first, waits=True)), gr.HTML(elem_id="beside")
+            gr.HTML(panels.swipe(), elem_id="swipe")
         with gr.Row(elem_id="choices"):
             show = gr.Radio(["all frames", "one frame"], value="all frames", label="Points of")
             camera = gr.Radio(["refined", "head"], value=cameras, label="Cameras")
             reset = gr.Button("Overview", elem_id="reset", size="sm", min_width=0)
             through = gr.Button("Look through", elem_id="through", size="sm", min_width=0)
+            film = gr.Button("Film", elem_id="film", size="sm", min_width=0)
             shot = gr.Button("Picture", elem_id="shot", size="sm", min_width=0)
             full = gr.Button("Full screen", elem_id="full", size="sm", min_width=0)
-            keys = gr.Button("Keys", elem_id="keys-button", size="sm", min_width=0)
+            keys = gr.Button("Help", elem_id="keys-button", size="sm", min_width=0)
             confirmed, size, parts = _lay_out_flags()
         why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
         gr.HTML(panels.help_of_keys(), elem_id="help")
@@ -139,6 +142,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         parts=parts,
         through=through,
         reset=reset,
+        film=film,
         shot=shot,
         full=full,
         keys=keys,

@@ -206,7 +206,7 @@ class ViewEvents:
     def _know_length(self, token: str | None, known: float | None, unit: str) -> str:
         """A known length between the marks says how long the scene's unit is."""
         session = self._find(token)
-        distance = None if session is None else distance_of(session.scene.marks)
+        distance = None if session is None else distance_of(session.scene.marks.points)
         if session is not None and distance:
             metres = known * view_controls.UNITS[unit] / distance if known else None
             try:
@@ -221,9 +221,11 @@ class ViewEvents:
         if session is None:
             return panels.measured(0, None, None)
         marks, metres = session.scene.marks, session.recording.metres
-        known = metres.get(session.scene.flags.cameras)
+        known, distance = metres.get(session.scene.flags.cameras), distance_of(marks.points)
         length = None if known is None else (known / view_controls.UNITS[unit], unit)
-        return panels.measured(len(marks), distance_of(marks), length)
+        if distance is not None:
+            marks.label(" ".join(panels.length_of(distance, length)))
+        return panels.measured(len(marks.points), distance, length)
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:

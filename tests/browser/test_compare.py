@@ -157,3 +157,43 @@ def test_both_are_overlaid_and_their_difference_is_coloured(arrive, site: Site) 
     reader.goto(f"{site.address}{address}")
     assert "Agreement of A with B" in reader.inner_text("body")
     reader.close()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_line_between_both_is_dragged(arrive, site: Site, size) -> None:
+    """One view lies over the other; either is turned on its side of the line."""
+    visitor = arrive(size)
+    visitor.run(4)
+    compare(visitor)
+    page = visitor.page
+    page.click("#paint label:has-text('swipe')")
+    handle = page.locator("#swipe input")
+    handle.wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
+    box = page.locator("#views iframe").nth(0).bounding_box()
+    assert box is not None and box == page.locator("#beside iframe").bounding_box()
+
+    def seen_at(share: float) -> str:
+        """Which view the mouse would reach, in a row above the handle."""
+        x, y = box["x"] + share * box["width"], box["y"] + 0.35 * box["height"]
+        reached = "document.elementFromPoint(x, y)?.closest('#beside') ? 'B' : 'A'"
+        return page.evaluate(f"([x, y]) => {reached}", [x, y])
+
+    assert [seen_at(share) for share in (0.2, 0.45, 0.55, 0.8)] == ["A", "A", "B", "B"]
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.25 * box["width"], middle, steps=5)
+    page.mouse.up()
+    assert [seen_at(share) for share in (0.15, 0.35, 0.45)] == ["A", "B", "B"]
+    handle.focus()
+    before = int(page.input_value("#swipe input"))
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    assert seen_at(0.55) == "A" and int(page.input_value("#swipe input")) == before + 40
+    comparison = only_session(site).comparison
+    assert comparison is not None and comparison.paint == "swipe"
+    page.click("#paint label:has-text('side by side')")
+    handle.wait_for(state="hidden")
+    assert page.locator("#beside iframe").bounding_box() != box
+    assert visitor.errors == []

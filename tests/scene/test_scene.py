@@ -283,10 +283,17 @@ def test_marks_measure_the_world_shown(scene: Scene) -> None:
     assert len(scene.mark(1, 5, 5)) == 1  # a third one begins anew
     a, b = scene.mark(2, 5, 5)  # in another frame, whose camera stands elsewhere
     assert np.allclose(np.subtract(b, a), [0.1, 0, 0], atol=1e-3)
+    scene.marks.label("0.1 m")
+    label = scene.marks._label
+    assert label is not None and label.visible
+    assert np.allclose(label.position, np.add(a, b) / 2, atol=0.1)  # a little nearer
     scene.look(REFINED)
-    assert scene.marks == ()  # these worlds have scales of their own
+    assert not label.visible
+    assert scene.marks.points == ()  # these worlds have scales of their own
     scene.correct([correction(2, (0.2, 0, 0), np.log(2.0))])
     assert len(scene.mark(2, 5, 5)) == 1
+    scene.marks.label("of one point")
+    assert scene.marks._label is None
     a, b = scene.mark(2, 45, 5)
     assert np.allclose(np.subtract(b, a), [2.5, 0, 0], atol=1e-2)  # as in the corrected depth
 
