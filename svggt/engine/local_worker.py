@@ -24,6 +24,7 @@ from svggt.engine.offline import predict_clip, track_point
 from svggt.engine.open_streams import OpenStream, Parking, cached_bytes, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
+from svggt.engine.step_queue import StepQueue
 from svggt.engine.worker import Load, Pass, RefinedClip, Step
 from svggt.errors import BadInput, Cancelled, MemoryFull
 from svggt.media.frames import Frame
@@ -69,6 +70,7 @@ class LocalWorker:
         self.models = models
         self._streams: dict[str, OpenStream] = {}
         self._windows, self._device = SolverProcess(), DeviceQueue()
+        self._steps = StepQueue(self._device)
         self._adjusting = threading.Lock()
         self.num_frames, self.model_seconds = 0, 0.0
         self._parking = Parking(cache_bytes)
@@ -157,12 +159,12 @@ class LocalWorker:
                 raise BadInput(f"{error}.") from None
 
     def _step(self, running: OpenStream, frame: Frame) -> Step:
-        model, step = running.stream.model, partial(running.stream.step, frame)
+        stream, followed = running.stream, None
         if running.beside:
-            done = self._device.in_gaps(model, lambda turn: step(Chunks(None, turn)))
-            followed = None
+            step = partial(stream.step, frame)
+            done = self._device.in_gaps(stream.model, lambda turn: step(Chunks(None, turn)))
         else:
-            predicting = self._device.submit(model, step)
+            predicting = self._steps.submit(stream, frame)
             followed = _ask_refiner(running, lambda refiner: refiner.follow(frame.grey))
             done = predicting.result()
         prediction = _with_cost(done)
@@ -171,7 +173,7 @@ class LocalWorker:
         corrections = _ask_refiner(
             running, lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
-        running.stream.correct(corrections or [])
+        stream.correct(corrections or [])
         seen = _ask_refiner(running, lambda refiner: refiner.state.sightings)
         return Step(prediction, corrections or [], seen)
 

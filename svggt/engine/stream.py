@@ -20,6 +20,7 @@ from svggt.media.frames import Frame
 from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.frame_geometry import FrameGeometry, RefinedCamera
 from svggt.model.memory import CachePolicy, Memory
+from svggt.model.memory_batch import MemoryBatch
 from svggt.model.network import NetworkOutput
 from svggt.model.storage import named_under
 from svggt.prediction import FramePrediction, MemoryMap
@@ -72,7 +73,6 @@ class Stream:
         for number, block in enumerate(self._blocks):
             block.load(named_under(f"{number}.", saved), self.model.device.torch)
 
-    @torch.inference_mode()
     def step(self, frame: Frame, chunks: Chunks = WHOLE) -> FramePrediction:
         """Takes in one frame. Atomic: if it fails, the stream is as it was before.
 
@@ -85,38 +85,43 @@ class Stream:
             ModelOverflow: half precision overflowed; the remedy is float32.
             torch.OutOfMemoryError: the device is full; the remedy is a bounded policy.
         """
+        return step_together([self], [frame], chunks)[0]
+
+    def goes_with(self, other: Stream) -> bool:
+        """Whether both can step together, with frames of one size."""
+        ours, theirs = self._blocks[0].memory, other._blocks[0].memory
+        return (
+            other is not self
+            and other.model is self.model
+            and other._points == self._points
+            and theirs.scores_residual == ours.scores_residual
+        )
+
+    def _check(self, frame: Frame) -> None:
         size = frame.image.shape[:2]
         if self._size not in (None, size):
             raise ValueError(f"frame {frame.number} is {size}, the stream's are {self._size}")
-        started = time.perf_counter()
-        images = to_images([frame], self.model)
-        try:
-            said = [self._stage(block, frame, images, chunks) for block in self._blocks]
-        except BaseException:
-            for block in self._blocks:
-                block.memory.rollback()
-            raise
+
+    def _prepare(self, block: StreamBlock, said: FramePrediction) -> None:
+        """Takes a staged frame into a block's memory, which may fail."""
+        seen = None
+        if block.memory.wants_geometry:
+            seen = self._geometry(in_world(said, block.world), block.memory.num_frames)
+        block.memory.prepare(seen)
+
+    def _commit(self, said: list[FramePrediction]) -> FramePrediction:
+        """A frame has been taken in; as the stream says it.
+
+        Args:
+            said: as every block says it.
+        """
         for block in self._blocks:
             block.memory.commit()
-        self._size = size
+        self._size = said[0].depth.shape
         prediction = in_world(said[0], self._blocks[0].world)
         self._turn(prediction, said)
         if self.num_frames % FRAMES_A_TRIM == 0:
             give_back_memory()
-        seconds = time.perf_counter() - started
-        return replace(prediction, seconds=seconds, memory_bytes=self.memory_bytes)
-
-    def _stage(
-        self, block: StreamBlock, frame: Frame, images: Tensor, chunks: Chunks
-    ) -> FramePrediction:
-        """What one block says of a frame, in its own world; nothing is taken in yet."""
-        memory = block.memory
-        output = self.model.network.step(images, memory, self._points, chunks)
-        (prediction,) = predictions([frame], to_arrays(output), 0.0, 0)
-        seen = None
-        if memory.wants_geometry:
-            seen = self._geometry(in_world(prediction, block.world), memory.num_frames)
-        memory.prepare(seen)
         return prediction
 
     def _turn(self, shown: FramePrediction, said: list[FramePrediction]) -> None:
@@ -215,6 +220,54 @@ class Stream:
         )
 
 
+@torch.inference_mode()
+def step_together(
+    streams: Sequence[Stream], frames: Sequence[Frame], chunks: Chunks = WHOLE
+) -> list[FramePrediction]:
+    """Takes one frame into each of some streams, in one pass through the network.
+
+    Each says what it would have said alone, within the rounding of larger products. All or none:
+    if one fails, all are as they were before.
+
+    Args:
+        streams: that go with each other; see `Stream.goes_with`.
+        frames: one for each, of one size.
+        chunks: how the pass is cut, so that others compute in between.
+
+    Raises:
+        Exception: see `Stream.step`.
+    """
+    started, first = time.perf_counter(), streams[0]
+    for stream, frame in zip(streams, frames, strict=True):
+        stream._check(frame)
+    # A stream that begins anew is two for a while; each is a clip of the batch.
+    lanes = [
+        (stream, block, frame)
+        for stream, frame in zip(streams, frames, strict=True)
+        for block in stream._blocks
+    ]
+    memories, shown = [block.memory for _, block, _ in lanes], [frame for *_, frame in lanes]
+    try:
+        images = to_images(shown, first.model).transpose(0, 1)  # (B, 1, 3, H, W)
+        output = first.model.network.step(images, MemoryBatch(memories), first._points, chunks)
+        said = predictions(shown, to_arrays(output), 0.0, 0)
+        for (stream, block, _), own in zip(lanes, said, strict=True):
+            stream._prepare(block, own)
+    except BaseException:
+        for each in memories:
+            each.rollback()
+        raise
+    told = [
+        stream._commit([own for (of, *_), own in zip(lanes, said, strict=True) if of is stream])
+        for stream in streams
+    ]
+    seconds = (time.perf_counter() - started) / len(streams)
+    return [
+        replace(prediction, seconds=seconds, memory_bytes=stream.memory_bytes)
+        for stream, prediction in zip(streams, told, strict=True)
+    ]
+
+
 def _refined(correction: Correction, size: tuple[int, int]) -> RefinedCamera:
     """Its smooth bend of the depth and the lens's distortion make no difference here."""
     height, width = size
@@ -232,7 +285,7 @@ def to_images(frames: Sequence[Frame | FramePrediction], model: LoadedModel) -> 
 
 
 def to_arrays(output: NetworkOutput) -> dict[str, np.ndarray]:
-    """The outputs of one clip, (S, ...), on the CPU.
+    """The outputs of one clip, or of one frame of some streams: (N, ...), on the CPU.
 
     Raises:
         ModelOverflow: a number is not finite.
@@ -244,7 +297,8 @@ def to_arrays(output: NetworkOutput) -> dict[str, np.ndarray]:
         "world_points": output.world_points,
         "world_points_conf": output.world_points_conf,
     }
-    arrays = {k: t[0].float().cpu().numpy() for k, t in tensors.items() if t is not None}
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    arrays = {name: t.flatten(0, 1).float().cpu().numpy() for name, t in given.items()}
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ModelOverflow("the network's numbers overflowed; start with --precision float32")
     return arrays

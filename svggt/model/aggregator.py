@@ -5,7 +5,7 @@ Knows nothing of how far a frame may look: the caller passes a way of attending 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import cast
 
@@ -45,7 +45,7 @@ class Aggregator(nn.Module):
         self,
         images: Tensor,
         attend: Callable[[int, Tensor | None], Attend] | None,
-        first_frame: int = 0,
+        first_frames: Sequence[int] = (0,),
         chunks: Chunks = WHOLE,
         residuals: bool = False,
     ) -> dict[int, Tensor]:
@@ -55,7 +55,7 @@ class Aggregator(nn.Module):
             images: (B, S, 3, H, W) in [0, 1], H and W multiples of the patch.
             attend: layer, residual -> how the tokens of all S frames attend in that global
                 block; None: every token to every token.
-            first_frame: number in the stream of the first of these frames.
+            first_frames: number in its stream of the first frame of each clip; one: of all.
             chunks: how the pass is cut; a global block is cut only where all attend to all.
             residuals: tell `attend` how much the frame block's MLP changed each token, (B * S, P);
                 else None.
@@ -67,7 +67,7 @@ class Aggregator(nn.Module):
         config = self.config
         batch, frames, _, height, width = images.shape
         x = chunks.over(self.patch_embed, self._normalise(images).flatten(0, 1))
-        x = torch.cat([self._special_tokens(batch, frames, first_frame), x], dim=1)
+        x = torch.cat([self._special_tokens(batch, frames, first_frames), x], dim=1)
         grid = (height // config.patch_size, width // config.patch_size)
         head_dim = config.embed_dim // config.num_heads
         rope = Rope(grid, config.num_special_tokens, head_dim, config.rope_frequency, like=x)
@@ -98,11 +98,12 @@ class Aggregator(nn.Module):
         mean, std = _image_statistics(images.device, images.dtype)
         return ((images - mean) / std).to(self.camera_token.dtype)
 
-    def _special_tokens(self, batch: int, frames: int, first_frame: int) -> Tensor:
+    def _special_tokens(self, batch: int, frames: int, first_frames: Sequence[int]) -> Tensor:
         """(B * S, 1 + registers, C); which of the pair depends on the frame's number only."""
         pairs = torch.cat([self.camera_token, self.register_token], dim=2)[0]
-        numbers = torch.arange(first_frame, first_frame + frames, device=pairs.device)
-        return pairs[(numbers > 0).long()].repeat(batch, 1, 1)
+        clips = [torch.arange(n, n + frames, device=pairs.device) for n in first_frames]
+        numbers = clips[0] if len(clips) == 1 else torch.cat(clips)
+        return pairs[(numbers > 0).long()].repeat(batch // len(clips), 1, 1)
 
 
 @lru_cache(maxsize=8)  # brought to a device once: a copy from the host would wait for it

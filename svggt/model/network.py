@@ -18,6 +18,7 @@ from svggt.model.config import ModelConfig
 from svggt.model.dense_head import DenseHead, activate_depth, activate_points
 from svggt.model.layers import Attend, attend_all, attend_past
 from svggt.model.memory import Memory
+from svggt.model.memory_batch import MemoryBatch
 from svggt.model.track_head import TrackHead, TrackOutput
 
 Watch = Callable[[int, Attend], Attend]
@@ -84,15 +85,26 @@ class VGGT(nn.Module):
         return self._heads(tokens, images, lambda number, block: attend, points, chunks)
 
     def step(
-        self, images: Tensor, memory: Memory, points: bool = True, chunks: Chunks = WHOLE
+        self,
+        images: Tensor,
+        memory: Memory | MemoryBatch,
+        points: bool = True,
+        chunks: Chunks = WHOLE,
     ) -> NetworkOutput:
         """Predicts the next frame of B streams: (B, 1, 3, H, W).
 
         The frame is only staged: the caller commits the memory, or rolls it back on an error.
+
+        Args:
+            images: in [0, 1], H and W multiples of the patch.
+            memory: that all of them share, or one for each.
+            points: run the point head too.
+            chunks: how the pass is cut.
         """
-        attend = memory.global_attend(self._grid(images))
-        tokens = self.aggregator(images, attend, memory.num_frames, chunks, memory.scores_residual)
-        return self._heads(tokens, images, memory.camera_attend(), points, chunks)
+        past = memory if isinstance(memory, MemoryBatch) else MemoryBatch([memory])
+        attend = past.global_attend(self._grid(images))
+        tokens = self.aggregator(images, attend, past.first_frames, chunks, past.scores_residual)
+        return self._heads(tokens, images, past.camera_attend(), points, chunks)
 
     def track(self, images: Tensor, query_points: Tensor, causal: bool) -> TrackOutput:
         """Follows (B, N, 2) pixels (x, y) of frame 0 through a clip (B, S, 3, H, W).
