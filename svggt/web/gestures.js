@@ -109,6 +109,19 @@
     }
   }
 
+  // Gradio's own words for an upload that ends early say nothing of what to do.
+  const fetch = window.fetch;
+  window.fetch = async (what, ...how) => {
+    const uploads = /\/upload\b/.test(what?.url ?? what) && how[0]?.method === "POST", note = find("#cut p");
+    if (uploads && note) note.hidden = true;
+    try {
+      return await fetch(what, ...how);
+    } catch (error) {
+      if (uploads && note) note.hidden = false;
+      throw error;
+    }
+  };
+
   const isReader = () => document.body.classList.contains("reader");
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files") && !isReader();
 

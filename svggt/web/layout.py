@@ -30,8 +30,9 @@ CAMERA = (
 
 _CUT = """<figure hidden>
 <canvas aria-hidden="true"></canvas><figcaption role="status"></figcaption>
-</figure>"""
-"""What a tall picture loses; see gestures.js."""
+</figure>
+<p class="status failed" role="alert" hidden>The upload was cut off. Choose the file again.</p>"""
+"""What a tall picture loses, and that an upload failed; see gestures.js."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ class Controls:
     Attributes:
         token: the owner's, while this page drives a session.
         keys: "reader owner" of the session shown, as the browser keeps them; see page.js.
+        again: pressed by page.js when the page is looked at again.
     """
 
     token: gr.State
     keys: gr.Textbox
+    again: gr.Button
     header: gr.HTML
     source: SourceInputs
     start: gr.Button
@@ -113,6 +116,7 @@ def lay_out(
     model = models[0]
     token = gr.State(None)
     keys = gr.Textbox("", visible="hidden", elem_id="keys")
+    again = gr.Button(visible="hidden", elem_id="again")
     header = gr.HTML(header_of(model), elem_id="header")
     with gr.Row(elem_id="stage"):
         with gr.Column(elem_id="source"):
@@ -135,6 +139,7 @@ def lay_out(
     return Controls(
         token=token,
         keys=keys,
+        again=again,
         header=header,
         source=source,
         start=start,

@@ -88,6 +88,15 @@ window.svggt = (() => {
     if (!new URLSearchParams(location.search).get("s")) first.src = first.dataset.first;
   }).observe(document, { childList: true, subtree: true });
 
+  // Another tab of its owner may have gone on with the scene, or left it. A page that follows a run
+  // knows by itself.
+  document.addEventListener("visibilitychange", () => {
+    const follows = !document.querySelector("#stop")?.disabled, { classList } = document.body;
+    if (!document.hidden && classList.contains("scene") && !classList.contains("reader") && !follows) {
+      document.querySelector("#again")?.click();
+    }
+  });
+
   const isOwner = (keys) => Boolean(keys.split(" ")[1]);
 
   // Whether a button was pressed twice: a frame of a Space may open no dialog.

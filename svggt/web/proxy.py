@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -41,6 +42,8 @@ _SEND_SECONDS = 20  # a browser that takes nothing for so long is dropped, not b
 
 # The page's own controls drive the scene; viser's panel covers half a phone.
 _HIDE_PANEL = HIDE_NOTICES + "<style>.mantine-Paper-root { display: none !important; }</style>"
+
+_POSTER = f"<script>\n{Path(__file__).with_name('poster.js').read_text('utf-8')}</script>"
 
 _POLL_SECONDS = 2  # between two looks whether a token is still good
 
@@ -125,7 +128,7 @@ def _harmless(request: Request, socket_path: str) -> bool:
 
 
 def viewer_page(style: str, anywhere: bool = False) -> Response:
-    """viser's single-file client with a style of ours, under our policy.
+    """viser's single-file client with a style and a poster of ours, under our policy.
 
     Args:
         style: CSS.
@@ -144,7 +147,7 @@ def viewer_page(style: str, anywhere: bool = False) -> Response:
 @cache
 def _client(style: str) -> bytes:
     html = resources.files("viser").joinpath("client/build/index.html").read_text("utf-8")
-    return html.replace("<head>", f"<head>{HOW_TO_DRAW}{style}", 1).encode()
+    return html.replace("<head>", f"<head>{HOW_TO_DRAW}{_POSTER}{style}", 1).encode()
 
 
 async def _bridge(browser: WebSocket, viewing: Viewing, is_good: Callable[[], bool]) -> None:

@@ -79,12 +79,15 @@ def report_address(reader_token: str) -> str:
 
 
 def replay_routes(
-    replays: Mapping[str, Path], shared: Callable[[str], Awaitable[Path]]
+    replays: Mapping[str, Path],
+    posters: Mapping[str, Path],
+    shared: Callable[[str], Awaitable[Path]],
 ) -> APIRouter:
     """`/replay/{name}/`, `/shared/{token}/` and `/embed/{token}/` play recordings, nothing else.
 
     Args:
         replays: the examples' recordings by name.
+        posters: pictures that are seen until they play; see `poster.js`.
         shared: the recording that a reader's token opens, made unless it is there; 404 for
             unknown, expired and revoked.
     """
@@ -111,6 +114,12 @@ def replay_routes(
         if name not in replays:
             raise HTTPException(404)
         return FileResponse(replays[name], media_type=_BYTES)
+
+    @router.get("/replay/{name}.jpg")
+    async def poster(name: str) -> FileResponse:
+        if name not in posters:
+            raise HTTPException(404)
+        return FileResponse(posters[name])
 
     @router.get("/shared/{token}/")
     async def shared_page(token: str, request: Request) -> Response:

@@ -76,6 +76,7 @@ class RunEvents:
         chosen = {c.token, *a.settings.all}
         a.change.click(self._change_memory, chosen, [a.changed], **layout.PRIVATE)
         arrive, keep = "() => window.svggt.arrive()", "(keys) => window.svggt.keep(keys)"
+        c.again.click(self._look_again, [c.token, c.keys], c.followed, **layout.PRIVATE)
         blocks.load(self._arrive, [c.keys], c.followed, js=arrive, **layout.PRIVATE)
         c.keys.change(None, [c.keys], None, js=keep, **layout.PRIVATE)
 
@@ -107,6 +108,11 @@ class RunEvents:
         )
 
     async def _resume(self, token: str | None, request: gr.Request) -> AsyncIterator[Changes]:
+        session = self._sessions.get(token)
+        if session is not None and session.running:  # another tab of its owner was first
+            async for changes in self._watch(session.token, owns=True):
+                yield changes
+            return
         begin = lambda: self._beginner.resume(token)  # noqa: E731
         async for changes in self._begun(begin, token, request):
             yield changes
@@ -180,6 +186,18 @@ class RunEvents:
             token = session.tokens.owner if owns else reader
             async for changes in self._watch(token, owns):
                 yield changes
+
+    async def _look_again(
+        self, token: str | None, keys: str, request: gr.Request
+    ) -> AsyncIterator[Changes]:
+        """The page is looked at again; another tab may have gone on with its scene, or left it."""
+        session = self._sessions.get(token)
+        if session is None:
+            shown = self._arrive(keys, request)
+        else:
+            shown = self._watch(session.token, owns=True)
+        async for changes in shown:
+            yield changes
 
     def _without_scene(self, sentence: str) -> Changes:
         """Says why a link shows nothing; the first example plays instead."""

@@ -67,7 +67,9 @@ def build_site(
     site.include_router(capture_routes(capturing, allowed_origins))
     recorded = {e.name: e.replay for e in EXAMPLES if e.replay.is_file()}
     exporter = site.state.exporter = Exporter()
-    site.include_router(replay_routes(recorded, partial(shared_replay, sessions, exporter)))
+    posters = {e.name: e.picture for e in EXAMPLES}
+    shared = partial(shared_replay, sessions, exporter)
+    site.include_router(replay_routes(recorded, posters, shared))
     site.include_router(export_routes(sessions, exporter))
     site.include_router(report_routes(sessions, exporter))
     gr.set_static_paths([example.picture for example in EXAMPLES])

@@ -146,7 +146,8 @@ class Visitor:
         return pixels
 
     def pixels(self, view: Locator) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3) of an element."""
+        """Pixels (H, W, 3) of an element, without the poster that may lie over it."""
+        view.evaluate("each => each.ownerDocument.querySelector('#poster')?.remove()")
         shot = view.screenshot(timeout=1000 * PATIENCE)
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Route
 
 from svggt.files import ASSETS
 from tests.browser.conftest import DESKTOP, PHONE, Site, drawn, only_session
@@ -38,6 +40,29 @@ def test_the_first_look_is_never_empty(arrive, size) -> None:
     wide = visitor.page.evaluate("document.documentElement.scrollWidth")
     assert wide <= size[0]  # one column, nothing to the side
     assert len(visitor.site.sessions) == 0  # looking costs no session
+
+
+def test_a_poster_lies_over_the_view_until_it_has_points(arrive) -> None:
+    """And says what is waited for, also in a new run's view."""
+    visitor, held = arrive(), list[Route]()
+    page = visitor.page
+    recording = re.compile(r"^[^?]*\.viser$")
+    page.route(recording, lambda route: held.append(route))
+    page.reload()
+    poster = page.frame_locator("iframe.viewer").locator("#poster")
+    poster.get_by_text("Loading the 3D scene").wait_for()
+    page.wait_for_timeout(3000)
+    assert held and poster.is_visible()  # the client is there, and waits for its recording
+    behind = poster.locator("div").evaluate("each => getComputedStyle(each).backgroundImage")
+    assert "/replay/office.jpg" in behind
+    assert page.request.get(f"{visitor.site.address}/replay/office.jpg").ok
+    held[0].continue_()
+    poster.wait_for(state="detached")
+    page.unroute(recording)
+    page.wait_for_function("document.querySelector('#start').disabled === false")
+    visitor.run(3)
+    poster.wait_for(state="detached")
+    visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.05)
 
 
 @pytest.mark.parametrize("kind", ["pictures", "video"])
@@ -249,6 +274,24 @@ def test_a_bad_upload_gets_a_sentence_and_loses_nothing(arrive, site: Site, tmp_
     assert "JPEG, PNG, WebP, HEIC, AVIF, TIFF or GIF" in visitor.status()  # and stays
     assert only_session(site).scene.num_frames == frames
     assert visitor.page.is_enabled("#start")
+
+
+def test_an_upload_that_is_cut_off_is_told_and_goes_again(arrive, site: Site) -> None:
+    visitor = arrive()
+    page, video = visitor.page, str(ASSETS / "clips/office.mp4")
+    page.get_by_role("tab", name="Upload").click()
+    page.route("**/upload*", lambda route: route.abort("connectionreset"))
+    page.set_input_files("#files input[type=file]", video)
+    page.wait_for_selector("text=The upload was cut off. Choose the file again.")
+    page.unroute("**/upload*")
+    cut = ("ERR_CONNECTION_RESET", "Failed to fetch")  # as the browser and Gradio say it
+    assert all(any(way in error for way in cut) for error in visitor.errors), visitor.errors
+    visitor.errors.clear()
+    visitor.upload(ASSETS / "clips/office.mp4")
+    page.wait_for_selector("text=The upload was cut off", state="hidden")
+    visitor.start()
+    visitor.wait_frames(2)
+    page.click("#stop")
 
 
 def test_pictures_and_a_zip_of_them_can_be_uploaded(arrive, site: Site, tmp_path: Path) -> None:

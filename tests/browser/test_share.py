@@ -357,3 +357,42 @@ def test_a_page_of_another_site_frames_the_scene_and_nothing_else(
             assert "darkMode" in inner.url and owner.page.request.get(inner.url).ok
         finally:
             elsewhere.shutdown()
+
+
+def test_two_tabs_of_one_owner_agree(arrive, site: Site) -> None:
+    """What one does the other shows, at once while a run is followed, else when it is looked at."""
+    one = arrive()
+    one.start()
+    one.page.wait_for_function("location.search.includes('s=')")
+    other = one.context.new_page()
+    other.goto(address_of(one))
+    other.wait_for_selector("#stop:not([disabled])")
+    other.click("#stop")
+    for page in (one.page, other):
+        page.wait_for_selector("#resume", state="visible")
+    session = only_session(site)
+    stopped = session.progress.frames_done
+    one.page.click("#resume")
+    one.page.wait_for_selector("#stop:not([disabled])")
+    other.click("#resume")  # which follows: the run is under way
+    other.wait_for_selector("#stop:not([disabled])")
+    wait_for(lambda: session.progress.frames_done > stopped)
+    one.page.click("#stop")
+    for page in (one.page, other):
+        page.wait_for_selector("#resume", state="visible")
+    one.page.click("#resume")
+    one.page.wait_for_selector("#stop:not([disabled])")
+    looked_at = "document.dispatchEvent(new Event('visibilitychange'))"
+    other.evaluate(looked_at)
+    other.wait_for_selector("#stop:not([disabled])")
+    other.click("#stop")
+    one.page.wait_for_selector("#resume", state="visible")
+    kept = len(session.recording.frames)
+    one.page.click("#clear")
+    one.page.wait_for_selector("text=Cleared.")
+    other.evaluate(looked_at)  # it is there from disk
+    other.wait_for_function("document.querySelector('#resume')?.offsetParent")
+    wait_for(lambda: len(site.sessions.in_memory) == 1)
+    assert only_session(site) is not session
+    assert len(only_session(site).recording.frames) == kept
+    other.close()

@@ -1,0 +1,33 @@
+// What lies over viser's client until it draws its first points: a picture of the scene where there
+// is one, and a line that says what is waited for. An empty view never looks like a failure.
+{
+  const [, kind, name] = location.pathname.split("/");
+  const picture = { replay: `/replay/${name}.jpg`, shared: `/thumbnail/${name}`, embed: `/thumbnail/${name}` }[kind];
+  const line = picture ? "Loading the 3D scene …" : "The first points are on their way …";
+  const poster = document.createElement("div"), back = document.createElement("div"), text = document.createElement("p");
+  const over = "position: absolute; inset: 0;";
+  poster.id = "poster";
+  poster.setAttribute("role", "status");
+  poster.style.cssText = `${over} position: fixed; z-index: 1000; overflow: hidden; pointer-events: none; background: #0e1117;
+    display: grid; place-items: center; transition: opacity 0.4s;`;
+  back.style.cssText = `${over} inset: -24px; filter: blur(12px) brightness(0.55);
+    background: center / cover ${picture ? `url("${picture}")` : "linear-gradient(#2c3442, #0e1117)"};`;
+  text.style.cssText = "position: relative; margin: 0; padding: 6px 14px; border-radius: 8px; background: rgb(14 17 23 / 78%); color: #e8ecf2; font: 14px system-ui, sans-serif;";
+  text.textContent = line;
+  poster.append(back, text);
+  document.documentElement.append(poster);
+
+  const gl = window.WebGL2RenderingContext?.prototype, { drawArrays, drawElements } = gl ?? {};
+  const lift = () => {
+    if (gl) Object.assign(gl, { drawArrays, drawElements });
+    poster.style.opacity = 0;
+    setTimeout(() => poster.remove(), 500);
+  };
+  for (const call of gl ? [drawArrays, drawElements] : []) {
+    gl[call.name] = function (mode, ...rest) {
+      if (mode === this.POINTS) lift();
+      return call.call(this, mode, ...rest);
+    };
+  }
+  setTimeout(lift, gl ? 30_000 : 0);  // a scene may have no point that is shown
+}
