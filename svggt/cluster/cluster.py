@@ -29,10 +29,8 @@ _TOKEN = secrets.token_hex(32)  # of clusters that this process begins: Ray read
 _IN_A_MESSAGE = 1_000_000  # bytes; else a frame goes by files in memory, which takes 3 ms more
 _CALLS_AT_ONCE = 64  # of a worker: sessions, and those who watch what takes long
 _CORES_A_WORKER = 4  # of a cluster's node without a GPU
-
-
 _SAID_SECONDS = 30.0  # after which it is said that workers are waited for
-_END_THEM = "end the workers (python -m svggt.cluster ADDRESS --stop)"
+_END_THEM = "end the workers that are there (python -m svggt.cluster ADDRESS --stop)"
 _OTHER_CODE = f"workers there were begun by another version of svggt: {_END_THEM}"
 
 log = logging.getLogger(__name__)
@@ -209,10 +207,10 @@ def _workers(
 ) -> dict[str, ActorProxy[DeviceActor]]:
     """A worker in each slot: the one of that name, if there is one. A killed one comes back."""
     import ray
-    from ray.exceptions import RayError
+    from ray.util import list_named_actors
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    kind = ray.remote(DeviceActor)
+    kind, there = ray.remote(DeviceActor), set(list_named_actors())
     actors = {
         slot.name: kind.options(
             name=slot.name,
@@ -227,28 +225,38 @@ def _workers(
         for slot in slots
     }
     try:
-        builds = dict(zip(actors, _answers(actors), strict=True))
-    except RayError as error:
-        last = str(error).strip().splitlines()[-1]
-        raise ClusterRefused(f"a worker could not begin: {last}") from error
-    except AttributeError:  # a worker of other code, which has no such method
-        raise ClusterRefused(_OTHER_CODE) from None
-    check_alike(builds, model, precision)
+        check_alike(_builds(actors), model, precision)
+    except ClusterRefused:
+        for name in actors.keys() - there:  # others may join with what is there
+            ray.kill(actors[name])  # pyright: ignore[reportArgumentType]  # Ray's own type
+        raise
     return actors
 
 
-def _answers(actors: dict[str, ActorProxy[DeviceActor]]) -> list[Build]:
-    """What the workers compute with, once all have begun; their weights may have to come first."""
-    import ray
+def _builds(actors: dict[str, ActorProxy[DeviceActor]]) -> dict[str, Build]:
+    """What the workers compute with, once all have begun; their weights may have to come first.
 
-    asked = {name: actor.build.remote() for name, actor in actors.items()}
+    Raises:
+        ClusterRefused: one cannot begin, or is of other code, which has no such method.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        asked = {name: actor.build.remote() for name, actor in actors.items()}
+    except AttributeError:
+        raise ClusterRefused(_OTHER_CODE) from None
     calls, there = list(asked.values()), list[Any]()
     while len(there) < len(calls):
         there, _ = ray.wait(calls, num_returns=len(calls), timeout=_SAID_SECONDS)
         missing = ", ".join(name for name, call in asked.items() if call not in there)
         if missing:
             log.warning("waiting for workers to begin (is there room for them?): %s", missing)
-    return ray.get(calls)
+    try:
+        return dict(zip(actors, ray.get(calls), strict=True))
+    except RayError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise ClusterRefused(f"a worker could not begin: {last}") from error
 
 
 def check_alike(builds: dict[str, Build], model: str, precision: Precision) -> None:
@@ -272,6 +280,6 @@ def check_alike(builds: dict[str, Build], model: str, precision: Precision) -> N
     if len({(build.weights, build.dtype) for build in builds.values()}) > 1:
         there = ", ".join(f"{name} {each.weights} {each.dtype}" for name, each in builds.items())
         raise ClusterRefused(
-            f"workers compute with different weights or numbers ({there}): {_END_THEM}, and name "
-            "--model and --precision"
+            f"workers would compute with different weights or numbers ({there}): name --model and "
+            f"--precision, or {_END_THEM}"
         )

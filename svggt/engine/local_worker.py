@@ -1,7 +1,7 @@
 """Where streams live: here, in this process.
 
 A session asks for its next frame only after the last one, and frames queue for the device in the
-order they are asked for, so that sessions share it in turn, frame by frame.
+order they are asked for, each with waiting ones of other sessions that the network can take along.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import time
 import torch
 
 from svggt.engine.checkpoints import LoadedModel
-from svggt.engine.stream import predictions, to_arrays, to_images
+from svggt.engine.conversion import predictions, to_arrays, to_images
 from svggt.media.frames import Frame
 from svggt.model.chunks import WHOLE, Chunks
 from svggt.prediction import FramePrediction, PointTrack

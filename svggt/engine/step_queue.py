@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -18,16 +19,19 @@ from svggt.prediction import FramePrediction
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 4
-"""Streams of one pass: a frame waits for at most so many others' work."""
+"""Streams of one pass; one that begins anew is two."""
+
+_FORGIVING = 100  # passes, until after a full device as many go together as before
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Step:
-    """A frame that a stream is to take in, and who waits for what it says."""
+    """A frame that a stream is to take in, who waits for what it says, and its turn."""
 
     stream: Stream
     frame: Frame
     answer: Future[Measured[FramePrediction]] = field(default_factory=Future)
+    turn: Future[Any] | None = None
 
     def goes_with(self, other: _Step) -> bool:
         same_size = self.frame.image.shape == other.frame.image.shape
@@ -35,7 +39,7 @@ class _Step:
 
 
 class StepQueue:
-    """Steps in the order that they were asked for, each with others that wait and go with it.
+    """Steps in the order that they were asked for, each with later ones that go with it.
 
     Args:
         device: whose turns they take.
@@ -44,6 +48,7 @@ class StepQueue:
 
     def __init__(self, device: DeviceQueue, most: int = MOST_TOGETHER) -> None:
         self._device, self._most = device, most
+        self._room, self._passes = most, 0  # now, and since the device was full
         self._waiting: list[_Step] = []
         self._lock = threading.Lock()
 
@@ -53,47 +58,63 @@ class StepQueue:
         What it cost is its share of the pass that it was computed in.
         """
         step = _Step(stream, frame)
-        with self._lock:
+        with self._lock:  # before its turn begins it waits
+            step.turn = self._device.submit(stream.model, partial(self._compute, step))
             self._waiting.append(step)
-        # A turn for each, of which some find nothing to do: others' turns did it.
-        turn = self._device.submit(stream.model, partial(self._compute, step))
-        turn.add_done_callback(partial(self._answer, step))
+        step.turn.add_done_callback(partial(self._answer, step))
         return step.answer
 
     def _compute(self, step: _Step) -> list[tuple[_Step, FramePrediction | Exception]]:
-        """A step and those that go with it; none if it was done with another."""
+        """A step and those that go with it."""
         steps = self._take(step)
+        try:
+            return list(zip(steps, self._said(steps), strict=True))
+        except BaseException as error:
+            for each in steps[1:]:  # the first one's turn says it
+                each.answer.set_exception(error)
+            raise
+
+    def _take(self, step: _Step) -> list[_Step]:
+        """A step and others that go with it; these wait no more, and need no turn of their own."""
+        with self._lock:
+            steps, lanes = [step], step.stream.num_lanes
+            for each in self._waiting:
+                if lanes + each.stream.num_lanes <= self._room and each.goes_with(step):
+                    steps.append(each)
+                    lanes += each.stream.num_lanes
+            self._waiting = [each for each in self._waiting if each not in steps]
+        for each in steps[1:]:
+            assert each.turn is not None
+            each.turn.cancel()
+        return steps
+
+    def _said(self, steps: list[_Step]) -> list[FramePrediction | Exception]:
+        """What each stream says; together if that goes, else each for itself."""
+        self._passes += 1
+        if self._passes >= _FORGIVING:
+            self._room = self._most
         if len(steps) > 1:
             streams, frames = [each.stream for each in steps], [each.frame for each in steps]
             try:
-                return list(zip(steps, step_together(streams, frames), strict=True))
+                return step_together(streams, frames)
             except torch.OutOfMemoryError:
-                self._most = len(steps) // 2  # from now on
+                log.warning("the device has no room for %d streams in one pass", len(steps))
+                self._room, self._passes = max(1, len(steps) // 2), 0
             except Exception as error:  # noqa: BLE001  # of one of them: each alone will say
                 log.debug("a step of %d streams failed: %s", len(steps), error)
-        return [(each, _alone(each)) for each in steps]
-
-    def _take(self, step: _Step) -> list[_Step]:
-        """A step that waits, and others that go with it; they wait no more."""
-        with self._lock:
-            if step not in self._waiting:
-                return []
-            others = [each for each in self._waiting if each.goes_with(step)]
-            steps = [step, *others][: self._most]
-            self._waiting = [each for each in self._waiting if each not in steps]
-        return steps
+        return [_alone(each) for each in steps]
 
     def _answer(
         self, step: _Step, turn: Future[Measured[list[tuple[_Step, FramePrediction | Exception]]]]
     ) -> None:
         """Tells all whose steps a turn has computed."""
+        if turn.cancelled():  # it was computed in another's
+            return
         error = turn.exception()
-        if error is not None:  # the device has no room for the weights
+        if error is not None:  # as of a device that has no room for the weights
             with self._lock:
-                waits = step in self._waiting
                 self._waiting = [each for each in self._waiting if each is not step]
-            if waits:
-                step.answer.set_exception(error)
+            step.answer.set_exception(error)
             return
         done = turn.result()
         for each, said in done.result:

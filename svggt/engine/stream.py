@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,14 +14,13 @@ from torch import Tensor
 from svggt import geometry
 from svggt.engine.blocks import StreamBlock, in_world
 from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.conversion import predictions, to_arrays, to_images
 from svggt.engine.freed_memory import FRAMES_A_TRIM, give_back_memory
-from svggt.errors import ModelOverflow
 from svggt.media.frames import Frame
 from svggt.model.chunks import WHOLE, Chunks
 from svggt.model.frame_geometry import FrameGeometry, RefinedCamera
 from svggt.model.memory import CachePolicy, Memory
 from svggt.model.memory_batch import MemoryBatch
-from svggt.model.network import NetworkOutput
 from svggt.model.storage import named_under
 from svggt.prediction import FramePrediction, MemoryMap
 from svggt.refine.correction import Correction
@@ -47,6 +46,11 @@ class Stream:
     def num_frames(self) -> int:
         """Frames that were taken in."""
         return self._blocks[0].num_frames
+
+    @property
+    def num_lanes(self) -> int:
+        """Clips of a batch that it is: two while it begins anew."""
+        return len(self._blocks)
 
     @property
     def memory_bytes(self) -> int:
@@ -85,7 +89,10 @@ class Stream:
             ModelOverflow: half precision overflowed; the remedy is float32.
             torch.OutOfMemoryError: the device is full; the remedy is a bounded policy.
         """
-        return step_together([self], [frame], chunks)[0]
+        (said,) = step_together([self], [frame], chunks)
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     def goes_with(self, other: Stream) -> bool:
         """Whether both can step together, with frames of one size."""
@@ -223,49 +230,73 @@ class Stream:
 @torch.inference_mode()
 def step_together(
     streams: Sequence[Stream], frames: Sequence[Frame], chunks: Chunks = WHOLE
-) -> list[FramePrediction]:
+) -> list[FramePrediction | Exception]:
     """Takes one frame into each of some streams, in one pass through the network.
 
-    Each says what it would have said alone, within the rounding of larger products. All or none:
-    if one fails, all are as they were before.
+    Each says what it would have said alone, within the rounding of larger products.
 
     Args:
         streams: that go with each other; see `Stream.goes_with`.
         frames: one for each, of one size.
         chunks: how the pass is cut, so that others compute in between.
 
+    Returns:
+        What each says; or, once all the others have taken their frames in, why one could not.
+
     Raises:
-        Exception: see `Stream.step`.
+        Exception: see `Stream.step`; all are as they were before.
     """
-    started, first = time.perf_counter(), streams[0]
+    started = time.perf_counter()
+    assert all(stream.goes_with(streams[0]) for stream in streams[1:])
     for stream, frame in zip(streams, frames, strict=True):
         stream._check(frame)
-    # A stream that begins anew is two for a while; each is a clip of the batch.
     lanes = [
-        (stream, block, frame)
+        _Lane(stream, block, frame)
         for stream, frame in zip(streams, frames, strict=True)
         for block in stream._blocks
     ]
-    memories, shown = [block.memory for _, block, _ in lanes], [frame for *_, frame in lanes]
+    # One stream's blocks go one after another: together they would need twice the room.
+    passes = [lanes] if len(streams) > 1 else [[lane] for lane in lanes]
     try:
-        images = to_images(shown, first.model).transpose(0, 1)  # (B, 1, 3, H, W)
-        output = first.model.network.step(images, MemoryBatch(memories), first._points, chunks)
-        said = predictions(shown, to_arrays(output), 0.0, 0)
-        for (stream, block, _), own in zip(lanes, said, strict=True):
-            stream._prepare(block, own)
+        said = [own for each in passes for own in _staged(each, chunks)]
+        for lane, own in zip(lanes, said, strict=True):
+            lane.stream._prepare(lane.block, own)
     except BaseException:
-        for each in memories:
-            each.rollback()
+        for lane in lanes:
+            lane.block.memory.rollback()
         raise
-    told = [
-        stream._commit([own for (of, *_), own in zip(lanes, said, strict=True) if of is stream])
-        for stream in streams
-    ]
+    told = list[FramePrediction | Exception]()
+    for stream in streams:
+        own = [said for lane, said in zip(lanes, said, strict=True) if lane.stream is stream]
+        try:
+            told.append(stream._commit(own))
+        except Exception as error:  # noqa: BLE001  # the others have, or take theirs in
+            told.append(error)
     seconds = (time.perf_counter() - started) / len(streams)
     return [
-        replace(prediction, seconds=seconds, memory_bytes=stream.memory_bytes)
-        for stream, prediction in zip(streams, told, strict=True)
+        each
+        if isinstance(each, Exception)
+        else replace(each, seconds=seconds, memory_bytes=stream.memory_bytes)
+        for stream, each in zip(streams, told, strict=True)
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Lane:
+    """A clip of a batch: one of a stream's blocks, and the frame that it sees."""
+
+    stream: Stream
+    block: StreamBlock
+    frame: Frame
+
+
+def _staged(lanes: Sequence[_Lane], chunks: Chunks) -> list[FramePrediction]:
+    """What blocks say of their frames, each in its own world; nothing is taken in yet."""
+    model, points = lanes[0].stream.model, lanes[0].stream._points
+    frames = [lane.frame for lane in lanes]
+    images = to_images(frames, model).transpose(0, 1)  # (B, 1, 3, H, W)
+    memory = MemoryBatch([lane.block.memory for lane in lanes])
+    return predictions(frames, to_arrays(model.network.step(images, memory, points, chunks)), 0, 0)
 
 
 def _refined(correction: Correction, size: tuple[int, int]) -> RefinedCamera:
@@ -276,54 +307,3 @@ def _refined(correction: Correction, size: tuple[int, int]) -> RefinedCamera:
     intrinsics[1, 1], intrinsics[1, 2] = correction.focal * height / correction.aspect, height / 2
     pose = torch.from_numpy(geometry.invert(correction.world_from_cam)).float()
     return RefinedCamera(correction.frame, pose, intrinsics, math.exp(correction.log_scale))
-
-
-def to_images(frames: Sequence[Frame | FramePrediction], model: LoadedModel) -> Tensor:
-    """(1, S, 3, H, W) float32 in [0, 1] on the model's device."""
-    pixels = torch.from_numpy(np.stack([frame.image for frame in frames]))
-    return pixels.to(model.device.torch).permute(0, 3, 1, 2)[None].float() / 255
-
-
-def to_arrays(output: NetworkOutput) -> dict[str, np.ndarray]:
-    """The outputs of one clip, or of one frame of some streams: (N, ...), on the CPU.
-
-    Raises:
-        ModelOverflow: a number is not finite.
-    """
-    tensors = {
-        "pose_enc": output.pose_enc,
-        "depth": output.depth[..., 0],
-        "depth_conf": output.depth_conf,
-        "world_points": output.world_points,
-        "world_points_conf": output.world_points_conf,
-    }
-    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    arrays = {name: t.flatten(0, 1).float().cpu().numpy() for name, t in given.items()}
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise ModelOverflow("the network's numbers overflowed; start with --precision float32")
-    return arrays
-
-
-def predictions(
-    frames: list[Frame], arrays: dict[str, np.ndarray], seconds: float, memory_bytes: int
-) -> list[FramePrediction]:
-    """One prediction per frame; `seconds` is each frame's share."""
-    size = frames[0].image.shape[:2]
-    cam_from_world, intrinsics = geometry.decode_pose(arrays["pose_enc"], size)
-    points, points_conf = arrays.get("world_points"), arrays.get("world_points_conf")
-    return [
-        FramePrediction(
-            number=frame.number,
-            time_s=frame.time_s,
-            image=frame.image,
-            cam_from_world=cam_from_world[i],
-            intrinsics=intrinsics[i],
-            depth=arrays["depth"][i],
-            depth_conf=arrays["depth_conf"][i],
-            world_points=None if points is None else points[i],
-            world_points_conf=None if points_conf is None else points_conf[i],
-            seconds=seconds,
-            memory_bytes=memory_bytes,
-        )
-        for i, frame in enumerate(frames)
-    ]

@@ -9,8 +9,8 @@ import numpy as np
 import viser.infra
 from viser import transforms
 
-from svggt.scene.frame_poses import UP, FramePoses
-from svggt.scene.horizon import turn, upright
+from svggt.scene.frame_poses import FramePoses
+from svggt.scene.horizon import levelled_by
 from svggt.scene.overview import Overview
 from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.posed_frames import PosedFrames
@@ -74,5 +74,5 @@ def overview_of(shots: PosedFrames) -> tuple[Overview, transforms.SO3]:
     each = map(shots.shot, range(shots.count))
     placings = [FramePoses.of(shot.prediction, shot.correction) for shot in each]
     poses = np.stack([placing.pose(shots.cameras) for placing in placings])
-    level = turn(upright(poses), UP)
+    level = levelled_by(poses)
     return Overview.of(placings, shots.cameras, level), level

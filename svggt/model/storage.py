@@ -150,6 +150,10 @@ class TokenBuffer:
         if self._on_host and self._parts:
             self._coming = HostCopy(self._parts, end, self.device)
 
+    def let_go(self) -> None:
+        """What `fetch` began to bring is not read."""
+        self._coming = None
+
     def read(self, end: int) -> Tensor:
         """The tokens of the first slots, (B, heads, end, head_dim), on the stream's device."""
         parts = self._parts if self._coming is None else self._coming.parts()
@@ -253,6 +257,11 @@ class KeysAndValues:
         """See `TokenBuffer.fetch`."""
         self._keys.fetch(end)
         self._values.fetch(end)
+
+    def let_go(self) -> None:
+        """See `TokenBuffer.let_go`."""
+        self._keys.let_go()
+        self._values.let_go()
 
     def read(self, end: int) -> tuple[Tensor, Tensor]:
         """Those of the first slots."""

@@ -154,7 +154,6 @@ class TokenMemory(LayerMemory):
         return (keys * torch.nn.functional.normalize(mean, dim=-1)).sum(dim=-1)
 
     # The way of a step.
-
     def stage(
         self, queries: Tensor, keys: Tensor, values: Tensor, frame: FrameTokens
     ) -> tuple[Tensor, Tensor]:
@@ -188,6 +187,7 @@ class TokenMemory(LayerMemory):
         if self._before is not None:
             vars(self).update(self._before)
         self._staged, self._before = [], None
+        self._kept.let_go()
         if not self._length:  # what the first tokens decided is undone too
             self._kept = KeysAndValues(self._limits.storage)
 

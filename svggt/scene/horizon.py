@@ -43,10 +43,15 @@ class Horizon:
 
     def level(self, world_from_cam: NDArray[Any]) -> None:
         """Follows cameras (N, 3, 4), if that is worth a move."""
-        level = turn(upright(world_from_cam), UP)
+        level = levelled_by(world_from_cam)
         change = level @ self.levelling.inverse()
         if np.degrees(np.linalg.norm(change.log())) > _STEP:
             self._node.wxyz, self.levelling = level.wxyz, level
+
+
+def levelled_by(world_from_cam: NDArray[Any]) -> transforms.SO3:
+    """What turns a world so that cameras (N, 3, 4) stand upright in it."""
+    return turn(upright(world_from_cam), UP)
 
 
 def turn(source: NDArray[Any], target: NDArray[Any]) -> transforms.SO3:

@@ -59,7 +59,9 @@ class Marks:
         balls = self._scene.add_point_cloud(
             f"{self._name}/ends", ends, _COLOUR, point_size=_SIZE * distance, point_shape="circle"
         )
-        self._nodes, self._label = [line, balls], None  # a label went with the line before
+        if self._label is not None:
+            self._label.remove()
+        self._nodes, self._label = [line, balls], None
 
     def label(self, text: str) -> None:
         """Writes something at the middle of the line; nothing while there is one point."""

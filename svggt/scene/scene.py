@@ -13,16 +13,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import viser
 import viser.infra
+from numpy.typing import NDArray
 from viser import transforms
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
 from svggt.scene.blocks import FEW, Blocks
+from svggt.scene.camera_view import CameraView
 from svggt.scene.clouds import NUM_BANDS, Cloud
 from svggt.scene.confirmed_points import ConfirmedPoints, Frames
 from svggt.scene.frame_poses import FramePoses, Point
 from svggt.scene.frustums import Frustums
-from svggt.scene.horizon import Horizon
+from svggt.scene.horizon import Horizon, levelled_by
 from svggt.scene.marks import Marks
 from svggt.scene.overlay_clouds import OverlayClouds
 from svggt.scene.overview import Overview, field_of
@@ -218,22 +220,19 @@ class Scene:
                 self._settle_world()
 
     def mark(self, number: int, u: int, v: int) -> tuple[Point, ...]:
-        """Marks a pixel's point in the world of the cameras shown; two are joined by a line.
-
-        Args:
-            number: the frame's, from 0.
-            u: column of its picture; kept within it.
-            v: row.
-
-        Returns:
-            The marks: this one, after the last one unless there were two.
-        """
+        """Marks the point of a pixel (column u, row v); two are joined by a line, and returned."""
         with self._lock:
-            frame, cameras = self._frames.load(number), self.flags.cameras
-            placing = self._placings[number]
-            here, eye = placing.point_at(frame, u, v, cameras), placing.pose(cameras)[:, 3]
-            self.marks.add(here, eye, self._distance)
+            cameras, placing = self.flags.cameras, self._placings[number]
+            here = placing.point_at(self._frames.load(number), u, v, cameras)
+            self.marks.add(here, placing.pose(cameras)[:, 3], self._distance)
             return self.marks.points
+
+    def seen_from(self) -> CameraView | None:
+        """Where an owner's browser looks from; the world lies as a replay has it at the moment."""
+        camera, poses = self.eye.camera, self._poses()[: self.moment + 1]
+        if camera is None or not len(poses):
+            return None
+        return CameraView.of(camera).turned(levelled_by(poses) @ self.levelling.inverse())
 
     def reset_view(self) -> None:
         """Takes all browsers to where the whole scene is in sight."""
@@ -292,6 +291,9 @@ class Scene:
         else:
             self.eye.fit(whole.seen_by)
 
+    def _poses(self) -> NDArray[np.float64]:
+        return np.array([placing.pose(self.flags.cameras) for placing in self._placings])
+
     def _go_inside(self, number: int) -> None:
         self._inside = True
         pose = self._placings[number].pose(self.flags.cameras)
@@ -341,7 +343,7 @@ class Scene:
         """Trajectory, frustums and horizon of the cameras shown."""
         if not self._placings or self._frustums is None:
             return
-        poses = np.array([placing.pose(self.flags.cameras) for placing in self._placings])
+        poses = self._poses()
         self._frustums.place(poses, self.moment, self.flags.frustums, self._inside)
         self._trajectory.draw(self._placings[: self.moment + 1], self.flags.cameras)
         self._horizon.level(poses)

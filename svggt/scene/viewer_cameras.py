@@ -140,14 +140,6 @@ class ViewerCameras:
         return next((client.camera for client in self.owners), None)
 
     @property
-    def place(self) -> tuple[float, ...]:
-        """Where an owner's browser is (3), what it looks at (3), its field of view; () if none."""
-        camera = self.camera
-        if camera is None:
-            return ()
-        return *camera.position.tolist(), *camera.look_at.tolist(), float(camera.fov)
-
-    @property
     def owners(self) -> list[viser.ClientHandle]:
         """Their browsers, none of them a reader's."""
         return [c for c in self._server.get_clients().values() if not self._looks_on(c)]

@@ -29,7 +29,7 @@ from svggt.web.limits import address_of
 from svggt.web.run_request import RunRequest, RunStarter
 from svggt.web.share_events import export_address
 from svggt.web.updates import POLL_SECONDS
-from svggt.web.view_events import distance_of
+from svggt.web.view_events import distance_of, label_marks
 
 
 class Api:
@@ -223,7 +223,9 @@ class Api:
 
         Column and row are of the picture that the network saw. The unit is the scene's own.
         """
-        marks = self._owned(token).scene.mark(number, u, v)
+        session = self._owned(token)
+        marks = session.scene.mark(number, u, v)
+        label_marks(session, "m")
         return {"marks": [list(mark) for mark in marks], "distance": distance_of(marks)}
 
     def set_length(self, token: str, metres: float) -> dict[str, Any]:
@@ -238,6 +240,7 @@ class Api:
         if not distance:
             raise BadInput("Nothing is measured. Mark two points by `measure` first.")
         session.recording.set_metres(cameras, metres / distance if metres else None)
+        label_marks(session, "m")
         return {"unit_metres": session.recording.metres.get(cameras)}
 
     def track(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:

@@ -114,6 +114,7 @@ window.svggt = (() => {
     return false;
   }
 
+  let lookFrom = () => {};  // tells the link that is being copied
   const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
   // A button says something for a while.
@@ -123,13 +124,15 @@ window.svggt = (() => {
     setTimeout(() => { button.textContent = before; }, 4000);
   }
 
+  // A browser lets a page copy within a click; what is copied may still be on its way.
   async function copy(selector, title, query) {
-    const link = location.origin + location.pathname + query;
+    const link = query.then((said) => location.origin + location.pathname + said);
+    const text = link.then((said) => new Blob([said], { type: "text/plain" }));
     try {
-      await navigator.clipboard.writeText(link);
+      await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
       say(document.querySelector(selector), "Copied");
     } catch {
-      window.prompt(title, link);  // pages without https may not copy
+      window.prompt(title, await link);  // pages without https may not copy
     }
   }
 
@@ -218,6 +221,7 @@ window.svggt = (() => {
     },
     // Where a file comes, in its drawer, which has just been opened.
     async showExport(asked) {
+      if (document.fullscreenElement) await document.exitFullscreen();  // it lies outside
       for (let tries = 0; tries < 30 && !document.querySelector("#export"); tries++) await wait(100);
       document.querySelector("#export")?.scrollIntoView({ block: "center" });
       return asked;
@@ -227,13 +231,16 @@ window.svggt = (() => {
     },
     copyOwner(keys) {
       const [reader, owner] = keys.split(" ");
-      if (owner) copy("#copy-owner", "Your own link", `?s=${reader}#owner=${owner}`);
+      if (owner) copy("#copy-owner", "Your own link", Promise.resolve(`?s=${reader}#owner=${owner}`));
     },
-    // To the frame that the timeline shows, seen from here.
-    copyView(keys, eye) {
+    // To the frame that the timeline shows, seen from here: where that is, `lookFrom` says.
+    copyView(keys) {
       const reader = keys.split(" ")[0], frame = document.querySelector("#moment input[type=number]").value;
-      const from = eye && `&eye=${eye}`;
-      if (reader) copy("#copy-view", "Link to this view", `?s=${reader}&at=${frame}${from}`);
+      const eye = new Promise((done) => { lookFrom = done; setTimeout(done, 5000, ""); });
+      const query = eye.then((from) => `?s=${reader}&at=${frame}` + (from && `&eye=${from}`));
+      if (reader) copy("#copy-view", "Link to this view", query);
+      return [keys];
     },
+    lookFrom: (eye) => lookFrom(eye),
   };
 })();

@@ -42,7 +42,7 @@ _WORDS = {
     "memory": "tokens, pieces of earlier frames, that the network looks at with every new one",
     "tracked, weak, lost": "whether the picture bears its refined camera out, in part, or not",
     "AbsRel": "mean error of depth as a share of the depth",
-    "ATE": "how far cameras’ places are off in the mean, after one Sim(3)",
+    "ATE": "how far cameras’ places are off (root mean square), after one Sim(3)",
     "Sim(3)": "a turn, a shift and one scale, which bring one world onto another",
     "chamfer": "mean distance from each point to the nearest one of the other run",
 }

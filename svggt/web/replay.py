@@ -16,7 +16,7 @@ from svggt.exports.replay import DRAWING_KEYS, FRAMES_PER_SECOND, HIDE_NOTICES
 from svggt.web.proxy import viewer_page
 
 _BYTES = "application/octet-stream"
-_EYE_KEYS = ("initialCameraPosition", "initialCameraLookAt", "initialCameraFov")
+_EYE_KEYS = tuple(f"initialCamera{part}" for part in ("Position", "LookAt", "Up", "Fov"))
 _CLIENTS_OWN = {*DRAWING_KEYS, *_EYE_KEYS}  # what it has in its address beside the recording
 # A link may name where to look from, and a frame, at which it stands still; so it does, at the
 # last one, for whoever wants no motion.
@@ -28,9 +28,9 @@ const link = (() => {
   } catch { return new URLSearchParams(); }  // a page of another site, which embeds this one
 })();
 const asked = Number(link.get("at")), eye = (link.get("eye") ?? "").split(",").map(Number);
-if (eye.length === 7 && eye.every(Number.isFinite)) {
+if (eye.length === 10 && eye.every(Number.isFinite)) {
   const address = new URL(location);
-  const parts = [eye.slice(0, 3), eye.slice(3, 6), eye.slice(6)];
+  const parts = [eye.slice(0, 3), eye.slice(3, 6), eye.slice(6, 9), eye.slice(9)];
   EYE_KEYS.forEach((key, i) => address.searchParams.set(key, parts[i].join()));
   history.replaceState(null, "", address);
 }

@@ -57,11 +57,16 @@ class ShareEvents:
         s.copy_owner.click(
             None, [c.keys], None, js="(keys) => window.svggt.copyOwner(keys)", **layout.PRIVATE
         )
-        looking = s.copy_view.click(self._eye, [c.keys], [s.eye], **layout.PRIVATE)
-        looking.then(
-            None, [c.keys, s.eye], None, js="(keys, eye) => window.svggt.copyView(keys, eye)",
+        # Copied by the click itself, as browsers ask for; what is copied comes after it.
+        looking = s.copy_view.click(
+            self._eye,
+            [c.keys],
+            [s.eye],
+            js="(keys) => window.svggt.copyView(keys)",
             **layout.PRIVATE,
-        )  # fmt: skip
+        )
+        told = "(eye) => window.svggt.lookFrom(eye)"
+        looking.then(None, [s.eye], None, js=told, **layout.PRIVATE)
         s.revoke.click(
             self._revoke,
             [c.keys],
@@ -69,7 +74,7 @@ class ShareEvents:
             js="(keys) => window.svggt.revoked(keys)",
             **layout.PRIVATE,
         )
-        outputs = [s.export, s.prepare, s.cancel]
+        outputs = [s.export, s.prepare, s.cancel, c.view.film]
         asked = [c.keys, s.format, c.view.cameras]
         preparing = s.prepare.click(self._prepare, asked, outputs, **layout.PRIVATE)
         opened = c.view.film.click(
@@ -98,17 +103,30 @@ class ShareEvents:
 
     def _cancelled(self) -> Changes:
         s = self._c.share
-        return {s.export: panels.notice("Cancelled."), **self._idle()}
+        return {s.export: panels.notice("Cancelled."), **self._buttons(busy=False)}
 
-    def _idle(self) -> Changes:
-        s = self._c.share
-        return {s.prepare: gr.Button(interactive=True), s.cancel: gr.Button(interactive=False)}
+    def _buttons(self, busy: bool) -> Changes:
+        c, s = self._c, self._c.share
+        return {
+            s.prepare: gr.Button(interactive=not busy),
+            c.view.film: gr.Button(interactive=not busy),
+            s.cancel: gr.Button(interactive=busy),
+        }
 
     def _eye(self, keys: str) -> str:
-        """Where the owner's browser looks from, as a link says it; see `web.replay`."""
+        """Where the owner's browser looks from, as a link says it; see `web.replay`.
+
+        Nothing while other cameras are shown than a replay has: those have a world of their own.
+        """
         owner = keys.partition(" ")[2]
         session = self._sessions.get(owner) if owner else None
-        return "" if session is None else ",".join(f"{x:.4g}" for x in session.scene.eye.place)
+        about = None if session is None else session.recording.about
+        if session is None or about is None or about.look.cameras != session.scene.flags.cameras:
+            return ""
+        eye = session.scene.seen_from()
+        if eye is None:
+            return ""
+        return ",".join(f"{x:.4f}" for x in (*eye.position, *eye.target, *eye.up, eye.fov))
 
     def _revoke(self, keys: str, request: gr.Request) -> Changes:
         """Revokes the reader's key, if its owner meant it."""
@@ -141,7 +159,7 @@ class ShareEvents:
     ) -> AsyncIterator[Changes]:
         """Makes a file, says how far it is, and then where it is."""
         s, reader = self._c.share, keys.partition(" ")[0]
-        yield {s.prepare: gr.Button(interactive=False), s.cancel: gr.Button(interactive=True)}
+        yield self._buttons(busy=True)
         by = address_of(request)
         async for text, path in prepared(self._sessions, self._exporter, reader, name, cameras, by):
             said = text
@@ -155,7 +173,7 @@ class ShareEvents:
                     "" if recording is None else lacking(recording),
                 )
             yield {s.export: said}
-        yield self._idle()
+        yield self._buttons(busy=False)
 
 
 async def prepared(

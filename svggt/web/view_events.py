@@ -220,12 +220,9 @@ class ViewEvents:
         session = self._find(token)
         if session is None:
             return panels.measured(0, None, None)
-        marks, metres = session.scene.marks, session.recording.metres
-        known, distance = metres.get(session.scene.flags.cameras), distance_of(marks.points)
-        length = None if known is None else (known / view_controls.UNITS[unit], unit)
-        if distance is not None:
-            marks.label(" ".join(panels.length_of(distance, length)))
-        return panels.measured(len(marks.points), distance, length)
+        length = label_marks(session, unit)
+        points = session.scene.marks.points
+        return panels.measured(len(points), distance_of(points), length)
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -244,6 +241,20 @@ def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
             return gr.skip()
 
     return handle
+
+
+def label_marks(session: Session, unit: str) -> tuple[float, str] | None:
+    """Writes into the scene how far its marks are apart.
+
+    Returns:
+        The scene's unit in a visitor's, and that one's name; None where nobody knows.
+    """
+    marks, known = session.scene.marks, session.recording.metres.get(session.scene.flags.cameras)
+    length = None if known is None else (known / view_controls.UNITS[unit], unit)
+    distance = distance_of(marks.points)
+    if distance is not None:
+        marks.label(" ".join(panels.length_of(distance, length)))
+    return length
 
 
 def distance_of(marks: Sequence[Point]) -> float | None:

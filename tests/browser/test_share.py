@@ -7,7 +7,6 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -126,24 +125,35 @@ def test_the_own_link_drives_it_from_another_device(arrive, site: Site) -> None:
     again.page.wait_for_selector("text=Finished: 3 frames")
 
 
+def middle(pixels: np.ndarray) -> np.ndarray:
+    """Of a view, small: windows of other shapes show as much of it."""
+    height, width = pixels.shape[:2]
+    left = (width - height) // 2
+    square = Image.fromarray(pixels[:, left : left + height])
+    return np.asarray(square.resize((48, 48)), float)
+
+
 def test_a_link_shows_that_moment_from_that_view(arrive, site: Site) -> None:
     """In the replay of whoever is sent it; in its owner's timeline that moment."""
     owner = arrive()
     owner.run(6)
+    owner.page.wait_for_timeout(3000)
+    overview = middle(owner.canvas())
     owner.page.keyboard.press("c")  # a view that no replay begins with
-    owner.page.wait_for_timeout(2000)
+    owner.page.wait_for_timeout(3000)
     owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
     moment = owner.page.locator("#moment input[type=number]")
     moment.fill("4")
     moment.press("Enter")
+    owner.page.wait_for_timeout(3000)
+    seen = middle(owner.canvas())
     owner.page.click("#share > button")
     owner.page.click("text=Copy a link to this view")
     owner.page.wait_for_selector("#copy-view:has-text('Copied')")
     link = owner.page.evaluate("navigator.clipboard.readText()")
     session, (moment_of, _, eye) = only_session(site), link.rpartition("&eye=")
     assert moment_of == f"{site.address}/?s={session.tokens.reader}&at=4"
-    numbers = [float(each) for each in eye.split(",")]
-    assert np.allclose(numbers, session.scene.eye.place, rtol=1e-3, atol=1e-4)
+    assert len(eye.split(",")) == 10
     reader = arrive(DESKTOP, link)
     replay = reader.page.frame_locator("iframe.viewer[src^='/shared/']")
     thumb = replay.locator("[role=slider]")
@@ -154,8 +164,8 @@ def test_a_link_shows_that_moment_from_that_view(arrive, site: Site) -> None:
     wait_for(is_there, every=0.2)
     reader.page.wait_for_timeout(1500)
     assert is_there()  # it stands
-    begun = reader.page.query_selector("iframe.viewer").content_frame().url
-    assert f"initialCameraLookAt={quote(','.join(eye.split(',')[3:6]))}" in begun
+    replayed = middle(reader.canvas())
+    assert np.abs(replayed - seen).mean() < 0.4 * np.abs(overview - seen).mean()
     owner.page.goto(link)
     owner.page.wait_for_function(
         "document.querySelector('#moment input[type=number]')?.value === '4'"

@@ -287,6 +287,12 @@ def test_marks_measure_the_world_shown(scene: Scene) -> None:
     label = scene.marks._label
     assert label is not None and label.visible
     assert np.allclose(label.position, np.add(a, b) / 2, atol=0.1)  # a little nearer
+    scene.mark(2, 9, 9)
+    assert not [name for name in scene._server.scene._handle_from_node_name if "length" in name]
+    scene.mark(2, 5, 5)
+    scene.marks.label("0.1 m")
+    label = scene.marks._label
+    assert label is not None
     scene.look(REFINED)
     assert not label.visible
     assert scene.marks.points == ()  # these worlds have scales of their own

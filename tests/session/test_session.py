@@ -17,10 +17,11 @@ import pytest
 import torch
 
 from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.conversion import to_images
 from svggt.engine.local_worker import LocalWorker
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import track_point
-from svggt.engine.stream import Stream, to_images
+from svggt.engine.stream import Stream
 from svggt.errors import BadInput
 from svggt.media.clips import open_clip
 from svggt.media.frames import Frame, InputLimits
