@@ -66,7 +66,7 @@ class CompareApi:
         self._compared(token).cancel()
 
     def paint(self, token: str, paint: Paint) -> None:
-        """Draw the scene of B by itself, with A's points in it, or coloured by the difference."""
+        """Draw the scene of B by itself ("side by side", "swipe"), or both in it, told apart."""
         self._compared(token).paint_as(paint)
 
     def compared_frame(self, token: str, number: int) -> dict[str, str]:
