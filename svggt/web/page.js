@@ -227,7 +227,9 @@ window.svggt = (() => {
       return asked;
     },
     showKeys() {
-      document.querySelector("#help dialog").showModal();
+      const help = document.querySelector("#help dialog");
+      help.showModal();  // which scrolls to its button
+      help.scrollTop = 0;
     },
     copyOwner(keys) {
       const [reader, owner] = keys.split(" ");
