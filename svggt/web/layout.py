@@ -31,7 +31,7 @@ CAMERA = (
 _CUT = """<figure hidden>
 <canvas aria-hidden="true"></canvas><figcaption role="status"></figcaption>
 </figure>
-<p class="status failed" role="alert" hidden>The upload was cut off. Choose the file again.</p>"""
+<p class="cut-off" role="alert" hidden>The upload was cut off. Choose the file again.</p>"""
 """What a tall picture loses, and that an upload failed; see gestures.js."""
 
 
