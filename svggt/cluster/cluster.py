@@ -227,8 +227,10 @@ def _workers(
     try:
         check_alike(_builds(actors), model, precision)
     except ClusterRefused:
-        for name in actors.keys() - there:  # others may join with what is there
-            ray.kill(actors[name])  # pyright: ignore[reportArgumentType]  # Ray's own type
+        from svggt.cluster.workers import Workers
+
+        # Others may join with what was there.
+        Workers({name: actors[name] for name in actors.keys() - there}).end()
         raise
     return actors
 

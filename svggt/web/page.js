@@ -88,7 +88,7 @@ window.svggt = (() => {
     if (!new URLSearchParams(location.search).get("s")) first.src = first.dataset.first;
   }).observe(document, { childList: true, subtree: true });
 
-  // Another tab of its owner may have gone on with the scene, or left it. A page that follows a run
+  // Another tab of its owner may have resumed the scene, or cleared it. A page that follows a run
   // knows by itself.
   document.addEventListener("visibilitychange", () => {
     const follows = !document.querySelector("#stop")?.disabled, { classList } = document.body;

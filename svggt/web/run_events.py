@@ -190,7 +190,7 @@ class RunEvents:
     async def _look_again(
         self, token: str | None, keys: str, request: gr.Request
     ) -> AsyncIterator[Changes]:
-        """The page is looked at again; another tab may have gone on with its scene, or left it."""
+        """The page is looked at again; another tab may have resumed its scene, or cleared it."""
         session = self._sessions.get(token)
         if session is None:
             shown = self._arrive(keys, request)
