@@ -52,8 +52,14 @@ class CameraView:
 
     def like(self, other: CameraView) -> bool:
         """Whether a visitor would say that it is the same."""
-        near = 0.01 * float(np.linalg.norm(self.target - self.position))
-        return bool(
-            np.abs(self.position - other.position).max() < near
-            and np.abs(self.target - other.target).max() < near
+        return self.from_where(other.position) and bool(
+            np.abs(self.target - other.target).max() < self._near
         )
+
+    def from_where(self, position: Array) -> bool:
+        """Whether it is from a position (3,), as near as a visitor sees it."""
+        return bool(np.abs(self.position - position).max() < self._near)
+
+    @property
+    def _near(self) -> float:
+        return 0.01 * float(np.linalg.norm(self.target - self.position))

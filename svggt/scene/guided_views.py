@@ -1,14 +1,17 @@
 """Browsers that are taken along, until their visitor moves them.
 
 A browser says where it looks, also where it was told to, and a slow one seconds later. So all views
-that it was told lately are remembered: whoever looks from elsewhere was moved by hand.
+that it was told lately are remembered: whoever looks from elsewhere was moved by hand. Only the
+position says so: viser sets one part of a camera after the other, and what a browser says may come
+in between, so that a position and a target may be of two views.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
 
 import viser
 
@@ -16,7 +19,31 @@ from svggt.scene.camera_view import CameraView
 
 _STEPS = 12  # of a flight
 _SECONDS = 0.8
-_REMEMBERED = 64  # views of one browser: of several flights
+_REMEMBERED = 256  # views of one browser: of many flights
+
+
+def _views() -> deque[CameraView]:
+    return deque(maxlen=_REMEMBERED)
+
+
+@dataclass
+class _Guided:
+    """A browser.
+
+    Attributes:
+        told: what it was told to look at, the newest last.
+        target: of the flight under way.
+        chosen: its visitor chose where it looks from: it is not taken along.
+    """
+
+    told: deque[CameraView] = field(default_factory=_views)
+    target: CameraView | None = None
+    chosen: bool = False
+
+    def was_told(self, camera: viser.CameraHandle) -> bool:
+        """Whether it was told to be where it is."""
+        position = camera.position  # what the browser says next may come in between
+        return any(view.from_where(position) for view in self.told)
 
 
 class GuidedViews:
@@ -24,9 +51,8 @@ class GuidedViews:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begun: deque[CameraView] = deque(maxlen=_REMEMBERED)  # views that new ones begin at
-        self._told: dict[int, deque[CameraView]] = {}
-        self._targets: dict[int, CameraView] = {}  # of flights under way
+        self._begun = _views()  # views that new ones begin at
+        self._browsers = defaultdict[int, _Guided](_Guided)
 
     def begin_at(self, view: CameraView) -> None:
         """Says where new browsers look from."""
@@ -35,19 +61,18 @@ class GuidedViews:
     def arrive(self, client: viser.ClientHandle) -> None:
         """A browser came, which loaded one of the first views."""
         with self._lock:
-            self._told[client.client_id] = deque(self._begun, _REMEMBERED)
+            self._browsers[client.client_id].told.extend(self._begun)
 
     def leave(self, client: viser.ClientHandle) -> None:
         """A browser went."""
         with self._lock:
-            self._told.pop(client.client_id, None)
-            self._targets.pop(client.client_id, None)
+            self._browsers.pop(client.client_id, _Guided()).target = None
 
     def is_unmoved(self, client: viser.ClientHandle) -> bool:
-        """Whether a browser looks from where it was told to."""
-        now = CameraView.of(client.camera)
+        """Whether it looks from where it was told to, not where its visitor chose."""
         with self._lock:
-            return any(view.like(now) for view in self._told.get(client.client_id, ()))
+            guided = self._browsers.get(client.client_id, _Guided())
+            return not guided.chosen and guided.was_told(client.camera)
 
     def put(self, client: viser.ClientHandle, view: CameraView, chosen: bool = False) -> None:
         """Puts a browser there at once.
@@ -58,29 +83,31 @@ class GuidedViews:
             chosen: by its visitor: it is not taken along from there.
         """
         with self._lock:
-            self._targets.pop(client.client_id, None)
-            self._told[client.client_id] = deque([] if chosen else [view], _REMEMBERED)
+            guided = self._browsers[client.client_id]
+            guided.target, guided.chosen = None, chosen
+            guided.told.append(view)
             _send(client, view)
 
     def fly(self, client: viser.ClientHandle, target: CameraView) -> None:
         """Takes a browser there step by step; whoever moves it ends that."""
         start = CameraView.of(client.camera)
         with self._lock:
-            told = self._told.setdefault(client.client_id, deque(maxlen=_REMEMBERED))
-            told.append(start)
-            self._targets[client.client_id] = target
-        flight = threading.Thread(target=self._step, args=(client, start, target), daemon=True)
-        flight.start()
+            guided = self._browsers[client.client_id]
+            guided.target, guided.chosen = target, False
+            guided.told.append(start)
+        steps = (client, guided, start, target)
+        threading.Thread(target=self._step, args=steps, daemon=True).start()
 
-    def _step(self, client: viser.ClientHandle, start: CameraView, target: CameraView) -> None:
+    def _step(
+        self, client: viser.ClientHandle, guided: _Guided, start: CameraView, target: CameraView
+    ) -> None:
         for step in range(1, _STEPS + 1):
-            moved = not self.is_unmoved(client)
             with self._lock:
-                if moved or self._targets.get(client.client_id) is not target:
+                if guided.target is not target or not guided.was_told(client.camera):
                     return
                 way = step / _STEPS
                 view = start.towards(target, way * way * (3 - 2 * way))
-                self._told[client.client_id].append(view)
+                guided.told.append(view)
                 _send(client, view)
             time.sleep(_SECONDS / _STEPS)
 

@@ -159,6 +159,17 @@ class Visitor:
     def wait_canvas(self, until: Callable[[NDArray[np.uint8]], bool]) -> None:
         wait_for(lambda: until(self.canvas()), every=0.5)
 
+    def wait_still(self) -> None:
+        """Waits until all has been drawn, and nothing moves any more."""
+        shots = [self.canvas().astype(int)]
+
+        def same() -> bool:
+            shots.append(self.canvas().astype(int))
+            return bool(np.abs(shots[-1] - shots.pop(0)).mean() < 0.1)
+
+        self.page.wait_for_timeout(2000)  # the flight to the overview has begun
+        wait_for(same, every=1.0)
+
     def close_tab(self) -> None:
         self.page.close()
 

@@ -113,7 +113,7 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
     visitor.page.click("#stop")
     visitor.page.wait_for_function("document.querySelector('#start').disabled === false")
     assert "Stopped after" in visitor.status()
-    visitor.page.wait_for_timeout(1500)
+    visitor.wait_still()
     with_points = drawn(visitor.canvas())
     for bands in session.scene._all_bands():
         bands.show(False)
@@ -163,7 +163,7 @@ def test_cameras_flip_without_sending_points(arrive, site: Site) -> None:
     visitor.page.wait_for_function("document.querySelector('#start').disabled === false")
     assert "refined by tracking" in visitor.page.inner_text("#why")
     assert "Tracking: tracked" in visitor.page.inner_text(".tracking")
-    visitor.page.wait_for_timeout(3000)
+    visitor.wait_still()
     recorder = session.scene.recorder()
     before = sum(buffer.nbytes for buffer in recorder._binary_buffers)
     refined = visitor.canvas().astype(int)

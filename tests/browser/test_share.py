@@ -137,15 +137,15 @@ def test_a_link_shows_that_moment_from_that_view(arrive, site: Site) -> None:
     """In the replay of whoever is sent it; in its owner's timeline that moment."""
     owner = arrive()
     owner.run(6)
-    owner.page.wait_for_timeout(3000)
+    owner.wait_still()
     overview = middle(owner.canvas())
     owner.page.keyboard.press("c")  # a view that no replay begins with
-    owner.page.wait_for_timeout(3000)
+    owner.wait_still()
     owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
     moment = owner.page.locator("#moment input[type=number]")
     moment.fill("4")
     moment.press("Enter")
-    owner.page.wait_for_timeout(3000)
+    owner.wait_still()
     seen = middle(owner.canvas())
     owner.page.click("#share > button")
     owner.page.click("text=Copy a link to this view")

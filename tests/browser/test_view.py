@@ -21,7 +21,7 @@ def finished(arrive, site: Site):
         visitor = arrive(size)
         visitor.run(24)
         visitor.page.wait_for_function("!document.querySelector('#moment input').disabled")
-        visitor.page.wait_for_timeout(2000)
+        visitor.wait_still()
         return visitor
 
     return bring
@@ -103,9 +103,9 @@ def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Sit
     visitor = finished()
     session = only_session(site)
     scene = session.scene
-    (client,) = scene._server.get_clients().values()
 
     def is_overview() -> bool:
+        (client,) = scene._server.get_clients().values()
         whole = Overview.of(scene._placings, scene.flags.cameras, scene.levelling)
         return CameraView.of(client.camera).like(whole.seen_by(client.camera.aspect))
 
