@@ -135,6 +135,11 @@ class Comparison:
         if not self._drawing.locked():  # else it is shown when all frames are there
             self._seek()
 
+    def measure(self) -> None:
+        """Its scene says lengths in metres where somebody measured A's."""
+        metres = self._a.recording.metres.get(self._a.way.cameras)
+        self.scene.around.measure_in({} if metres is None else {self.asked.way.cameras: metres})
+
     def _seek(self) -> None:
         last, number = self.scene.num_frames - 1, self._moment
         self.scene.seek(None if number is None else max(0, min(number, last)))
@@ -246,6 +251,7 @@ class Comparison:
         runs = 2 if self._paint == "overlay" else 1  # which share the points
         scene.reset(runs * len(shown), shown, keep_view=scene.num_frames > 0)
         self.look(self._a.scene.flags)
+        self.measure()
         for number in range(len(shown)):
             on_frame(number)
             shot = shown.shot(number)

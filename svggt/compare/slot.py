@@ -84,6 +84,11 @@ class ComparisonSlot:
         if (comparison := self.comparison) is not None:
             comparison.seek(number)
 
+    def measure(self) -> None:
+        """Somebody measured, or took that back."""
+        if (comparison := self.comparison) is not None:
+            comparison.measure()
+
     def end(self) -> None:
         """Ends it and its scene; what is on disk stays."""
         if self.comparison is not None:

@@ -15,6 +15,8 @@ Array = NDArray[Any]
 FIELD_OF_VIEW = float(np.radians(60.0))
 """Vertical, radians, of views that are not a camera's."""
 
+_OUTSIDE = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class CameraView:
@@ -49,6 +51,21 @@ class CameraView:
             self.up + share * (other.up - self.up),
             self.fov + share * (other.fov - self.fov),
         )
+
+    def in_window(self, points: Array, aspect: float) -> Array:
+        """Where points (..., 3) are in a window `aspect` times as wide as high.
+
+        Returns:
+            (..., 2) from -1 at the left and the bottom to 1; what is behind the eye is far off.
+        """
+        ahead = self.target - self.position
+        right = np.cross(ahead, self.up)
+        axes = np.stack([right, np.cross(right, ahead), ahead])
+        axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+        x, y, z = np.moveaxis((points - self.position) @ axes.T, -1, 0)
+        depth = np.tan(self.fov / 2) * np.maximum(z, 1e-9)
+        at = np.stack([x / (depth * aspect), y / depth], axis=-1)
+        return np.where(z[..., None] > 0, at, _OUTSIDE)
 
     def like(self, other: CameraView) -> bool:
         """Whether a visitor would say that it is the same."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import viser
 from numpy.typing import NDArray
@@ -36,6 +38,11 @@ class Marks:
     def points(self) -> tuple[Point, ...]:
         """Those of the cameras shown; other cameras' world has another scale."""
         return self._points if self._cameras == self._shown else ()
+
+    @property
+    def distance(self) -> float | None:
+        """Between them, in the scene's unit; None while there is one."""
+        return math.dist(*self.points) if len(self.points) == 2 else None
 
     def add(self, point: Point, eye: NDArray[np.float64], distance: float) -> None:
         """After the last one, unless there were two, or it was in another world.

@@ -54,6 +54,7 @@ class Scene:
         flags: what is shown, and how; set by `look`.
         eye: the cameras of its browsers.
         marks: points that a visitor clicked, to measure between.
+        around: backdrop, floor and scale bar.
     """
 
     def __init__(self, frames: Frames) -> None:
@@ -160,7 +161,7 @@ class Scene:
                 bands.look(look)
             self._underlay.look(look)
             self._trajectory.show(look.trajectory)
-            self._around.show(look.floor)
+            self.around.show(look.floor)
             self.marks.show(look.cameras)
             if before.cameras != look.cameras:
                 for number in self._recent:
@@ -267,7 +268,7 @@ class Scene:
             scene.reset()
             self._horizon = Horizon(scene)
             self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
-            self._around = Surroundings(scene, self.flags.floor)
+            self.around = Surroundings(scene, self.flags.floor)
         self._server.flush()
 
     def close(self) -> None:
@@ -283,7 +284,7 @@ class Scene:
         if not self._placings:
             return
         whole = Overview.of(self._placings, self.flags.cameras, self.levelling)
-        self._around.lie(whole.floor, whole.reach)
+        self.around.lie(whole, self.flags.cameras)
         if unmoved and (self._keep_view or self.flags.follow):
             return
         if fly:

@@ -1,11 +1,18 @@
-"""What is around a scene: a dark backdrop, on which points of any colour are seen, and a floor."""
+"""What is around a scene: a dark backdrop, on which points of any colour are seen, and a floor
+with a scale bar."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import viser
+
+from svggt.scene.overview import Overview
+from svggt.scene.scale_bar import ScaleBar
+from svggt.view_options import Cameras
 
 _ABOVE, _BELOW = (44, 52, 66), (14, 17, 23)  # of the backdrop
 _ROWS, _COLUMNS = 256, 2  # of its picture, which is stretched to the view
@@ -17,32 +24,54 @@ _MOVED = 0.02  # of the reach; less is not worth a message
 
 
 class Surroundings:
-    """A gradient behind all, and under it a level grid that fades away.
+    """A gradient behind all, and under it a level grid that fades away, with a scale bar.
 
     Args:
         scene: the viser server's scene, empty, whose root is level.
-        grid: whether the grid is shown at first.
+        floor: whether the grid and the bar are shown at first.
     """
 
-    def __init__(self, scene: viser.SceneApi, grid: bool) -> None:
+    def __init__(self, scene: viser.SceneApi, floor: bool) -> None:
         column = np.linspace(_ABOVE, _BELOW, _ROWS).round().astype(np.uint8)
         backdrop = np.repeat(column[:, None], _COLUMNS, axis=1)
         scene.set_background_image(backdrop, format="png")
-        self._scene, self._visible = scene, grid
-        self._height, self._reach = math.inf, 0.0
+        self._scene, self._visible = scene, floor
         self._grid: viser.GridHandle | None = None
+        self._bar = ScaleBar(scene, "/scale", floor)
+        self._lies: tuple[Overview, Cameras] | None = None
+        self._metres: Mapping[Cameras, float] = MappingProxyType({})
 
-    def lie(self, height: float, reach: float) -> None:
-        """The grid lies under what was seen.
+    def lie(self, whole: Overview, cameras: Cameras) -> None:
+        """The floor lies under what was seen; its cells and the bar are as large as that asks for.
 
         Args:
-            height: along y, which points down.
-            reach: of the scene around its middle, in its unit; decides the cells.
+            whole: of the scene.
+            cameras: which are shown.
         """
-        moved = max(abs(height - self._height), abs(reach - self._reach))
-        if moved < _MOVED * reach:
-            return
-        self._height, self._reach = height, reach
+        if self._lies is not None and self._lies[1] == cameras:
+            before, reach = self._lies[0], whole.reach
+            moved = max(abs(whole.floor - before.floor), abs(reach - before.reach))
+            if max(moved, np.abs(whole.middle - before.middle).max()) < _MOVED * reach:
+                return
+        self._lies = whole, cameras
+        self._draw_grid(whole.floor, whole.reach)
+        self._bar.lie(whole, self._metres.get(cameras))
+
+    def measure_in(self, metres: Mapping[Cameras, float]) -> None:
+        """Says how many metres the scene's unit is, by the cameras it was measured with."""
+        self._metres = metres
+        if self._lies is not None:
+            whole, cameras = self._lies
+            self._bar.lie(whole, metres.get(cameras))
+
+    def show(self, visible: bool) -> None:
+        """Flips grid and bar."""
+        self._visible = visible
+        self._bar.show(visible)
+        if self._grid is not None:
+            self._grid.visible = visible
+
+    def _draw_grid(self, height: float, reach: float) -> None:
         cell = 2.0 ** round(math.log2(reach / _LINES))
         self._grid = self._scene.add_grid(
             "/floor",
@@ -59,9 +88,3 @@ class Surroundings:
             shadow_opacity=0.0,
             visible=self._visible,
         )
-
-    def show(self, visible: bool) -> None:
-        """Flips the grid."""
-        self._visible = visible
-        if self._grid is not None:
-            self._grid.visible = visible

@@ -40,6 +40,7 @@ def restore(recording: Recording, scene: Scene) -> Progress:
         scene.add(prediction, corrections.get(prediction.number))
         seconds.append(prediction.seconds)
         latest = prediction
+    scene.around.measure_in(recording.metres)
     scene.settle()
     progress = Progress(
         version=1,

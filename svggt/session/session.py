@@ -217,6 +217,20 @@ class Session:
                 raise BadInput("This scene has left memory. Reload the page to open it again.")
             return self._beside.begin(asked)
 
+    def set_length(self, metres: float | None) -> None:
+        """Says how far the scene's marks are apart, by the cameras shown; None: nobody knows.
+
+        Raises:
+            BadInput: nothing is measured, it is no length, or the disk takes nothing.
+        """
+        distance = self.scene.marks.distance
+        if not distance:
+            raise BadInput("Nothing is measured. Mark two points of the picture first.")
+        cameras = self.scene.flags.cameras
+        self.recording.set_metres(cameras, None if metres is None else metres / distance)
+        self.scene.around.measure_in(self.recording.metres)
+        self._beside.measure()
+
     def track(self, number: int, pixel: tuple[int, int]) -> PointTrack:
         """Follows a pixel of a frame through those after it, `TRACKED_FRAMES` at most.
 

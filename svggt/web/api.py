@@ -29,7 +29,7 @@ from svggt.web.limits import address_of
 from svggt.web.run_request import RunRequest, RunStarter
 from svggt.web.share_events import export_address
 from svggt.web.updates import POLL_SECONDS
-from svggt.web.view_events import distance_of, label_marks
+from svggt.web.view_events import label_marks
 
 
 class Api:
@@ -226,7 +226,7 @@ class Api:
         session = self._owned(token)
         marks = session.scene.mark(number, u, v)
         label_marks(session, "m")
-        return {"marks": [list(mark) for mark in marks], "distance": distance_of(marks)}
+        return {"marks": [list(mark) for mark in marks], "distance": session.scene.marks.distance}
 
     def set_length(self, token: str, metres: float) -> dict[str, Any]:
         """Say how far the two points marked last are apart: exports are in metres from then on.
@@ -235,13 +235,9 @@ class Api:
         own unit of length, null where nobody knows.
         """
         session = self._owned(token)
-        scene = session.scene
-        distance, cameras = distance_of(scene.marks.points), scene.flags.cameras
-        if not distance:
-            raise BadInput("Nothing is measured. Mark two points by `measure` first.")
-        session.recording.set_metres(cameras, metres / distance if metres else None)
+        session.set_length(metres or None)
         label_marks(session, "m")
-        return {"unit_metres": session.recording.metres.get(cameras)}
+        return {"unit_metres": session.recording.metres.get(session.scene.flags.cameras)}
 
     def track(self, token: str, number: int, u: int, v: int) -> dict[str, Any]:
         """Follow a pixel through the frames after its own, with weights that have a track head."""

@@ -7,6 +7,7 @@ are sentences; no traceback reaches them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,8 @@ class Page:
     def _wire_source(self, c: layout.Controls) -> None:
         source, view = c.source, c.view
         for kind, tab in source.tabs.items():
-            chosen = kind, gr.Checkbox(visible=kind != "example")
-            outputs = [source.kind, source.whole]
-            tab.select(lambda chosen=chosen: chosen, None, outputs, **layout.PRIVATE)
+            choose = partial(_source, kind)
+            tab.select(choose, None, [source.kind, source.whole], **layout.PRIVATE)
         outputs = [source.example, view.frame, view.why]
         source.pictures.select(self._choose_example, [c.token], outputs, **layout.PRIVATE)
 
@@ -185,3 +185,8 @@ class Page:
 
     def _refresh_models(self) -> gr.Dropdown:
         return gr.Dropdown(choices=list(self._models))
+
+
+def _source(kind: str) -> tuple[str, gr.Checkbox]:
+    """Frames come from there; tall pictures can be kept whole but for an example's."""
+    return kind, gr.Checkbox(visible=kind != "example")

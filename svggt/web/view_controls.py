@@ -190,7 +190,11 @@ def _lay_out_paint() -> tuple[gr.Row, gr.Radio, gr.HTML]:
     """How a comparison is drawn, hidden at first, and what its colours mean."""
     with gr.Row(visible=False, elem_id="paint-row") as painted:
         paint = gr.Radio(
-            list(get_args(Paint)), value="side by side", show_label=False, elem_id="paint"
+            list(get_args(Paint)),
+            value="side by side",
+            label="How A and B are shown",
+            show_label=False,
+            elem_id="paint",
         )
         legend = gr.HTML(panels.legend("side by side"), elem_id="legend")
     return painted, paint, legend

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
@@ -13,7 +12,6 @@ import gradio as gr
 
 from svggt.errors import BadInput, DamagedFrame
 from svggt.prediction import PointTrack
-from svggt.scene.frame_poses import Point
 from svggt.session.session import Session
 from svggt.view_options import ViewOptions
 from svggt.web import layout, panels, pictures, view_controls
@@ -89,7 +87,13 @@ class ViewEvents:
             **layout.PRIVATE,
         )
         playing = [v.playing, v.play, v.clock]
-        v.play.click(self._play, [token, v.moment, v.speed, v.playing], playing, **layout.PRIVATE)
+        v.play.click(
+            self._play,
+            [token, v.moment, v.speed, v.playing],
+            playing,
+            **layout.PRIVATE,
+            trigger_mode="multiple",  # a pause may come before the page has heard that it plays
+        )
         v.clock.tick(
             _unless_gone(self._tick),
             [token, v.playing, closer.what, closer.track],
@@ -206,11 +210,9 @@ class ViewEvents:
     def _know_length(self, token: str | None, known: float | None, unit: str) -> str:
         """A known length between the marks says how long the scene's unit is."""
         session = self._find(token)
-        distance = None if session is None else distance_of(session.scene.marks.points)
-        if session is not None and distance:
-            metres = known * view_controls.UNITS[unit] / distance if known else None
+        if session is not None and session.scene.marks.distance:
             try:
-                session.recording.set_metres(session.scene.flags.cameras, metres)
+                session.set_length(known * view_controls.UNITS[unit] if known else None)
             except BadInput as error:
                 return panels.failure(str(error))
         return self._measured(token, unit)
@@ -221,8 +223,8 @@ class ViewEvents:
         if session is None:
             return panels.measured(0, None, None)
         length = label_marks(session, unit)
-        points = session.scene.marks.points
-        return panels.measured(len(points), distance_of(points), length)
+        marks = session.scene.marks
+        return panels.measured(len(marks.points), marks.distance, length)
 
 
 def _unless_gone(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,12 +253,6 @@ def label_marks(session: Session, unit: str) -> tuple[float, str] | None:
     """
     marks, known = session.scene.marks, session.recording.metres.get(session.scene.flags.cameras)
     length = None if known is None else (known / view_controls.UNITS[unit], unit)
-    distance = distance_of(marks.points)
-    if distance is not None:
-        marks.label(" ".join(panels.length_of(distance, length)))
+    if marks.distance is not None:
+        marks.label(" ".join(panels.length_of(marks.distance, length)))
     return length
-
-
-def distance_of(marks: Sequence[Point]) -> float | None:
-    """Between two marks, in the scene's unit; None while there is one."""
-    return math.dist(*marks) if len(marks) == 2 else None

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -160,14 +160,13 @@ class Visitor:
         wait_for(lambda: until(self.canvas()), every=0.5)
 
     def wait_still(self) -> None:
-        """Waits until all has been drawn, and nothing moves any more."""
-        shots = [self.canvas().astype(int)]
+        """Waits until all has been drawn, and nothing has moved for three seconds."""
+        shots: list[NDArray[Any]] = []
 
         def same() -> bool:
             shots.append(self.canvas().astype(int))
-            return bool(np.abs(shots[-1] - shots.pop(0)).mean() < 0.1)
+            return len(shots) > 3 and all(np.abs(s - shots[-1]).mean() < 0.1 for s in shots[-4:])
 
-        self.page.wait_for_timeout(2000)  # the flight to the overview has begun
         wait_for(same, every=1.0)
 
     def close_tab(self) -> None:

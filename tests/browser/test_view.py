@@ -9,6 +9,7 @@ from viser import transforms
 from svggt.scene.camera_view import CameraView
 from svggt.scene.frustums import LENGTH
 from svggt.scene.overview import Overview
+from svggt.scene.scene import Scene
 from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
 from tests.conftest import wait_for
 
@@ -31,6 +32,13 @@ def go_to(visitor: Visitor, number: int) -> None:
     box = visitor.page.locator("#moment input[type=number]")
     box.fill(str(number))
     box.press("Enter")
+
+
+def is_overview(scene: Scene) -> bool:
+    """Whether the browser of a scene says that it looks from there."""
+    (client,) = scene._server.get_clients().values()
+    whole = Overview.of(scene._placings, scene.flags.cameras, scene.levelling)
+    return CameraView.of(client.camera).like(whole.seen_by(client.camera.aspect))
 
 
 def test_any_moment_can_be_looked_at(finished, site: Site) -> None:
@@ -64,6 +72,18 @@ def test_the_timeline_plays_and_ends(finished, site: Site) -> None:
     assert visitor.page.input_value("#moment input[type=number]") == "24"
 
 
+def test_a_pause_is_heard_however_soon_it_comes(finished, site: Site) -> None:
+    visitor = finished()
+    scene = only_session(site).scene
+    for _ in range(3):
+        visitor.page.dblclick("#play")
+        visitor.page.wait_for_timeout(1500)
+        assert visitor.page.inner_text("#play") == "Play"
+        moment = scene.moment
+        visitor.page.wait_for_timeout(500)
+        assert scene.moment == moment
+
+
 def test_flags_flip_without_sending_points(finished, site: Site) -> None:
     visitor = finished()
     scene = only_session(site).scene
@@ -95,33 +115,29 @@ def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     pose = scene._placings[23].pose("refined")
     expected = scene._horizon.levelling @ pose[:, 3]
     assert np.allclose(client.camera.position, expected, atol=0.02 * scene._distance)
+    visitor.wait_still()
+    inside = visitor.canvas().astype(int)
     visitor.page.click("#reset")
-    visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() < 4)
+    visitor.wait_canvas(lambda pixels: np.abs(pixels - inside).mean() > 5)
+    wait_for(lambda: is_overview(scene))
 
 
 def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Site) -> None:
     visitor = finished()
-    session = only_session(site)
-    scene = session.scene
-
-    def is_overview() -> bool:
-        (client,) = scene._server.get_clients().values()
-        whole = Overview.of(scene._placings, scene.flags.cameras, scene.levelling)
-        return CameraView.of(client.camera).like(whole.seen_by(client.camera.aspect))
-
-    wait_for(is_overview)
+    scene = only_session(site).scene
+    wait_for(lambda: is_overview(scene))
     box = visitor.page.locator("#views iframe").first.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     visitor.page.mouse.move(*middle)
     visitor.page.mouse.down()
     visitor.page.mouse.move(middle[0] + 90, middle[1] + 30, steps=4)
     visitor.page.mouse.up()
-    wait_for(lambda: not is_overview())
+    wait_for(lambda: not is_overview(scene))
     scene.settle()  # as at the end of a run: who looks at something is left there
     visitor.page.wait_for_timeout(1500)
-    assert not is_overview()
+    assert not is_overview(scene)
     visitor.page.click("#reset")
-    wait_for(is_overview)
+    wait_for(lambda: is_overview(scene))
     assert visitor.errors == []
 
 

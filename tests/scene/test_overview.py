@@ -10,6 +10,7 @@ from svggt import geometry
 from svggt.scene.camera_view import CameraView
 from svggt.scene.frame_poses import UP, FramePoses
 from svggt.scene.overview import Overview
+from svggt.scene.scale_bar import free_place
 from tests.scene.frames import correction, prediction
 
 LEVEL = transforms.SO3.identity()
@@ -52,6 +53,18 @@ def test_most_of_what_was_seen_is_in_sight(kind: str, aspect: float) -> None:
     assert (view.position - view.target) @ UP > 0  # from above
     if kind != "around":  # and from behind
         assert (view.position - view.target)[2] < 0
+
+
+@pytest.mark.parametrize("kind", ["ahead", "around", "down"])
+def test_the_scale_bar_lies_on_the_floor_in_sight(kind: str) -> None:
+    whole = Overview.of(walk(kind), "head", LEVEL)
+    half = np.array([0.2 * whole.reach, 0.0, 0.0])
+    place = free_place(whole, half)
+    assert place[1] == whole.floor
+    for aspect in (0.6, 1.0, 2.2):
+        view = whole.seen_by(aspect)
+        bar = np.stack([place - half, place, place + half])
+        assert in_view(view, bar, aspect).all()
 
 
 def test_it_is_level_where_the_world_is() -> None:

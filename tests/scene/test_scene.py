@@ -304,6 +304,23 @@ def test_marks_measure_the_world_shown(scene: Scene) -> None:
     assert np.allclose(np.subtract(b, a), [2.5, 0, 0], atol=1e-2)  # as in the corrected depth
 
 
+def test_the_scale_bar_says_metres_of_the_cameras_that_measured(scene: Scene) -> None:
+    def said() -> str:
+        _, label = scene.around._bar._nodes
+        return label.text
+
+    grow(scene, 9, refined=True)
+    scene.look(REFINED)
+    assert said().endswith(("unit", "units"))
+    scene.around.measure_in({"refined": 0.5})
+    assert said().endswith(("m", "cm"))
+    scene.look(ViewOptions(cameras="head"))  # their world has a scale of its own
+    assert said().endswith(("unit", "units"))
+    scene.look(ViewOptions(cameras="refined", floor=False))
+    assert said().endswith(("m", "cm"))
+    assert not any(node.visible for node in scene.around._bar._nodes)
+
+
 def test_the_trajectory_is_coloured_by_trust(scene: Scene) -> None:
     for number in range(3):
         scene.add(prediction(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import httpx
 import numpy as np
 
 from svggt.prediction import MemoryMap
@@ -65,3 +66,12 @@ def test_forgotten_patches_are_dark() -> None:
     drawn = pictures.remembered(np.full((5, 7, 3), 200, np.uint8), shares)
     assert drawn.shape == (5, 7, 3) and drawn[0, 0, 0] == 200 == drawn[-1, -1, 0]
     assert drawn[0, -1, 0] < drawn[-1, 0, 0] < 200
+
+
+def test_every_control_says_what_it_is(site) -> None:
+    address, _ = site
+    parts = httpx.get(f"{address}/config").json()["components"]
+    kinds = ("checkbox", "checkboxgroup", "dropdown", "number", "radio", "slider", "textbox")
+    shown = [part["props"] for part in parts if part["type"] in kinds]
+    bare = [props for props in shown if props["visible"] is True and not props.get("label")]
+    assert len(shown) > 10 and not bare
