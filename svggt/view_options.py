@@ -29,7 +29,7 @@ class ViewOptions:
         sky: also what looks like the sky.
         trajectory: the way that the camera went.
         frustums: and where it looked.
-        floor: a grid under the scene.
+        floor: a grid under the scene, and a scale bar on it.
         point_size: times the size that closes the gaps.
         follow: the view goes with the camera.
     """

@@ -137,6 +137,10 @@ class Comparison:
 
     def measure(self) -> None:
         """Its scene says lengths in metres where somebody measured A's."""
+        if not self._drawing.locked():  # else it does when all frames are there
+            self._measure()
+
+    def _measure(self) -> None:
         metres = self._a.recording.metres.get(self._a.way.cameras)
         self.scene.around.measure_in({} if metres is None else {self.asked.way.cameras: metres})
 
@@ -251,13 +255,13 @@ class Comparison:
         runs = 2 if self._paint == "overlay" else 1  # which share the points
         scene.reset(runs * len(shown), shown, keep_view=scene.num_frames > 0)
         self.look(self._a.scene.flags)
-        self.measure()
         for number in range(len(shown)):
             on_frame(number)
             shot = shown.shot(number)
             scene.add(shot.prediction, shot.correction)
             if self._paint == "overlay":
                 scene.lay_under(number, len(shown), shown.under(number))
+        self._measure()
         scene.settle()
         self._seek()
 

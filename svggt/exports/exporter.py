@@ -40,6 +40,7 @@ class Format:
         write: writes it.
         stem: what its name begins with.
         metric: whether it is in metres, where somebody measured.
+        says_unit: whether it says how long things are: of another unit it is another file.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Format:
     write: Callable[[PosedFrames, Path], None]
     stem: str = "scene-{cameras}-{count}-frames"
     metric: bool = True
+    says_unit: bool = True
 
 
 _MOST_WAITING, _MOST_OF_ADDRESS = 8, 2
@@ -91,9 +93,13 @@ FORMATS: dict[FormatName, Format] = {
     ),
     "viser": Format("Replay, .viser", ".viser", write_viser, metric=False),
     "html": Format("Replay, a page by itself", ".html", write_html, metric=False),
-    "film": Format("Film of the run and a flight, MP4", ".mp4", write_film, metric=False),
-    "gif": Format("The same, GIF", ".gif", write_animation, metric=False),
-    "comparison": Format("Comparison, report", ".zip", write_comparison, "comparison", False),
+    "film": Format(
+        "Film of the run and a flight, MP4", ".mp4", write_film, metric=False, says_unit=False
+    ),
+    "gif": Format("The same, GIF", ".gif", write_animation, metric=False, says_unit=False),
+    "comparison": Format(
+        "Comparison, report", ".zip", write_comparison, "comparison", False, False
+    ),
 }
 
 
@@ -120,7 +126,8 @@ def make_export(
     shots = PosedFrames.of(recording, cameras, on_frame, form.metric)
     if not stamp or not shots.count:
         raise BadInput("There is nothing to export yet. Press Start first.")
-    unit = "" if shots.metres is None else f"-unit-{shots.metres:.6g}m"
+    metres = recording.metres.get(cameras) if form.says_unit else None
+    unit = "" if metres is None else f"-unit-{metres:.6g}m"
     name = form.stem + unit + form.suffix
     path = recording.exports / name.format(cameras=cameras, count=shots.count)
     if path.exists():

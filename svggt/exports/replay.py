@@ -59,6 +59,7 @@ def _recorded(shots: PosedFrames, most_points: int) -> viser.infra.StateSerializ
         most = max(1, shots.count * POINT_BUDGET // most_points)
         scene.reset(most, keep_view=True)
         scene.look(ViewOptions(cameras=shots.cameras))
+        scene.around.measure_in(shots.recording.metres)
         recorder = scene.recorder()
         for shot in shots:
             scene.add(shot.prediction, shot.correction)

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 FIELD_OF_VIEW = float(np.radians(60.0))
 """Vertical, radians, of views that are not a camera's."""
 
-_OUTSIDE = 1e6
+_OUTSIDE = 1e6  # of every window
 
 
 @dataclass(frozen=True, eq=False)

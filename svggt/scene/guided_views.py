@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import viser
 
@@ -20,30 +21,39 @@ from svggt.scene.camera_view import CameraView
 _STEPS = 12  # of a flight
 _SECONDS = 0.8
 _REMEMBERED = 256  # views of one browser: of many flights
-
-
-def _views() -> deque[CameraView]:
-    return deque(maxlen=_REMEMBERED)
+_LATE_SECONDS = 30.0  # after which no browser says any more that it is where it was told to be
 
 
 @dataclass
 class _Guided:
-    """A browser.
+    """What one browser was told.
 
     Attributes:
-        told: what it was told to look at, the newest last.
+        told: views with the times when, the newest last.
         target: of the flight under way.
         chosen: its visitor chose where it looks from: it is not taken along.
     """
 
-    told: deque[CameraView] = field(default_factory=_views)
+    told: deque[tuple[float, CameraView]]
     target: CameraView | None = None
     chosen: bool = False
 
+    @classmethod
+    def by(cls, begun: Iterable[CameraView]) -> _Guided:
+        """One that has loaded one of several views."""
+        now = time.monotonic()
+        return cls(deque(((now, view) for view in begun), maxlen=_REMEMBERED))
+
+    def tell(self, view: CameraView) -> None:
+        """Remembers that it was told to look from there."""
+        self.told.append((time.monotonic(), view))
+
     def was_told(self, camera: viser.CameraHandle) -> bool:
-        """Whether it was told to be where it is."""
+        """Whether it was told to be where it is: last, or not long ago."""
         position = camera.position  # what the browser says next may come in between
-        return any(view.from_where(position) for view in self.told)
+        begin, newest = time.monotonic() - _LATE_SECONDS, len(self.told) - 1
+        lately = (view for n, (when, view) in enumerate(self.told) if n == newest or when > begin)
+        return any(view.from_where(position) for view in lately)
 
 
 class GuidedViews:
@@ -51,8 +61,8 @@ class GuidedViews:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begun = _views()  # views that new ones begin at
-        self._browsers = defaultdict[int, _Guided](_Guided)
+        self._begun = deque[CameraView](maxlen=_REMEMBERED)  # views that new ones begin at
+        self._browsers: dict[int, _Guided] = {}
 
     def begin_at(self, view: CameraView) -> None:
         """Says where new browsers look from."""
@@ -61,18 +71,20 @@ class GuidedViews:
     def arrive(self, client: viser.ClientHandle) -> None:
         """A browser came, which loaded one of the first views."""
         with self._lock:
-            self._browsers[client.client_id].told.extend(self._begun)
+            self._browsers[client.client_id] = _Guided.by(self._begun)
 
     def leave(self, client: viser.ClientHandle) -> None:
         """A browser went."""
         with self._lock:
-            self._browsers.pop(client.client_id, _Guided()).target = None
+            guided = self._browsers.pop(client.client_id, None)
+            if guided is not None:
+                guided.target = None
 
     def is_unmoved(self, client: viser.ClientHandle) -> bool:
         """Whether it looks from where it was told to, not where its visitor chose."""
         with self._lock:
-            guided = self._browsers.get(client.client_id, _Guided())
-            return not guided.chosen and guided.was_told(client.camera)
+            guided = self._browsers.get(client.client_id)
+            return guided is not None and not guided.chosen and guided.was_told(client.camera)
 
     def put(self, client: viser.ClientHandle, view: CameraView, chosen: bool = False) -> None:
         """Puts a browser there at once.
@@ -83,18 +95,21 @@ class GuidedViews:
             chosen: by its visitor: it is not taken along from there.
         """
         with self._lock:
-            guided = self._browsers[client.client_id]
-            guided.target, guided.chosen = None, chosen
-            guided.told.append(view)
+            guided = self._browsers.get(client.client_id)
+            if guided is not None:  # else it is about to come, or has gone
+                guided.target, guided.chosen = None, chosen
+                guided.tell(view)
             _send(client, view)
 
     def fly(self, client: viser.ClientHandle, target: CameraView) -> None:
         """Takes a browser there step by step; whoever moves it ends that."""
         start = CameraView.of(client.camera)
         with self._lock:
-            guided = self._browsers[client.client_id]
+            guided = self._browsers.get(client.client_id)
+            if guided is None:
+                return
             guided.target, guided.chosen = target, False
-            guided.told.append(start)
+            guided.tell(start)
         steps = (client, guided, start, target)
         threading.Thread(target=self._step, args=steps, daemon=True).start()
 
@@ -107,7 +122,7 @@ class GuidedViews:
                     return
                 way = step / _STEPS
                 view = start.towards(target, way * way * (3 - 2 * way))
-                guided.told.append(view)
+                guided.tell(view)
                 _send(client, view)
             time.sleep(_SECONDS / _STEPS)
 

@@ -28,7 +28,8 @@ class Marks:
 
     def __init__(self, scene: viser.SceneApi, name: str, shown: Cameras) -> None:
         self._scene, self._name = scene, name
-        self._shown = self._cameras = shown
+        self._shown: Cameras = shown
+        self._cameras: Cameras = shown
         self._points: tuple[Point, ...] = ()
         self._drawn = np.zeros(3), np.zeros(3)  # the line's ends
         self._nodes: list[viser.SceneNodeHandle] = []
@@ -42,7 +43,13 @@ class Marks:
     @property
     def distance(self) -> float | None:
         """Between them, in the scene's unit; None while there is one."""
-        return math.dist(*self.points) if len(self.points) == 2 else None
+        points = self.points  # a click may come in between
+        return math.dist(*points) if len(points) == 2 else None
+
+    @property
+    def cameras(self) -> Cameras:
+        """In whose world they lie."""
+        return self._cameras
 
     def add(self, point: Point, eye: NDArray[np.float64], distance: float) -> None:
         """After the last one, unless there were two, or it was in another world.

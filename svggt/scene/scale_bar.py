@@ -23,7 +23,7 @@ _UNCOVERED = np.array([[-0.85, -0.5], [0.85, 0.4]])  # of them, where no control
 _RINGS, _ANGLES = (0.4, 0.7, 1.0), 16  # places about the middle, in the scene's reach
 _LOOKED_AT = 500  # points of the scene that may cover it
 _NICE = (1.0, 2.0, 5.0)
-_SMALL = ((1.0, "m"), (0.01, "cm"), (0.001, "mm"))  # metres of each
+_SMALL = ((1000.0, "km"), (1.0, "m"), (0.01, "cm"), (0.001, "mm"))  # metres of each
 
 
 class ScaleBar:
@@ -107,11 +107,12 @@ def round_length(most: float, metres: float | None) -> tuple[float, str]:
         metres: that this unit is; None: nobody knows.
 
     Returns:
-        It in the scene's unit, and as people write it.
+        It in the scene's unit, and as a text with its own.
     """
     known = metres or 1.0
-    decade = 10.0 ** math.floor(math.log10(most * known))
-    length = max(n * decade for n in _NICE if n * decade <= most * known * (1 + 1e-9))
+    longest = most * known
+    decade = 10.0 ** math.floor(math.log10(longest))
+    length = max(n * decade for n in _NICE if n * decade <= longest * (1 + 1e-9))
     if metres is None:
         return length, f"{length:g} unit" + ("" if length == 1 else "s")
     size, name = next((s for s in _SMALL if length > s[0] * (1 - 1e-9)), _SMALL[-1])

@@ -4,6 +4,7 @@ with a scale bar."""
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -21,6 +22,7 @@ _LINES = 8.0  # from the middle to where it ends, about
 _ENDS = 3.0  # times the scene's reach
 _CELL, _SECTION = (52, 61, 77), (74, 86, 106)
 _MOVED = 0.02  # of the reach; less is not worth a message
+_TURNED = 0.98  # cosine of the side that it is looked at from; likewise
 
 
 class Surroundings:
@@ -36,6 +38,7 @@ class Surroundings:
         backdrop = np.repeat(column[:, None], _COLUMNS, axis=1)
         scene.set_background_image(backdrop, format="png")
         self._scene, self._visible = scene, floor
+        self._lock = threading.Lock()  # a run adds while its visitor measures
         self._grid: viser.GridHandle | None = None
         self._bar = ScaleBar(scene, "/scale", floor)
         self._lies: tuple[Overview, Cameras] | None = None
@@ -48,21 +51,20 @@ class Surroundings:
             whole: of the scene.
             cameras: which are shown.
         """
-        if self._lies is not None and self._lies[1] == cameras:
-            before, reach = self._lies[0], whole.reach
-            moved = max(abs(whole.floor - before.floor), abs(reach - before.reach))
-            if max(moved, np.abs(whole.middle - before.middle).max()) < _MOVED * reach:
+        with self._lock:
+            if self._lies is not None and self._lies[1] == cameras and _alike(self._lies[0], whole):
                 return
-        self._lies = whole, cameras
-        self._draw_grid(whole.floor, whole.reach)
-        self._bar.lie(whole, self._metres.get(cameras))
+            self._lies = whole, cameras
+            self._draw_grid(whole.floor, whole.reach)
+            self._bar.lie(whole, self._metres.get(cameras))
 
     def measure_in(self, metres: Mapping[Cameras, float]) -> None:
         """Says how many metres the scene's unit is, by the cameras it was measured with."""
-        self._metres = metres
-        if self._lies is not None:
-            whole, cameras = self._lies
-            self._bar.lie(whole, metres.get(cameras))
+        with self._lock:
+            self._metres = metres
+            if self._lies is not None:
+                whole, cameras = self._lies
+                self._bar.lie(whole, metres.get(cameras))
 
     def show(self, visible: bool) -> None:
         """Flips grid and bar."""
@@ -88,3 +90,10 @@ class Surroundings:
             shadow_opacity=0.0,
             visible=self._visible,
         )
+
+
+def _alike(before: Overview, now: Overview) -> bool:
+    """Whether a floor that was drawn for one overview does for another."""
+    moved = max(abs(now.floor - before.floor), abs(now.reach - before.reach))
+    moved = max(moved, float(np.abs(now.middle - before.middle).max()))
+    return moved < _MOVED * now.reach and float(now.away @ before.away) > _TURNED

@@ -226,7 +226,7 @@ class Session:
         distance = self.scene.marks.distance
         if not distance:
             raise BadInput("Nothing is measured. Mark two points of the picture first.")
-        cameras = self.scene.flags.cameras
+        cameras = self.scene.marks.cameras
         self.recording.set_metres(cameras, None if metres is None else metres / distance)
         self.scene.around.measure_in(self.recording.metres)
         self._beside.measure()

@@ -224,7 +224,8 @@ class Recording:
     def metres(self) -> Mapping[Cameras, float]:
         """That the scene's unit of length is, by the cameras that it was measured by."""
         try:
-            return _METRES.validate_json(self._metres_path.read_bytes())
+            known = _METRES.validate_json(self._metres_path.read_bytes())
+            return {name: length for name, length in known.items() if _is_length(length)}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError):
@@ -237,11 +238,10 @@ class Recording:
         Raises:
             BadInput: it is no length, or the disk takes nothing.
         """
-        if metres is not None and not 0 < metres < _LONGEST:
+        if metres is not None and not _is_length(metres):
             raise BadInput("A known length is a number of more than 0. Measure once more.")
-        known: dict[Cameras, float] = {
-            name: length for name, length in self.metres.items() if name != cameras
-        }
+        known = dict[Cameras, float](self.metres)
+        known.pop(cameras, None)
         if metres is not None:
             known[cameras] = metres
         with writing(), atomic_write(self._metres_path) as path:
@@ -332,3 +332,8 @@ class Recording:
                 shutil.copyfile(path, staged / name)
             kept.append((self._source / name).absolute())
         return replace(clip, paths=tuple(kept))
+
+
+def _is_length(metres: float) -> bool:
+    """Whether a scene's unit may be as long."""
+    return 1 / _LONGEST < metres < _LONGEST

@@ -8,6 +8,7 @@ with one sentence.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -226,7 +227,10 @@ class Api:
         session = self._owned(token)
         marks = session.scene.mark(number, u, v)
         label_marks(session, "m")
-        return {"marks": [list(mark) for mark in marks], "distance": session.scene.marks.distance}
+        return {
+            "marks": [list(mark) for mark in marks],
+            "distance": math.dist(*marks) if len(marks) == 2 else None,
+        }
 
     def set_length(self, token: str, metres: float) -> dict[str, Any]:
         """Say how far the two points marked last are apart: exports are in metres from then on.

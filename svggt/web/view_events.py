@@ -93,6 +93,7 @@ class ViewEvents:
             playing,
             **layout.PRIVATE,
             trigger_mode="multiple",  # a pause may come before the page has heard that it plays
+            concurrency_limit=1,  # it is told that it plays, then
         )
         v.clock.tick(
             _unless_gone(self._tick),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,11 +162,11 @@ class Visitor:
 
     def wait_still(self) -> None:
         """Waits until all has been drawn, and nothing has moved for three seconds."""
-        shots: list[NDArray[Any]] = []
+        shots = deque[NDArray[Any]](maxlen=4)
 
         def same() -> bool:
             shots.append(self.canvas().astype(int))
-            return len(shots) > 3 and all(np.abs(s - shots[-1]).mean() < 0.1 for s in shots[-4:])
+            return len(shots) == 4 and all(np.abs(s - shots[-1]).mean() < 0.1 for s in shots)
 
         wait_for(same, every=1.0)
 

@@ -58,13 +58,17 @@ def test_most_of_what_was_seen_is_in_sight(kind: str, aspect: float) -> None:
 @pytest.mark.parametrize("kind", ["ahead", "around", "down"])
 def test_the_scale_bar_lies_on_the_floor_in_sight(kind: str) -> None:
     whole = Overview.of(walk(kind), "head", LEVEL)
-    half = np.array([0.2 * whole.reach, 0.0, 0.0])
+    across = np.cross(UP, whole.away)
+    half = 0.25 * whole.reach * across / np.linalg.norm(across)
     place = free_place(whole, half)
     assert place[1] == whole.floor
     for aspect in (0.6, 1.0, 2.2):
         view = whole.seen_by(aspect)
         bar = np.stack([place - half, place, place + half])
+        x, y = view.in_window(bar, aspect).T
         assert in_view(view, bar, aspect).all()
+        assert (np.abs(x) < 0.86).all() and (y > -0.51).all() and (y < 0.41).all()
+        assert np.ptp(x) > 0.1 and np.ptp(y) < 0.05  # across
 
 
 def test_it_is_level_where_the_world_is() -> None:

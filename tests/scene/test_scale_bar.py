@@ -6,7 +6,7 @@ import pytest
 
 from svggt.scene.scale_bar import round_length
 
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "unit": 1.0, "units": 1.0}
+METRES = {"km": 1000.0, "m": 1.0, "cm": 0.01, "mm": 0.001, "unit": 1.0, "units": 1.0}
 
 
 @pytest.mark.parametrize("metres", [None, 0.004, 0.3048, 1.0, 70.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -319,6 +320,21 @@ def test_the_scale_bar_says_metres_of_the_cameras_that_measured(scene: Scene) ->
     scene.look(ViewOptions(cameras="refined", floor=False))
     assert said().endswith(("m", "cm"))
     assert not any(node.visible for node in scene.around._bar._nodes)
+
+
+def test_the_scale_bar_follows_the_side_that_the_scene_is_looked_at_from(scene: Scene) -> None:
+    def across() -> np.ndarray:
+        line, _ = scene.around._bar._nodes
+        begin, end = line.points[0]
+        return (end - begin) / np.linalg.norm(end - begin)
+
+    grow(scene, 2)
+    scene.settle()
+    whole, cameras = scene.around._lies
+    first = across()
+    away = transforms.SO3.from_y_radians(1.0) @ whole.away
+    scene.around.lie(dataclasses.replace(whole, away=away), cameras)
+    assert first @ across() == pytest.approx(np.cos(1.0), abs=1e-3)
 
 
 def test_the_trajectory_is_coloured_by_trust(scene: Scene) -> None:

@@ -342,6 +342,30 @@ def test_weights_without_a_track_head_say_so(embedded: LoadedModel) -> None:
         track_point(embedded, [prediction(0)], (1, 1))
 
 
+def test_the_scale_bar_says_what_was_measured_and_comes_back(
+    sessions: Sessions, worker, store
+) -> None:
+    def said(session: Session) -> str:
+        _, label = session.scene.around._bar._nodes
+        return label.text
+
+    session = sessions.open("a")
+    run(session, Made(3))
+    wait(session, ended)
+    with pytest.raises(BadInput, match="Mark two points"):
+        session.set_length(2.0)
+    for column in (10, 60):
+        session.scene.mark(0, column, 20)
+    assert "unit" in said(session)
+    session.set_length(2.0)
+    assert said(session).endswith("m")
+    token = session.token
+    sessions.shutdown()
+    again = Sessions(worker, SessionLimits(), Store(store._folder))
+    assert (opened := again.find(token)) is not None and said(opened).endswith("m")
+    again.shutdown()
+
+
 def test_a_finished_session_comes_back_from_disk(sessions: Sessions, worker, store) -> None:
     session = sessions.open("a")
     session.start(
