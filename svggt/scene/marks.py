@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import viser
@@ -43,8 +44,7 @@ class Marks:
     @property
     def distance(self) -> float | None:
         """Between them, in the scene's unit; None while there is one."""
-        points = self.points  # a click may come in between
-        return math.dist(*points) if len(points) == 2 else None
+        return distance_of(self.points)
 
     @property
     def cameras(self) -> Cameras:
@@ -98,3 +98,8 @@ class Marks:
         self._shown = cameras
         for node in self._nodes:
             node.visible = cameras == self._cameras
+
+
+def distance_of(marks: Sequence[Point]) -> float | None:
+    """Between two marks, in their world's unit; None where there are not two."""
+    return math.dist(*marks) if len(marks) == 2 else None

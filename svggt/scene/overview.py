@@ -86,10 +86,15 @@ class Overview:
         away = np.linalg.norm(self.seen - self.middle, axis=1)
         return max(float(np.percentile(away, _SHARE)), 1e-6)
 
+    @property
+    def across(self) -> Array:
+        """(3,) unit, level, from side to side as the eye sees it."""
+        across = np.cross(self.away, UP)
+        return across / np.linalg.norm(across)
+
     def seen_by(self, aspect: float) -> CameraView:
         """As a browser whose view is `aspect` times as wide as high sees most of it."""
-        across = np.cross(self.away, UP)
-        across /= np.linalg.norm(across)
+        across = self.across
         axes = np.stack([across, np.cross(across, self.away), self.away])
         x, y, near = axes @ (self.seen - self.middle).T
         # From so far along the axis a point is just in sight; most are from the distance taken.

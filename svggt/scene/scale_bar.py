@@ -47,15 +47,18 @@ class ScaleBar:
             metres: that the scene's unit is; None: nobody knows.
         """
         length, text = round_length(_SHARE * whole.reach, metres)
-        across = np.cross(UP, whole.away)
-        across /= np.linalg.norm(across)
-        half = length / 2 * across
+        half = length / 2 * whole.across
         middle = free_place(whole, half)
         ends = np.stack([middle - half, middle + half])
-        tick = _TICK * length * np.cross(across, UP)
+        tick = _TICK * length * np.cross(whole.across, UP)
         strokes = np.stack([ends, *([end - tick, end + tick] for end in ends)])
         line = self._scene.add_line_segments(
-            self._name, strokes.astype(np.float32), _COLOUR, thickness=2.0, thickness_units="screen"
+            self._name,
+            strokes.astype(np.float32),
+            _COLOUR,
+            thickness=2.0,
+            thickness_units="screen",
+            visible=self._visible,
         )
         label = self._scene.add_label(
             f"{self._name}/length",
@@ -63,9 +66,9 @@ class ScaleBar:
             position=middle,
             anchor="top-center",
             font_screen_scale=_LETTERS,
+            visible=self._visible,
         )
         self._nodes = [line, label]
-        self.show(self._visible)
 
     def show(self, visible: bool) -> None:
         """Flips it."""

@@ -8,7 +8,6 @@ with one sentence.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from svggt.errors import BadInput
 from svggt.exports.exporter import FORMATS, Exporter, FormatName, lacking
 from svggt.media.examples import EXAMPLES
 from svggt.prediction import MemoryMap
+from svggt.scene.marks import distance_of
 from svggt.session.progress import Progress
 from svggt.session.registry import Sessions
 from svggt.session.session import Session
@@ -227,10 +227,7 @@ class Api:
         session = self._owned(token)
         marks = session.scene.mark(number, u, v)
         label_marks(session, "m")
-        return {
-            "marks": [list(mark) for mark in marks],
-            "distance": math.dist(*marks) if len(marks) == 2 else None,
-        }
+        return {"marks": [list(mark) for mark in marks], "distance": distance_of(marks)}
 
     def set_length(self, token: str, metres: float) -> dict[str, Any]:
         """Say how far the two points marked last are apart: exports are in metres from then on.

@@ -106,12 +106,13 @@ def test_flags_flip_without_sending_points(finished, site: Site) -> None:
 
 def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     visitor = finished()
+    scene = only_session(site).scene
+    wait_for(lambda: is_overview(scene))
     first = visitor.canvas().astype(int)
     go_to(visitor, 24)
     visitor.page.click("#through")
     visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() > 5)
-    (client,) = only_session(site).scene._server.get_clients().values()
-    scene = only_session(site).scene
+    (client,) = scene._server.get_clients().values()
     pose = scene._placings[23].pose("refined")
     expected = scene._horizon.levelling @ pose[:, 3]
     assert np.allclose(client.camera.position, expected, atol=0.02 * scene._distance)
@@ -120,6 +121,7 @@ def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     visitor.page.click("#reset")
     visitor.wait_canvas(lambda pixels: np.abs(pixels - inside).mean() > 5)
     wait_for(lambda: is_overview(scene))
+    visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() < 4)
 
 
 def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Site) -> None:
