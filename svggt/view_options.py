@@ -7,6 +7,7 @@ from typing import Literal
 
 Show = Literal["all frames", "one frame"]
 Cameras = Literal["refined", "head"]
+DrawAs = Literal["points", "surfels"]
 CamerasChoice = Literal["auto", "refined", "head"]
 
 CONFIRMED = 2
@@ -18,9 +19,10 @@ MOST_CONFIRMED = 3
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """Flags of the view; no point is sent for a change of them.
+    """Flags of the view; no point is sent for a change of them, but surfels are.
 
     Attributes:
+        draw_as: points, or surfels once no frame comes and all frames are shown.
         show: everything up to the moment shown, or that frame alone.
         cameras: by which frames stand.
         confirmed: by how many other views points must be confirmed to be shown, 0 to 3; or by all
@@ -34,6 +36,7 @@ class ViewOptions:
         follow: the view goes with the camera.
     """
 
+    draw_as: DrawAs = "points"
     show: Show = "all frames"
     cameras: Cameras = "head"
     confirmed: int = CONFIRMED

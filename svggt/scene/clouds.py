@@ -14,7 +14,7 @@ from svggt.scene.confirmations import confirmations
 from svggt.scene.frame_poses import FARTHER
 from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.sky import sky_of
-from svggt.view_options import CONFIRMED, MOST_CONFIRMED
+from svggt.view_options import CONFIRMED, MOST_CONFIRMED, ViewOptions
 
 NUM_BANDS = MOST_CONFIRMED + 3
 """After those by confirmations: what is far, of what is shown at first, and the sky."""
@@ -79,6 +79,25 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
         A cloud for each number of confirmations, `MOST_CONFIRMED` first and 0 last, one of what is
         far, and one of the sky.
     """
+    keep, band = band_of(shot, stride, views)
+    grid = shot.points[::stride, ::stride]
+    points, apart = grid[keep], _spacing(grid)[keep]
+    colors = shot.prediction.image[::stride, ::stride][keep]
+    clouds = []
+    for which in range(NUM_BANDS):
+        chosen = band == which
+        size = _OVERLAP * np.median(apart[chosen]) if chosen.any() else 0.0
+        clouds.append(Cloud(points[chosen], colors[chosen], float(size)))
+    return clouds
+
+
+def band_of(
+    shot: PosedFrame, stride: int, views: Sequence[PosedFrame]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which pixels of every n-th row and column (h, w) are worth drawing, and their bands (N,).
+
+    `NUM_BANDS` is what is drawn in none. See `banded`.
+    """
     # What flies at depth edges, lies at the padded rim or moves by itself is left out.
     depth = shot.prediction.depth
     keep = ~depth_edges(depth) & _inside(depth.shape)
@@ -86,22 +105,22 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
         keep &= still(shot.correction.moving, depth.shape)
     is_far, is_sky = depth > FARTHER * np.median(depth), sky_of(shot.prediction)
     keep, is_far, is_sky = (mask[::stride, ::stride] for mask in (keep, is_far, is_sky))
-    grid = shot.points[::stride, ::stride]
-    points, apart = grid[keep], _spacing(grid)[keep]
-    colors = shot.prediction.image[::stride, ::stride][keep]
+    points = shot.points[::stride, ::stride][keep]
     # Layers by confirmations, so that the slider hides and shows nodes; what is far is a layer of
     # its own, as far as it is shown at first.
     confirmed = confirmations(shot.in_world(points), views)
-    band = MOST_CONFIRMED - confirmed
+    band = (MOST_CONFIRMED - confirmed).astype(np.int64)
     band[is_far[keep]] = FAR
     band[is_far[keep] & (confirmed < CONFIRMED)] = NUM_BANDS
     band[is_sky[keep]] = SKY
-    clouds = []
-    for which in range(NUM_BANDS):
-        chosen = band == which
-        size = _OVERLAP * np.median(apart[chosen]) if chosen.any() else 0.0
-        clouds.append(Cloud(points[chosen], colors[chosen], float(size)))
-    return clouds
+    return keep, band
+
+
+def is_shown(band: int, look: ViewOptions) -> bool:
+    """Whether the points of a band are."""
+    if band in (FAR, SKY):
+        return look.far if band == FAR else look.sky
+    return band < FAR and MOST_CONFIRMED - band >= look.confirmed
 
 
 def merge(clouds: Sequence[Cloud], voxel: float | None = None) -> Cloud:

@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
 from svggt.scene.clouds import Cloud, banded, stride_of
@@ -14,7 +16,10 @@ from svggt.scene.confirmations import FURTHEST, around
 from svggt.scene.frame_poses import FramePoses
 from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.sky import sky_of
-from svggt.view_options import Cameras
+from svggt.scene.surfels import Surfels
+from svggt.view_options import Cameras, ViewOptions
+
+Array = NDArray[Any]
 
 
 class Frames(Protocol):
@@ -65,6 +70,12 @@ class ConfirmedPoints:
         """Bands of any frame as it stands now, in the world."""
         return self._read(number, cameras, self._frames.load)
 
+    def surfels(self, number: int, most: int, look: ViewOptions) -> Surfels:
+        """At most so many of any frame as it stands now, of those shown, in the world."""
+        shot, views = self._seen(number, self._frames.load, range(len(self._placings)))
+        stride = stride_of(shot.prediction.depth.size, most)
+        return Surfels.of(shot, stride, views, look).moved(*self._place(number, look.cameras))
+
     def read_all(
         self, numbers: range, cameras: Cameras, on_frame: Callable[[], None]
     ) -> list[list[Cloud]]:
@@ -79,10 +90,14 @@ class ConfirmedPoints:
     def _read(
         self, number: int, cameras: Cameras, load: Callable[[int], FramePrediction]
     ) -> list[Cloud]:
-        placing = self._placings[number]
-        pose, stretch = placing.pose(cameras), placing.now().stretch(cameras)
+        place = self._place(number, cameras)
         bands = self._banded(number, load, range(len(self._placings)))
-        return [cloud.moved(pose, stretch) for cloud in bands]
+        return [cloud.moved(*place) for cloud in bands]
+
+    def _place(self, number: int, cameras: Cameras) -> tuple[Array, Array]:
+        """Pose (3, 4) and stretch (3,) of points that are made by a frame's newest correction."""
+        placing = self._placings[number]
+        return placing.pose(cameras), placing.now().stretch(cameras)
 
     def _held(self, number: int) -> FramePrediction:
         return self._newest.get(number) or self._frames.load(number)
@@ -90,12 +105,19 @@ class ConfirmedPoints:
     def _banded(
         self, number: int, load: Callable[[int], FramePrediction], there: Container[int]
     ) -> list[Cloud]:
+        shot, views = self._seen(number, load, there)
+        return banded(shot, self.stride(shot.prediction), views)
+
+    def _seen(
+        self, number: int, load: Callable[[int], FramePrediction], there: Container[int]
+    ) -> tuple[PosedFrame, list[PosedFrame]]:
+        """A frame, and those that may confirm its points."""
         shot, views = self._posed(number, load), list[PosedFrame]()
         for each in around(number):
             if each in there:
                 with contextlib.suppress(KeyError, ValueError):  # gone or damaged: no witness
                     views.append(self._posed(each, load))
-        return banded(shot, self.stride(shot.prediction), views)
+        return shot, views
 
     def _posed(self, number: int, load: Callable[[int], FramePrediction]) -> PosedFrame:
         return PosedFrame(load(number), self._placings[number].correction)

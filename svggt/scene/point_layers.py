@@ -9,8 +9,8 @@ import viser
 from numpy.typing import NDArray
 from viser import transforms
 
-from svggt.scene.clouds import FAR, SKY, Cloud
-from svggt.view_options import MOST_CONFIRMED, ViewOptions
+from svggt.scene.clouds import Cloud, is_shown
+from svggt.view_options import ViewOptions
 
 Array = NDArray[Any]
 _ONE = np.ones(3)
@@ -87,8 +87,8 @@ class PointLayers:
         """Flips bands, and sets the size of points."""
         self._look = look
         for band, handle in self._handles.items():
-            if handle.visible != self._chosen(band):
-                handle.visible = self._chosen(band)
+            if handle.visible != is_shown(band, look):
+                handle.visible = is_shown(band, look)
             if handle.point_size != self._size(band):
                 handle.point_size = self._size(band)
 
@@ -118,16 +118,11 @@ class PointLayers:
             point_size=self._size(band),
             point_shape="circle",
             point_shading="flat",
-            visible=self._chosen(band),
+            visible=is_shown(band, self._look),
         )
 
     def _size(self, band: int) -> float:
         return self._sizes[band] * float(self._stretch[0]) * self._look.point_size
-
-    def _chosen(self, band: int) -> bool:
-        if band in (FAR, SKY):
-            return self._look.far if band == FAR else self._look.sky
-        return MOST_CONFIRMED - band >= self._look.confirmed
 
 
 def _centre(clouds: list[Cloud]) -> Array:

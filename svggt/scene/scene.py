@@ -30,6 +30,7 @@ from svggt.scene.overlay_clouds import OverlayClouds
 from svggt.scene.overview import Overview, field_of
 from svggt.scene.partial_block import PartialBlock
 from svggt.scene.point_layers import PointLayers
+from svggt.scene.surfel_nodes import SurfelNodes
 from svggt.scene.surroundings import Surroundings
 from svggt.scene.trajectory import Trajectory
 from svggt.scene.viewer_cameras import ViewerCameras
@@ -102,7 +103,7 @@ class Scene:
             older: corrections of earlier frames, as `correct` takes them.
         """
         with self._lock, self._server.atomic():
-            number = self.num_frames
+            number, self._growing = self.num_frames, True
             if not number:
                 self._set_up_view(prediction)
             assert self._frustums is not None
@@ -137,10 +138,12 @@ class Scene:
         with self._lock, self._server.atomic():
             self._apply(corrections)
             self._settle_world()
+            self._flip()
         self._server.flush()
 
     def _apply(self, corrections: Sequence[Correction]) -> None:
         """Moves nodes and blocks; points of depth that has settled are sent once more."""
+        self._surfels.clear()
         for correction in corrections:
             self._placings[correction.frame].correction = correction
         for correction in corrections:
@@ -166,12 +169,10 @@ class Scene:
             if before.cameras != look.cameras:
                 for number in self._recent:
                     self._place(number)
-                if self._part is not None:
-                    self._part.forget()
+                self._part.forget()
+                self._frame(fly=False)
             self._settle_world()
             self._flip()
-            if before.cameras != look.cameras:
-                self._frame(fly=False)
             if look.follow and not before.follow and self.num_frames:
                 self._go_inside(self.moment)
         self._server.flush()
@@ -208,8 +209,7 @@ class Scene:
                 self._placings[number].sent = self._placings[number].correction
                 bands.fill(self._points.made(number))
                 self._place(number)
-            if self._part is not None:
-                self._part.forget()
+            self._part.forget()
             self._flip()
         self._server.flush()
 
@@ -264,9 +264,10 @@ class Scene:
             self._underlay = OverlayClouds(scene, "/level/underlay")
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None
-            self._part: PartialBlock | None = None
             scene.reset()
             self._horizon = Horizon(scene)
+            self._part = PartialBlock(self._bands("part", [Cloud.empty()] * NUM_BANDS))
+            self._surfels = SurfelNodes(scene, "/level/surfels")
             self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
             self.around = Surroundings(scene, self.flags.floor)
         self._server.flush()
@@ -304,7 +305,6 @@ class Scene:
         self._distance = float(np.median(prediction.depth))
         self._field = field_of(prediction)
         self._frustums = Frustums(self._server.scene, "/level", self._distance, self.look_through)
-        self._part = PartialBlock(self._bands("part", [Cloud.empty()] * NUM_BANDS))
         if not self._keep_view:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
@@ -312,8 +312,7 @@ class Scene:
         return PointLayers(self._server.scene, f"/level/{name}", clouds, self.flags)
 
     def _all_bands(self) -> list[PointLayers]:
-        bands = [*self._recent.values(), *self._blocks.bands]
-        return bands if self._part is None else [*bands, self._part.bands]
+        return [*self._recent.values(), *self._blocks.bands, self._part.bands]
 
     def _place(self, number: int) -> None:
         """Puts a recent frame where the cameras shown say."""
@@ -330,15 +329,16 @@ class Scene:
     def _flip(self) -> None:
         """Shows the nodes of the moment, and hides the others."""
         moment, alone = self.moment, self.flags.show == "one frame"
-        # While frames come the last one stays until the one after it: a browser needs a moment
-        # to build a cloud, and the view must not go blank meanwhile.
+        # While frames come the last one stays until browsers have built the one after it.
         first = moment - (self._growing and self._moment is None) if alone else 0
+        self._underlay.show(first, moment)
+        count = 0 if self._growing else self.num_frames
+        if self._surfels.flip(self._points, self.flags, count, moment):
+            moment = -1
         for number, bands in self._recent.items():
             bands.show(first <= number <= moment)
-        self._underlay.show(first, moment)
         hidden = self._blocks.flip(self.flags.cameras, moment, alone)
-        if self._part is not None:
-            self._part.show(hidden, lambda number: self._points.read(number, self.flags.cameras))
+        self._part.show(hidden, lambda number: self._points.read(number, self.flags.cameras))
 
     def _settle_world(self) -> None:
         """Trajectory, frustums and horizon of the cameras shown."""

@@ -134,7 +134,6 @@ class Run:
             if state == "finished" and cut(self._board.progress.frames_done):
                 message += " The rest of the clip was left out (Advanced, Max frames)."
             message = " ".join([message, *self.notes])
-            self._scene.settle()
         except BadInput as error:
             message = str(error)
         except Exception as error:  # the run's thread is the last to see it
@@ -145,6 +144,10 @@ class Run:
             give_back_memory()
             if self.camera is not None:
                 self.camera.end()
+        try:
+            self._scene.settle()
+        except Exception:  # what is drawn of it stays
+            log.exception("the end of a scene could not be drawn")
         elapsed = self._board.progress.elapsed_s
         try:
             self._recording.end(state, message, elapsed)

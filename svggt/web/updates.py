@@ -165,6 +165,7 @@ def controls_of(v: view_controls.ViewInputs, look: ViewOptions) -> Changes:
     return {
         v.show: look.show,
         v.cameras: look.cameras,
+        v.draw_as: look.draw_as,
         v.confirmed: look.confirmed,
         v.point_size: look.point_size,
         v.parts: parts,

@@ -10,7 +10,7 @@ import gradio as gr
 from svggt.compare.aligned_frames import Paint
 from svggt.engine.checkpoints import LoadedModel
 from svggt.media.examples import EXAMPLES, Example
-from svggt.view_options import CONFIRMED, MOST_CONFIRMED, Cameras
+from svggt.view_options import CONFIRMED, MOST_CONFIRMED, Cameras, DrawAs
 from svggt.web import panels
 from svggt.web.replay import replay_address
 
@@ -70,6 +70,7 @@ class ViewInputs:
     playing: gr.State
     show: gr.Radio
     cameras: gr.Radio
+    draw_as: gr.Radio
     confirmed: gr.Slider
     point_size: gr.Slider
     parts: gr.CheckboxGroup
@@ -85,7 +86,9 @@ class ViewInputs:
     @property
     def look(self) -> list[gr.Radio | gr.Slider | gr.CheckboxGroup]:
         """What `ViewOptions` is made of; see `svggt.web.view_events.look_of`."""
-        return [self.show, self.cameras, self.confirmed, self.point_size, self.parts]
+        return [
+            self.show, self.cameras, self.draw_as, self.confirmed, self.point_size, self.parts,
+        ]  # fmt: skip
 
 
 def replay_title(example: Example) -> str:
@@ -119,7 +122,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
             shot = gr.Button("Picture", elem_id="shot", size="sm", min_width=0)
             full = gr.Button("Full screen", elem_id="full", size="sm", min_width=0)
             keys = gr.Button("Help", elem_id="keys-button", size="sm", min_width=0)
-            confirmed, size, parts = _lay_out_flags()
+            draw_as, confirmed, size, parts = _lay_out_flags()
         why = gr.HTML(f"<p>{replay_title(first)}.</p>", elem_id="why")
         gr.HTML(panels.help_of_keys(), elem_id="help")
         play, moment, speed = _lay_out_timeline()
@@ -137,6 +140,7 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
         playing=gr.State(None),
         show=show,
         cameras=camera,
+        draw_as=draw_as,
         confirmed=confirmed,
         point_size=size,
         parts=parts,
@@ -151,9 +155,15 @@ def lay_out_view(model: LoadedModel, cameras: Cameras) -> ViewInputs:
     )
 
 
-def _lay_out_flags() -> tuple[gr.Slider, gr.Slider, gr.CheckboxGroup]:
-    """By how many views points are confirmed, their size, and what else is shown."""
+def _lay_out_flags() -> tuple[gr.Radio, gr.Slider, gr.Slider, gr.CheckboxGroup]:
+    """How points are drawn, by how many views confirmed, their size, and what else is shown."""
     with gr.Accordion("View", open=False, elem_id="flags"):
+        draw_as = gr.Radio(
+            list(get_args(DrawAs)),
+            value="points",
+            label="Drawn as",
+            info="Surfels are smooth: for a computer with a GPU, once no frame comes.",
+        )
         confirmed = gr.Slider(
             0,
             MOST_CONFIRMED,
@@ -164,7 +174,7 @@ def _lay_out_flags() -> tuple[gr.Slider, gr.Slider, gr.CheckboxGroup]:
         )
         size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
         parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
-    return confirmed, size, parts
+    return draw_as, confirmed, size, parts
 
 
 def _lay_out_timeline() -> tuple[gr.Button, gr.Slider, gr.Dropdown]:

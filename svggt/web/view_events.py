@@ -41,6 +41,7 @@ def look_of(v: view_controls.ViewInputs, values: Changes) -> ViewOptions:
     parts = values[v.parts]
     far, sky, trajectory, frustums, floor, follow = (part in parts for part in view_controls.PARTS)
     return ViewOptions(
+        draw_as=values[v.draw_as],
         show=values[v.show],
         cameras=values[v.cameras],
         confirmed=round(values[v.confirmed]),

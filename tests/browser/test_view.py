@@ -10,7 +10,7 @@ from svggt.scene.camera_view import CameraView
 from svggt.scene.frustums import LENGTH
 from svggt.scene.overview import Overview
 from svggt.scene.scene import Scene
-from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session
+from tests.browser.conftest import DESKTOP, PHONE, Site, Visitor, drawn, only_session, scenery
 from tests.conftest import wait_for
 
 
@@ -102,6 +102,27 @@ def test_flags_flip_without_sending_points(finished, site: Site) -> None:
     assert (look.confirmed, look.trajectory, look.frustums, look.far) == (0, False, False, False)
     assert sum(buffer.nbytes for buffer in recorder._binary_buffers) - before < 30_000
     recorder.serialize()
+
+
+def test_surfels_close_the_gaps_of_points_and_points_come_back(finished, site: Site) -> None:
+    visitor = finished()
+    scene = only_session(site).scene
+    wait_for(lambda: is_overview(scene))
+    visitor.wait_still()
+    points = visitor.canvas()
+    visitor.page.get_by_text("View", exact=True).click()
+    visitor.page.get_by_label("surfels").click()
+    wait_for(lambda: scene.flags.draw_as == "surfels")
+    visitor.wait_canvas(lambda pixels: _roughness(pixels) < 0.9 * _roughness(points))
+    assert drawn(visitor.canvas()) > 0.8 * drawn(points)
+    visitor.page.get_by_label("points", exact=True).click()
+    visitor.wait_canvas(lambda pixels: np.abs(pixels - points.astype(int)).mean() < 4)
+
+
+def _roughness(pixels: np.ndarray) -> float:
+    """How much neighbouring pixels differ where something is drawn."""
+    step = np.abs(np.diff(pixels.astype(int), axis=1)).mean(axis=2)
+    return float(step[scenery(pixels)[:, 1:]].mean())
 
 
 def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
