@@ -1,8 +1,10 @@
-"""What a run costs on its way to a browser: bytes and milliseconds a frame, time to first point.
+"""What the page costs: start-up, bytes and milliseconds a frame, first point, memory over time.
 
-`python -m benchmarks.page [--frames 60] [--page-size 1280 720]` serves the page here, opens it
-in Chromium and runs the office example. Browser, page and model share this machine's cores, and
-without a GPU the browser draws in software: the same run without a browser stands beside it.
+`python -m benchmarks.page [--frames 60] [--page-size 1280 720]` starts the server and times it,
+then serves the page here, opens it in Chromium and runs the office example. Browser, page and model
+share this machine's cores, and without a GPU the browser draws in software: the same run without a
+browser stands beside it. `--minutes 30` uses one tab for so long instead, run after run, and tells
+what server and browser hold.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+import psutil
 import tyro
 import uvicorn
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from benchmarks.footprint import Footprint
+from benchmarks.served import Server, serving
 from svggt.engine.checkpoints import load_model
 from svggt.engine.devices import choose_device
 from svggt.engine.local_worker import LocalWorker
@@ -32,6 +38,25 @@ from svggt.media.frames import InputLimits
 from svggt.session.registry import Sessions
 from svggt.settings import SessionLimits, StreamSettings
 from svggt.store.store import Store
+
+_POSTER_SECONDS = 60  # that a first look may take
+_RUN_SECONDS = 600
+_STARTS = 3
+
+
+@dataclass(frozen=True)
+class StartUp:
+    """From `python app.py` on, or from an address in a browser on, seconds.
+
+    Attributes:
+        port_s: until anything answers.
+        page_s: until the page does.
+        look_s: from there, in a browser: until the first scene is drawn.
+    """
+
+    port_s: float
+    page_s: float
+    look_s: float
 
 
 @dataclass(frozen=True)
@@ -72,8 +97,8 @@ def served(frames: int) -> Iterator[tuple[str, Sessions]]:
         worker.shutdown()
 
 
-def run_in(page: Page, address: str) -> Figures:
-    """Starts the office example and counts until it has ended."""
+def run_in(page: Page, address: str, sessions: Sessions) -> Figures:
+    """Starts the office example and counts until it has ended; its frames alone are timed."""
     sent = {"viewer": 0, "page": 0}
     first: list[float] = []
 
@@ -95,7 +120,7 @@ def run_in(page: Page, address: str) -> Figures:
     began = time.perf_counter()
     page.click("#start")
     page.wait_for_selector("text=Finished:", timeout=600_000)
-    seconds = time.perf_counter() - began
+    seconds = sessions.in_memory[-1].progress.elapsed_s  # without the adjustment that follows
     done = int(page.locator(".figures dd").nth(3).inner_text().split("/")[0])
     return Figures(done, first[0] - began, sent["viewer"], sent["page"], seconds)
 
@@ -115,32 +140,152 @@ def alone(sessions: Sessions, frames: int) -> float:
     return session.progress.elapsed_s
 
 
-def main(frames: int = 60, page_size: tuple[int, int] = (1280, 720), runs: int = 3) -> None:
+def started(browser: Browser, size: tuple[int, int]) -> StartUp:
+    """Starts the server as people do, and looks."""
+    folder = Path(tempfile.mkdtemp(prefix="svggt-benchmark-"))
+    began = time.perf_counter()
+    with serving(folder / "store", folder / "log") as server:
+        while not _answers(server):
+            time.sleep(0.05)
+        port_s = time.perf_counter() - began
+        server.wait_ready()
+        page_s = time.perf_counter() - began
+        with opened(browser, size) as context:
+            page, began = context.new_page(), time.perf_counter()
+            page.goto(server.address)
+            viewer = page.frame_locator("iframe.viewer")
+            viewer.locator("canvas[data-engine]").wait_for()
+            viewer.locator("#poster").wait_for(state="detached", timeout=1000 * _POSTER_SECONDS)
+            return StartUp(port_s, page_s, time.perf_counter() - began)
+
+
+def used(browser: Browser, size: tuple[int, int], minutes: float) -> Iterator[dict[str, float]]:
+    """One tab, run after run; what server and browser hold after each, megabytes."""
+    folder = Path(tempfile.mkdtemp(prefix="svggt-benchmark-"))
+    with serving(folder / "store", folder / "log") as server, opened(browser, size) as context:
+        server.wait_ready()
+        page = context.new_page()
+        page.set_default_timeout(1000 * _RUN_SECONDS)
+        page.goto(server.address)
+        page.wait_for_function("document.querySelector('#start')?.disabled === false")
+        ends = time.monotonic() + 60 * minutes
+        while time.monotonic() < ends:
+            _use(page)
+            yield {
+                "server": Footprint.of(psutil.Process(server.process.pid)).uss_mb,
+                "browser": sum(_held(each) for each in psutil.Process().children(recursive=True)),
+            }
+
+
+def _use(page: Page) -> None:
+    """A run to its end, looked at in every way, and cleared."""
+    page.click("#start")
+    page.wait_for_selector("text=Finished:")
+    for choice in ("one frame", "all frames"):
+        page.click(f"#choices label:has-text('{choice}')")
+        page.wait_for_timeout(2000)
+    for button in ("#through", "#reset", "#play"):
+        page.click(button)
+        page.wait_for_timeout(3000)
+    page.wait_for_selector("#play:has-text('Play')")
+    page.click("#clear")
+    page.wait_for_timeout(3000)
+
+
+def _held(process: psutil.Process) -> float:
+    """Megabytes that are a browser's process's own; 0 of what is none, or has ended."""
+    try:
+        return process.memory_full_info().uss / 1e6 if "chrom" in process.name() else 0.0
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _answers(server: Server) -> bool:
+    try:
+        httpx.get(server.address)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+@contextmanager
+def opened(browser: Browser, size: tuple[int, int]) -> Iterator[BrowserContext]:
+    """A browser's context of its own, with windows of a size in pixels."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def main(
+    frames: int = 60,
+    page_size: tuple[int, int] = (1280, 720),
+    runs: int = 3,
+    minutes: float = 0.0,
+) -> None:
     """Prints medians.
 
     Args:
         frames: of a run.
         page_size: of the browser's window, pixels.
         runs: with a browser.
+        minutes: that one tab is used for; 0: start-up and a run's figures.
     """
-    with served(frames) as (address, sessions), sync_playwright() as playwright:
-        unseen = alone(sessions, frames)
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
         )
-        found = []
+        if minutes:
+            _tell_memory(list(_told(used(browser, page_size, minutes))))
+        else:
+            _tell(_of_start(browser, page_size) | _of_run(browser, frames, page_size, runs))
+
+
+def _told(held: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
+    for each in held:
+        sys.stdout.write(", ".join(f"{name} {mb:.0f} MB" for name, mb in each.items()) + "\n")
+        sys.stdout.flush()
+        yield each
+
+
+def _tell_memory(held: list[dict[str, float]]) -> None:
+    """The last third by the middle one: the first is warming up."""
+    third = max(1, len(held) // 3)
+    for name in held[0]:
+        middle, last = (
+            statistics.median(each[name] for each in part)
+            for part in (held[-2 * third : -third] or held, held[-third:])
+        )
+        _tell({f"{name}, {len(held)} runs: last third by the middle one": f"{last / middle:.2f}"})
+
+
+def _of_start(browser: Browser, page_size: tuple[int, int]) -> dict[str, str]:
+    starts = [started(browser, page_size) for _ in range(_STARTS)]
+    port, page, look = (
+        statistics.median(getattr(each, name) for each in starts)
+        for name in ("port_s", "page_s", "look_s")
+    )
+    return {
+        "the port answers, s": f"{port:.2f}",
+        "the page answers, s": f"{page:.2f}",
+        "first look, s": f"{look:.2f}",
+    }
+
+
+def _of_run(browser: Browser, frames: int, page_size: tuple[int, int], runs: int) -> dict[str, str]:
+    with served(frames) as (address, sessions):
+        unseen, found = alone(sessions, frames), list[Figures]()
         for _ in range(runs):
-            width, height = page_size
-            context = browser.new_context(viewport={"width": width, "height": height})
-            found.append(run_in(context.new_page(), address))
-            context.close()
+            with opened(browser, page_size) as context:
+                found.append(run_in(context.new_page(), address, sessions))
 
     def middle(name: str) -> float:
         return statistics.median(getattr(each, name) for each in found)
 
     done = middle("frames")
-    rows = {
+    return {
         "first points after Start, s": f"{middle('first_point_s'):.2f}",
         "kB a frame to the 3D view": f"{middle('viewer_bytes') / done / 1000:.1f}",
         "kB a frame to the page": f"{middle('page_bytes') / done / 1000:.1f}",
@@ -148,6 +293,9 @@ def main(frames: int = 60, page_size: tuple[int, int] = (1280, 720), runs: int =
         "ms a frame, nobody looks": f"{1000 * unseen / done:.0f}",
         "ratio": f"{middle('seconds') / unseen:.2f}",
     }
+
+
+def _tell(rows: dict[str, str]) -> None:
     for name, value in rows.items():
         sys.stdout.write(f"{name:32} {value}\n")
 

@@ -41,6 +41,7 @@ _WORDS = {
     "confidence": "how sure the network is of a pixel’s depth: bright is sure",
     "memory": "tokens, pieces of earlier frames, that the network looks at with every new one",
     "tracked, weak, lost": "whether the picture bears its refined camera out, in part, or not",
+    "provisional": "lengths may be off by 10 % and more until all cameras are adjusted at the end",
     "AbsRel": "mean error of depth as a share of the depth",
     "ATE": "how far cameras’ places are off (root mean square), after one Sim(3)",
     "Sim(3)": "a turn, a shift and one scale, which bring one world onto another",
@@ -214,8 +215,10 @@ def live(progress: Progress, kept: Mapping[str, NDArray[np.uint8] | None] | None
     loops = sorted(progress.loops.items())
     memory = "" if progress.memory is None else _memory(progress.memory, progress, kept or {})
     newest = 0 if progress.latest is None else progress.latest.number + 1
-    strip_of = _addresses(shown)
-    return str(_PANELS.live(newest, strip_of, rows, plot, memory, progress.tracking, loops))
+    strip_of, provisional = _addresses(shown), progress.state == "running"
+    return str(
+        _PANELS.live(newest, strip_of, rows, plot, memory, progress.tracking, loops, provisional)
+    )
 
 
 def _memory(

@@ -31,6 +31,14 @@ def test_a_picture_that_moves_otherwise_is_told_with_a_remedy() -> None:
     assert "moves in front" not in panels.live(Progress(tracking=good))
 
 
+def test_cameras_are_provisional_until_the_run_ends() -> None:
+    good = correction(9, (0, 0, 0))
+    for state, provisional in (("running", True), ("finished", False), ("stopped", False)):
+        said = panels.live(Progress(tracking=good, state=state))
+        assert ("provisional until the run ends" in said) == provisional
+    assert "provisional" not in panels.live(Progress(state="running"))  # the head's are not refined
+
+
 def test_how_far_a_run_is_is_told_also_where_nobody_knows_how_many_frames_come() -> None:
     known = Progress(state="running", message="", total=8, step_seconds=(0.1, 0.1))
     assert "Frame 2 of 8" in panels.status(known) and 'value="0.250"' in panels.status(known)
