@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def run_in(page: Page, address: str, sessions: Sessions) -> Figures:
     network.on("Network.dataReceived", of_page)
     began = time.perf_counter()
     page.click("#start")
-    page.wait_for_selector("text=Finished:", timeout=600_000)
+    page.wait_for_selector("text=Finished:", timeout=1000 * _RUN_SECONDS)
     seconds = sessions.in_memory[-1].progress.elapsed_s  # without the adjustment that follows
     done = int(page.locator(".figures dd").nth(3).inner_text().split("/")[0])
     return Figures(done, first[0] - began, sent["viewer"], sent["page"], seconds)
@@ -142,9 +142,8 @@ def alone(sessions: Sessions, frames: int) -> float:
 
 def started(browser: Browser, size: tuple[int, int]) -> StartUp:
     """Starts the server as people do, and looks."""
-    folder = Path(tempfile.mkdtemp(prefix="svggt-benchmark-"))
     began = time.perf_counter()
-    with serving(folder / "store", folder / "log") as server:
+    with _serving() as server:
         while not _answers(server):
             time.sleep(0.05)
         port_s = time.perf_counter() - began
@@ -161,8 +160,7 @@ def started(browser: Browser, size: tuple[int, int]) -> StartUp:
 
 def used(browser: Browser, size: tuple[int, int], minutes: float) -> Iterator[dict[str, float]]:
     """One tab, run after run; what server and browser hold after each, megabytes."""
-    folder = Path(tempfile.mkdtemp(prefix="svggt-benchmark-"))
-    with serving(folder / "store", folder / "log") as server, opened(browser, size) as context:
+    with _serving() as server, opened(browser, size) as context:
         server.wait_ready()
         page = context.new_page()
         page.set_default_timeout(1000 * _RUN_SECONDS)
@@ -173,17 +171,32 @@ def used(browser: Browser, size: tuple[int, int], minutes: float) -> Iterator[di
             _use(page)
             yield {
                 "server": Footprint.of(psutil.Process(server.process.pid)).uss_mb,
-                "browser": sum(_held(each) for each in psutil.Process().children(recursive=True)),
+                "browser": _held_besides(server),
             }
 
 
+@contextmanager
+def _serving() -> Iterator[Server]:
+    """The server as people start it, with an empty store."""
+    with (
+        tempfile.TemporaryDirectory(prefix="svggt-benchmark-") as folder,
+        serving(Path(folder, "store"), Path(folder, "log")) as server,
+    ):
+        yield server
+
+
 def _use(page: Page) -> None:
-    """A run to its end, looked at in every way, and cleared."""
+    """A run to its end, looked at in several ways, and cleared."""
     page.click("#start")
     page.wait_for_selector("text=Finished:")
-    for choice in ("one frame", "all frames"):
+    for choice in ("one frame", "all frames", "head", "refined"):
         page.click(f"#choices label:has-text('{choice}')")
         page.wait_for_timeout(2000)
+    page.click("#flags > .label-wrap")
+    for choice in ("surfels", "points"):
+        page.get_by_label(choice, exact=True).click()
+        page.wait_for_timeout(8000)
+    page.click("#flags > .label-wrap")
     for button in ("#through", "#reset", "#play"):
         page.click(button)
         page.wait_for_timeout(3000)
@@ -192,12 +205,16 @@ def _use(page: Page) -> None:
     page.wait_for_timeout(3000)
 
 
-def _held(process: psutil.Process) -> float:
-    """Megabytes that are a browser's process's own; 0 of what is none, or has ended."""
-    try:
-        return process.memory_full_info().uss / 1e6 if "chrom" in process.name() else 0.0
-    except psutil.NoSuchProcess:
-        return 0.0
+def _held_besides(server: Server) -> float:
+    """Megabytes that this process's other children hold: the browser, and what drives it."""
+    theirs = psutil.Process(server.process.pid)
+    family = {theirs, *theirs.children(recursive=True)}
+    others = set(psutil.Process().children(recursive=True)) - family
+    held = 0.0
+    for each in others:
+        with suppress(psutil.NoSuchProcess):  # it ended while we looked
+            held += each.memory_full_info().uss / 1e6
+    return held
 
 
 def _answers(server: Server) -> bool:

@@ -126,8 +126,12 @@ class Comparison:
                 self._draw(self._shown, lambda number: None)  # somebody waits for it
 
     def look(self, look: ViewOptions) -> None:
-        """Sets what its scene shows; its cameras are those that were asked for."""
-        self.scene.look(replace(look, cameras=self.asked.way.cameras))
+        """Sets what its scene shows; its cameras are those that were asked for.
+
+        Where colours compare it with A, in one scene, points stay points.
+        """
+        draw_as = "points" if self._paint in IN_ONE else look.draw_as
+        self.scene.look(replace(look, cameras=self.asked.way.cameras, draw_as=draw_as))
 
     def seek(self, number: int | None) -> None:
         """Shows the moment of a frame, or the nearest there is; None: always the newest."""

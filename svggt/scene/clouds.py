@@ -79,8 +79,9 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
         A cloud for each number of confirmations, `MOST_CONFIRMED` first and 0 last, one of what is
         far, and one of the sky.
     """
-    keep, band = band_of(shot, stride, views)
-    grid = shot.points[::stride, ::stride]
+    points = shot.points
+    keep, band = band_of(shot, points, stride, views)
+    grid = points[::stride, ::stride]
     points, apart = grid[keep], _spacing(grid)[keep]
     colors = shot.prediction.image[::stride, ::stride][keep]
     clouds = []
@@ -92,11 +93,11 @@ def banded(shot: PosedFrame, stride: int, views: Sequence[PosedFrame] = ()) -> l
 
 
 def band_of(
-    shot: PosedFrame, stride: int, views: Sequence[PosedFrame]
+    shot: PosedFrame, points: NDArray[Any], stride: int, views: Sequence[PosedFrame]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which pixels of every n-th row and column (h, w) are worth drawing, and their bands (N,).
 
-    `NUM_BANDS` is what is drawn in none. See `banded`.
+    `NUM_BANDS` is what is drawn in none. See `banded`; points (H, W, 3) are the frame's own.
     """
     # What flies at depth edges, lies at the padded rim or moves by itself is left out.
     depth = shot.prediction.depth
@@ -105,10 +106,9 @@ def band_of(
         keep &= still(shot.correction.moving, depth.shape)
     is_far, is_sky = depth > FARTHER * np.median(depth), sky_of(shot.prediction)
     keep, is_far, is_sky = (mask[::stride, ::stride] for mask in (keep, is_far, is_sky))
-    points = shot.points[::stride, ::stride][keep]
     # Layers by confirmations, so that the slider hides and shows nodes; what is far is a layer of
     # its own, as far as it is shown at first.
-    confirmed = confirmations(shot.in_world(points), views)
+    confirmed = confirmations(shot.in_world(points[::stride, ::stride][keep]), views)
     band = (MOST_CONFIRMED - confirmed).astype(np.int64)
     band[is_far[keep]] = FAR
     band[is_far[keep] & (confirmed < CONFIRMED)] = NUM_BANDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -70,22 +70,37 @@ class ConfirmedPoints:
         """Bands of any frame as it stands now, in the world."""
         return self._read(number, cameras, self._frames.load)
 
-    def surfels(self, number: int, most: int, look: ViewOptions) -> Surfels:
-        """At most so many of any frame as it stands now, of those shown, in the world."""
-        shot, views = self._seen(number, self._frames.load, range(len(self._placings)))
-        stride = stride_of(shot.prediction.depth.size, most)
-        return Surfels.of(shot, stride, views, look).moved(*self._place(number, look.cameras))
+    def surfels(
+        self, numbers: list[int], most: int, look: ViewOptions
+    ) -> Iterator[tuple[int, Surfels]]:
+        """At most so many of frames as they stand now, of those shown, in the world.
+
+        Frames that are gone or damaged are left out, as is told when a scene is restored.
+        """
+        load = self._once()
+        for number in numbers:
+            try:
+                shot, views = self._seen(number, load, range(len(self._placings)))
+            except (KeyError, ValueError):
+                continue
+            stride = stride_of(shot.prediction.depth.size, most // len(numbers))
+            surfels = Surfels.of(shot, stride, views, look)
+            yield number, surfels.moved(*self._place(number, look.cameras))
 
     def read_all(
         self, numbers: range, cameras: Cameras, on_frame: Callable[[], None]
     ) -> list[list[Cloud]]:
         """The same of frames in their order, each loaded once; what `on_frame` raises ends it."""
-        load = lru_cache(maxsize=FURTHEST * 2 + 1)(self._frames.load)
+        load = self._once()
         made: list[list[Cloud]] = []
         for number in numbers:
             on_frame()
             made.append(self._read(number, cameras, load))
         return made
+
+    def _once(self) -> Callable[[int], FramePrediction]:
+        """Reads frames in their order, each once."""
+        return lru_cache(maxsize=FURTHEST * 2 + 1)(self._frames.load)
 
     def _read(
         self, number: int, cameras: Cameras, load: Callable[[int], FramePrediction]

@@ -1,14 +1,14 @@
 """The 3D scene of one session: a viser server that grows by a frame at a time.
 
-The newest frames are nodes at their cameras' poses that hold points in the camera's own
-coordinates, so that a corrected pose moves a node and sends no point twice. Older ones are
-merged into blocks. What is shown are flags; a moment that blocks hide is read from the archive.
+Points, the cameras' path, what is around them, and the eyes of those who look. What is shown are
+flags.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import viser
@@ -18,19 +18,15 @@ from viser import transforms
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.blocks import FEW, Blocks
 from svggt.scene.camera_view import CameraView
-from svggt.scene.clouds import NUM_BANDS, Cloud
-from svggt.scene.confirmed_points import ConfirmedPoints, Frames
+from svggt.scene.clouds import Cloud
+from svggt.scene.confirmed_points import Frames
 from svggt.scene.frame_poses import FramePoses, Point
 from svggt.scene.frustums import Frustums
 from svggt.scene.horizon import Horizon, levelled_by
 from svggt.scene.marks import Marks
-from svggt.scene.overlay_clouds import OverlayClouds
 from svggt.scene.overview import Overview, field_of
-from svggt.scene.partial_block import PartialBlock
-from svggt.scene.point_layers import PointLayers
-from svggt.scene.surfel_nodes import SurfelNodes
+from svggt.scene.run_points import RunPoints
 from svggt.scene.surroundings import Surroundings
 from svggt.scene.trajectory import Trajectory
 from svggt.scene.viewer_cameras import ViewerCameras
@@ -38,9 +34,6 @@ from svggt.view_options import ViewOptions
 
 POINT_BUDGET = 3_000_000
 """Points that a browser is sent in one scene."""
-
-RECENT = 12
-"""Newest frames that are never merged."""
 
 _FRAMING = 8  # frames between two times that the view is widened to the scene
 
@@ -102,22 +95,16 @@ class Scene:
             correction: its refined camera and depth, which is corrected before a point is sent.
             older: corrections of earlier frames, as `correct` takes them.
         """
-        with self._lock, self._server.atomic():
+        with self._drawing():
             number, self._growing = self.num_frames, True
             if not number:
                 self._set_up_view(prediction)
             assert self._frustums is not None
-            held = self._points.add(number, prediction)
-            self._placings.append(FramePoses.of(held, correction))
-            if correction is None or not correction.settled:
-                self._unsettled.add(number)
-            self._recent[number] = self._bands(f"frames/{number}", self._points.made(number))
+            self._points.add(prediction, correction)
             self._frustums.add(number, prediction)
             if self._moment is None:
                 self._frustums.show(prediction)
-            self._place(number)
-            self._merge_oldest()
-            self._apply(older)
+            self._points.correct(older)
             self._settle_world()
             self._flip()
             if self.flags.follow and self._moment is None:
@@ -129,57 +116,40 @@ class Scene:
     def lay_under(self, number: int, frames: int, cloud: Cloud) -> None:
         """Draws another run's points, in the world, of one of so many frames; shown as ours are."""
         with self._lock:
-            self._underlay.add(number, frames, cloud, self.flags)
+            self._points.under.add(number, frames, cloud, self.flags)
 
     def correct(self, corrections: list[Correction]) -> None:
         """Takes refined cameras in: nodes move. Points are sent once more, when depth settles."""
         if not corrections:
             return
-        with self._lock, self._server.atomic():
-            self._apply(corrections)
+        with self._drawing():
+            self._points.correct(corrections)
             self._settle_world()
-            self._flip()
         self._server.flush()
 
-    def _apply(self, corrections: Sequence[Correction]) -> None:
-        """Moves nodes and blocks; points of depth that has settled are sent once more."""
-        self._surfels.clear()
-        for correction in corrections:
-            self._placings[correction.frame].correction = correction
-        for correction in corrections:
-            number = correction.frame
-            if correction.settled and number in self._unsettled:
-                self._placings[number].sent = correction
-                self._unsettled.remove(number)
-                self._recent[number].fill(self._points.made(number))
-            if number in self._recent:
-                self._place(number)
-        self._blocks.follow(corrections)
-
     def look(self, look: ViewOptions) -> None:
-        """Shows what is wanted, from the same view; flips flags, sends no point."""
-        with self._lock, self._server.atomic():
+        """Shows what is wanted, from the same view; flips flags, sends no point but surfels."""
+        with self._lock:
             before, self.flags, self._inside = self.flags, look, False
-            for bands in self._all_bands():
-                bands.look(look)
-            self._underlay.look(look)
+            with self._server.atomic():
+                self._points.look(look)
+            if not self._growing:
+                self._points.draw_surfels()
+        with self._drawing():
             self._trajectory.show(look.trajectory)
             self.around.show(look.floor)
             self.marks.show(look.cameras)
-            if before.cameras != look.cameras:
-                for number in self._recent:
-                    self._place(number)
-                self._part.forget()
-                self._frame(fly=False)
             self._settle_world()
             self._flip()
+            if before.cameras != look.cameras:
+                self._frame(fly=False)
             if look.follow and not before.follow and self.num_frames:
                 self._go_inside(self.moment)
         self._server.flush()
 
     def seek(self, number: int | None) -> None:
         """Shows the moment of a frame; None: always the newest."""
-        with self._lock, self._server.atomic():
+        with self._drawing():
             self._moment, self._inside = number, self.flags.follow
             if self.num_frames and self._frustums is not None:
                 self._frustums.show(self._frames.load(self.moment))
@@ -191,25 +161,18 @@ class Scene:
 
     def settle(self) -> None:
         """Says that no frame follows for now: exactly what was chosen is shown."""
-        with self._lock, self._server.atomic():
+        with self._lock:
             self._growing = False
             self._points.rest()
+        with self._drawing():
             self._flip()
             self._frame()
         self._server.flush()
 
     def redraw(self, on_frame: Callable[[], None] = lambda: None) -> None:
         """Merges blocks anew, after all cameras moved; what `on_frame` raises ends it half done."""
-        for block in [block for block in self._blocks if "refined" in block.bands]:
-            frames = self._points.read_all(block.frames, "refined", on_frame)
-            with self._lock, self._server.atomic():
-                block.refill(frames, self._placings)
-        with self._lock, self._server.atomic():
-            for number, bands in self._recent.items():
-                self._placings[number].sent = self._placings[number].correction
-                bands.fill(self._points.made(number))
-                self._place(number)
-            self._part.forget()
+        self._points.redraw(on_frame, self._drawing)
+        with self._drawing():
             self._flip()
         self._server.flush()
 
@@ -254,20 +217,17 @@ class Scene:
         with self._lock:
             self._frames, self._keep_view = frames or self._frames, keep_view
             self._placings: list[FramePoses] = []
-            self._points = ConfirmedPoints(self._frames, self._placings, POINT_BUDGET // max_frames)
-            self._recent: dict[int, PointLayers] = {}
-            self._unsettled: set[int] = set()
-            self._blocks = Blocks()
             self._moment: int | None = None
             self._growing = True
             self.marks = Marks(scene, "/level/marks", self.flags.cameras)
-            self._underlay = OverlayClouds(scene, "/level/underlay")
             self._inside = False  # a camera, whose frustum would cover what it sees
             self._frustums: Frustums | None = None
             scene.reset()
             self._horizon = Horizon(scene)
-            self._part = PartialBlock(self._bands("part", [Cloud.empty()] * NUM_BANDS))
-            self._surfels = SurfelNodes(scene, "/level/surfels")
+            most = POINT_BUDGET // max_frames
+            self._points = RunPoints(
+                scene, "/level", self._frames, self._placings, most, self.flags
+            )
             self._trajectory = Trajectory(scene, "/level/trajectory", self.flags.trajectory)
             self.around = Surroundings(scene, self.flags.floor)
         self._server.flush()
@@ -279,6 +239,12 @@ class Scene:
     def recorder(self) -> viser.infra.StateSerializer:
         """viser's own recorder of what is drawn from now on; serialises to `.viser`."""
         return self._server.get_scene_serializer()
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Nobody else draws meanwhile, and browsers see all of it at once."""
+        with self._lock, self._server.atomic():
+            yield
 
     def _frame(self, unmoved: bool = True, fly: bool = True) -> None:
         """Takes browsers, or those nobody moved, to where all is in sight; or notes where it is."""
@@ -308,37 +274,9 @@ class Scene:
         if not self._keep_view:
             self.eye.begin(prediction.world_from_cam, self._distance)
 
-    def _bands(self, name: str, clouds: list[Cloud]) -> PointLayers:
-        return PointLayers(self._server.scene, f"/level/{name}", clouds, self.flags)
-
-    def _all_bands(self) -> list[PointLayers]:
-        return [*self._recent.values(), *self._blocks.bands, self._part.bands]
-
-    def _place(self, number: int) -> None:
-        """Puts a recent frame where the cameras shown say."""
-        placing, cameras = self._placings[number], self.flags.cameras
-        self._recent[number].place(placing.pose(cameras), placing.stretch(cameras))
-
-    def _merge_oldest(self) -> None:
-        """Frames that are not recent any more become a block, as many blocks a larger one."""
-        while len(self._recent) >= RECENT + FEW:
-            frames = self._blocks.take(self._recent, self._placings, self._bands)
-            self._unsettled.difference_update(frames)
-            self._points.keep(frames.stop)
-
     def _flip(self) -> None:
         """Shows the nodes of the moment, and hides the others."""
-        moment, alone = self.moment, self.flags.show == "one frame"
-        # While frames come the last one stays until browsers have built the one after it.
-        first = moment - (self._growing and self._moment is None) if alone else 0
-        self._underlay.show(first, moment)
-        count = 0 if self._growing else self.num_frames
-        if self._surfels.flip(self._points, self.flags, count, moment):
-            moment = -1
-        for number, bands in self._recent.items():
-            bands.show(first <= number <= moment)
-        hidden = self._blocks.flip(self.flags.cameras, moment, alone)
-        self._part.show(hidden, lambda number: self._points.read(number, self.flags.cameras))
+        self._points.show(self.moment, lasts=self._growing and self._moment is None)
 
     def _settle_world(self) -> None:
         """Trajectory, frustums and horizon of the cameras shown."""

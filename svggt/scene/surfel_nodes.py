@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import viser
 
 from svggt.scene.confirmed_points import ConfirmedPoints
 from svggt.scene.surfels import Surfels
-from svggt.view_options import Cameras, ViewOptions
+from svggt.view_options import ViewOptions
 
 MOST_SURFELS = 800_000
 """Of a scene; they are 32 bytes each for a browser."""
 
-_MOST_NODES = 60  # of a longer run every n-th frame is drawn
+_MOST_NODES = 60  # of a longer run frames are drawn that lie as far from each other
 _OPACITY = 0.95
+_WIDEST = 100.0  # times the median: what is wider does not fit 16 bits
 
 
 class SurfelNodes:
@@ -28,34 +27,37 @@ class SurfelNodes:
 
     def __init__(self, scene: viser.SceneApi, name: str) -> None:
         self._scene, self._name = scene, name
-        self._drawn: tuple[Cameras, int, bool, bool] | None = None  # by which they are
+        self._drawn: tuple[object, ...] | None = None  # by which flags they are
         self._nodes: dict[int, viser.GaussianSplatHandle] = {}  # by frame
 
-    def flip(self, points: ConfirmedPoints, look: ViewOptions, count: int, moment: int) -> bool:
-        """Shows frames up to a moment, drawn if they are wanted and are not there.
+    def draw(self, points: ConfirmedPoints, count: int, look: ViewOptions) -> None:
+        """Draws them, hidden, unless they are there; takes seconds. Unwanted, they go.
 
         Args:
             points: of the run's frames.
+            count: frames of the run.
             look: what is shown, and how.
-            count: frames of the run; 0 while they come.
-            moment: number of the frame shown.
-
-        Returns:
-            Whether they take the place of points.
         """
-        if look.draw_as == "points" or not count:
-            self.clear()
-            return False
         wanted = look.cameras, look.confirmed, look.far, look.sky
-        if self._drawn != wanted:
+        if look.draw_as == "points" or self._drawn not in (None, wanted):
             self.clear()
-            self._draw(points, look, count)
-            self._drawn = wanted
-        takes_place = look.show == "all frames"
+        if not _are_wanted(look) or self._drawn is not None or not count:
+            return
+        numbers = np.unique(np.linspace(0, count - 1, min(count, _MOST_NODES)).round().astype(int))
+        for number, surfels in points.surfels(numbers.tolist(), MOST_SURFELS, look):
+            if len(surfels):
+                self._nodes[number] = self._add(number, surfels)
+        self._drawn = wanted
+
+    def show(self, moment: int, look: ViewOptions) -> bool:
+        """Shows frames up to a moment; whether any of them takes the points' place."""
+        shown = -1
         for number, node in self._nodes.items():
-            if node.visible != (takes_place and number <= moment):
-                node.visible = takes_place and number <= moment
-        return takes_place
+            visible = _are_wanted(look) and number <= moment
+            shown = max(shown, number) if visible else shown
+            if node.visible != visible:
+                node.visible = visible
+        return shown >= 0
 
     def clear(self) -> None:
         """Takes them out of the scene."""
@@ -63,24 +65,22 @@ class SurfelNodes:
             node.remove()
         self._nodes, self._drawn = {}, None
 
-    def _draw(self, points: ConfirmedPoints, look: ViewOptions, count: int) -> None:
-        every = -(-count // _MOST_NODES)
-        numbers = range((count - 1) % every, count, every)  # the last is one
-        for number in numbers:
-            with contextlib.suppress(KeyError, ValueError):  # gone or damaged, as was told
-                surfels = points.surfels(number, MOST_SURFELS // len(numbers), look)
-                if len(surfels):
-                    self._nodes[number] = self._add(number, surfels)
-
     def _add(self, number: int, surfels: Surfels) -> viser.GaussianSplatHandle:
         # viser's covariances are of 16 bits, which are exact enough about 1: the node's unit is one
-        # surfel's width.
-        unit = float(np.sqrt(np.median(np.trace(surfels.covariances, axis1=1, axis2=2))))
+        # surfel's width. What is much wider (hills behind a room) is narrowed.
+        widths = np.sqrt(np.trace(surfels.covariances, axis1=1, axis2=2))
+        unit = float(np.median(widths))
+        narrowed = np.minimum(1, _WIDEST * unit / widths) / unit
         return self._scene.add_gaussian_splats(
             f"{self._name}/{number}",
             centers=surfels.centres / unit,
-            covariances=surfels.covariances / unit**2,
+            covariances=surfels.covariances * narrowed[:, None, None] ** 2,
             rgbs=surfels.colors,
             opacities=np.full((len(surfels), 1), _OPACITY),
             scale=unit,
+            visible=False,
         )
+
+
+def _are_wanted(look: ViewOptions) -> bool:
+    return look.draw_as == "surfels" and look.show == "all frames"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svggt.scene.clouds import band_of, is_shown
+from svggt.scene.clouds import NUM_BANDS, band_of, is_shown
 from svggt.scene.posed_frame import PosedFrame
 from svggt.view_options import ViewOptions
 
@@ -47,22 +47,19 @@ class Surfels:
 
         Args:
             shot: the frame.
-            stride: take every n-th row and column.
-            views: frames that may confirm its points.
+            stride: take every n-th row and column of its pixels.
+            views: frames of the same world that may confirm its points.
             look: which of them are shown.
         """
-        keep, band = band_of(shot, stride, views)
-        chosen = np.isin(band, [each for each in np.unique(band) if is_shown(int(each), look)])
-        grid, every = shot.points, (slice(None, None, stride),) * 2
+        points, every = shot.points, (slice(None, None, stride),) * 2
+        keep, band = band_of(shot, points, stride, views)
+        keep[keep] = np.array([is_shown(each, look) for each in range(NUM_BANDS + 1)])[band]
         # Ways to the next pixels across and down; with edges left out they lie on one surface.
         across, down = (
-            _WIDE * stride * np.gradient(grid, axis=axis)[every][keep][chosen] for axis in (1, 0)
+            _WIDE * stride * np.gradient(points, axis=axis)[every][keep] for axis in (1, 0)
         )
-        return cls(
-            grid[every][keep][chosen],
-            across[:, :, None] * across[:, None] + down[:, :, None] * down[:, None],
-            shot.prediction.image[every][keep][chosen],
-        )
+        covariances = across[:, :, None] * across[:, None] + down[:, :, None] * down[:, None]
+        return cls(points[every][keep], covariances, shot.prediction.image[every][keep])
 
     def moved(self, pose: Array, stretch: Array) -> Surfels:
         """Multiplied by (3,) and brought from a camera's coordinates by its (3, 4) pose."""

@@ -25,6 +25,7 @@ from svggt.store.recording import Recording, RunState
 log = logging.getLogger(__name__)
 
 _THINNED = "The disk became short: older frames are kept as JPEG, with a quarter of their depth."
+_NOT_ADJUSTED = "Its cameras were not adjusted: lengths may be off by 10 % and more."
 _MAP_SECONDS = 0.5  # between two looks at what is remembered
 _FRAMES_A_LOOK = 16  # between two looks whether the disk has room
 _STEP = 0.01  # of the adjustment: what is worth telling
@@ -144,15 +145,16 @@ class Run:
             give_back_memory()
             if self.camera is not None:
                 self.camera.end()
-        try:
-            self._scene.settle()
-        except Exception:  # what is drawn of it stays
-            log.exception("the end of a scene could not be drawn")
         elapsed = self._board.progress.elapsed_s
         try:
             self._recording.end(state, message, elapsed)
         except OSError:  # then it counts as interrupted when it is read again
             log.exception("the end of a run could not be written")
+        try:
+            if not self._by_server:  # it waits for nothing that nobody will see
+                self._scene.settle()
+        except Exception:  # what is drawn of it stays
+            log.exception("the end of a scene could not be drawn")
         self._board.publish(state=state, message=message, note=self._note(), adjusted=None)
 
     def _steps(
@@ -215,9 +217,10 @@ class Run:
                 shares = itertools.count(_CAMERAS, (1 - _CAMERAS) / len(corrections))
                 self._scene.redraw(lambda: on_share(next(shares)))
         except Cancelled:
-            pass
+            self.notes.append(_NOT_ADJUSTED)
         except Exception:  # a disk that is full, a damaged frame: the run is whole without
             log.exception("what follows a run's frames failed")
+            self.notes.append(_NOT_ADJUSTED)
 
     def _make_room(self, stream: RecordedStream) -> None:
         if stream.make_room() and not self._thinned():

@@ -38,6 +38,7 @@ _WORDS = {
     "cameras, refined": "found by following corners through the pictures, and adjusted together",
     "cameras, head": "what the network says of its own",
     "confirmed": "other pictures see the same point there; “View” says how many must",
+    "surfels": "what each pixel saw, as a flat patch on its surface; “View” shows them",
     "confidence": "how sure the network is of a pixel’s depth: bright is sure",
     "memory": "tokens, pieces of earlier frames, that the network looks at with every new one",
     "tracked, weak, lost": "whether the picture bears its refined camera out, in part, or not",
@@ -215,7 +216,8 @@ def live(progress: Progress, kept: Mapping[str, NDArray[np.uint8] | None] | None
     loops = sorted(progress.loops.items())
     memory = "" if progress.memory is None else _memory(progress.memory, progress, kept or {})
     newest = 0 if progress.latest is None else progress.latest.number + 1
-    strip_of, provisional = _addresses(shown), progress.state == "running"
+    strip_of = _addresses(shown)
+    provisional = _WORDS["provisional"] if progress.state == "running" else ""
     return str(
         _PANELS.live(newest, strip_of, rows, plot, memory, progress.tracking, loops, provisional)
     )

@@ -1,9 +1,11 @@
 // What lies over viser's client until it draws its first points: a picture of the scene where there
-// is one, and a line that says what is waited for. An empty view never looks like a failure.
+// is one, and a line that says what is waited for. An empty view never looks like a failure; where a
+// browser draws no 3D at all, the poster says so and stays.
 {
   const [, kind, name] = location.pathname.split("/");
   const picture = { replay: `/replay/${name}.jpg`, shared: `/thumbnail/${name}`, embed: `/thumbnail/${name}` }[kind];
-  const line = picture ? "Loading the 3D scene …" : "The first points are on their way …";
+  const draws = document.createElement("canvas").getContext("webgl2") !== null;
+  const line = !draws ? "This browser draws no 3D here: WebGL is off. Turn on hardware acceleration in its settings, or open this page in another browser. Pictures, figures and exports work." : picture ? "Loading the 3D scene …" : "The first points are on their way …";
   const poster = document.createElement("div"), back = document.createElement("div"), text = document.createElement("p");
   const over = "position: absolute; inset: 0;";
   poster.id = "poster";
@@ -12,12 +14,12 @@
     display: grid; place-items: center; transition: opacity 0.4s;`;
   back.style.cssText = `${over} inset: -24px; filter: blur(12px) brightness(0.55);
     background: center / cover ${picture ? `url("${picture}")` : "linear-gradient(#2c3442, #0e1117)"};`;
-  text.style.cssText = "position: relative; margin: 0; padding: 6px 14px; border-radius: 8px; background: rgb(14 17 23 / 78%); color: #e8ecf2; font: 14px system-ui, sans-serif;";
+  text.style.cssText = "position: relative; margin: 0 24px; max-width: 60ch; padding: 6px 14px; border-radius: 8px; background: rgb(14 17 23 / 78%); color: #e8ecf2; font: 14px system-ui, sans-serif;";
   text.textContent = line;
   poster.append(back, text);
   document.documentElement.append(poster);
 
-  const gl = window.WebGL2RenderingContext?.prototype, { drawArrays, drawElements } = gl ?? {};
+  const gl = draws ? WebGL2RenderingContext.prototype : undefined, { drawArrays, drawElements } = gl ?? {};
   const lift = () => {
     if (gl) Object.assign(gl, { drawArrays, drawElements });
     poster.style.opacity = 0;
@@ -29,5 +31,5 @@
       return call.call(this, mode, ...rest);
     };
   }
-  setTimeout(lift, gl ? 30_000 : 0);  // a scene may have no point that is shown
+  if (draws) setTimeout(lift, 30_000);  // a scene may have no point that is shown
 }

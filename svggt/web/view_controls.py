@@ -162,7 +162,7 @@ def _lay_out_flags() -> tuple[gr.Radio, gr.Slider, gr.Slider, gr.CheckboxGroup]:
             list(get_args(DrawAs)),
             value="points",
             label="Drawn as",
-            info="Surfels are smooth: for a computer with a GPU, once no frame comes.",
+            info="Surfels are smooth: of all frames, once none comes; they want a GPU.",
         )
         confirmed = gr.Slider(
             0,
@@ -172,7 +172,7 @@ def _lay_out_flags() -> tuple[gr.Radio, gr.Slider, gr.Slider, gr.CheckboxGroup]:
             label="Points confirmed by n other views",
             buttons=[],
         )
-        size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Point size", buttons=[])
+        size = gr.Slider(0.5, 3.0, value=1.0, step=0.25, label="Size of points", buttons=[])
         parts = gr.CheckboxGroup(list(PARTS), value=list(FIRST_PARTS), label="Also shown")
     return draw_as, confirmed, size, parts
 

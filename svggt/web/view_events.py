@@ -72,7 +72,13 @@ class ViewEvents:
         seek = [token, v.moment, closer.what, closer.track]
         for part in v.look:
             look = partial(self._look, token, v, model)
-            part.input(look, {token, model, *v.look}, [v.why], **layout.PRIVATE)
+            part.input(
+                look,
+                {token, model, *v.look},
+                [v.why],
+                **layout.PRIVATE,
+                trigger_mode="always_last",  # surfels take a while, in which another may be chosen
+            )
         v.moment.input(
             _unless_gone(self._seek),
             seek,

@@ -65,6 +65,24 @@ def test_a_poster_lies_over_the_view_until_it_has_points(arrive) -> None:
     visitor.wait_canvas(lambda pixels: drawn(pixels) > 0.05)
 
 
+def test_a_browser_that_draws_no_3d_is_told_so_and_runs_all_the_same(arrive) -> None:
+    visitor = arrive()
+    visitor.page.add_init_script("""
+        const context = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+            return kind.startsWith("webgl") ? null : context.call(this, kind, ...rest);
+        };
+    """)
+    visitor.page.reload()
+    poster = visitor.page.frame_locator("iframe.viewer").locator("#poster")
+    poster.get_by_text("WebGL is off").wait_for()
+    visitor.run(3)
+    visitor.page.wait_for_timeout(2000)
+    poster.get_by_text("WebGL is off").wait_for()
+    assert "Finished" in visitor.status()
+    visitor.errors[:] = [error for error in visitor.errors if "WebGL" not in error]  # viser's
+
+
 @pytest.mark.parametrize("kind", ["pictures", "video"])
 def test_what_a_tall_picture_loses_is_shown_and_it_can_be_kept_whole(
     arrive, site: Site, tmp_path: Path, kind: str
@@ -115,7 +133,7 @@ def test_the_scene_grows_while_frames_are_computed(arrive, site: Site, size) -> 
     assert "Stopped after" in visitor.status()
     visitor.wait_still()
     with_points = drawn(visitor.canvas())
-    for bands in session.scene._all_bands():
+    for bands in session.scene._points.layers:
         bands.show(False)
     # What was seen were points, not only a frustum.
     visitor.wait_canvas(lambda pixels: drawn(pixels) < 0.7 * with_points)

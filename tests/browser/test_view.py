@@ -48,7 +48,7 @@ def test_any_moment_can_be_looked_at(finished, site: Site) -> None:
     visitor.page.click("#choices label:has-text('one frame')")
     go_to(visitor, 3)
     visitor.wait_canvas(lambda pixels: np.abs(pixels - whole).mean() > 2)
-    assert scene.moment == 2 and scene._part.bands.visible  # merged long ago, read from disk
+    assert scene.moment == 2 and scene._points.part.bands.visible  # merged long ago, read from disk
     assert drawn(visitor.canvas()) > 0.002
     visitor.page.locator("#moment input[type=range]").focus()
     visitor.page.keyboard.press("ArrowRight")  # without a mouse

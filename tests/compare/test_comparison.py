@@ -165,9 +165,9 @@ def test_its_scene_is_painted_from_the_same_view(sessions) -> None:
     assert np.array_equal(shown.load(2).image, coloured(apart / a.depth))
     comparison.paint_as("swipe")
     assert np.array_equal(shown.load(2).image, session.recording.frames.load(2).image)
-    drawn = comparison.scene._recent[0]
+    drawn = comparison.scene._points.recent[0]
     comparison.paint_as("side by side")
-    assert comparison.scene._recent[0] is drawn  # the same two views, otherwise laid out
+    assert comparison.scene._points.recent[0] is drawn  # the same two views, otherwise laid out
 
 
 def test_more_frames_than_fit_are_refused_with_the_number_that_does(

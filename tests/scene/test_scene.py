@@ -17,6 +17,7 @@ from svggt.scene.blocks import PointBlock
 from svggt.scene.clouds import SKY, banded
 from svggt.scene.frame_poses import UP
 from svggt.scene.horizon import upright
+from svggt.scene.overview import Overview
 from svggt.scene.posed_frame import PosedFrame
 from svggt.scene.scene import POINT_BUDGET, Scene
 from svggt.store.frame_archive import FrameArchive
@@ -53,15 +54,15 @@ def sent_by(scene: Scene, act) -> int:
 
 def shown(scene: Scene) -> list[int]:
     """Frames whose nodes are shown, in recent nodes or whole blocks."""
-    recent = [number for number, bands in scene._recent.items() if bands.visible]
-    blocks = [b for b in scene._blocks if b.version(scene.flags.cameras).visible]
+    recent = [number for number, bands in scene._points.recent.items() if bands.visible]
+    blocks = [b for b in scene._points.blocks if b.version(scene.flags.cameras).visible]
     return sorted([*recent, *(number for b in blocks for number in b.frames)])
 
 
 def test_a_run_stays_within_the_point_budget(scene: Scene) -> None:
     scene.reset(max_frames=120)
     scene.add(prediction(height=392, width=518))
-    assert 120 * scene._recent[0].num_points <= POINT_BUDGET
+    assert 120 * scene._points.recent[0].num_points <= POINT_BUDGET
 
 
 def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
@@ -70,10 +71,10 @@ def test_frames_are_nodes_at_their_cameras(scene: Scene) -> None:
         scene.add(each)
     assert scene.num_frames == 3
     pose = made[2].world_from_cam
-    world = scene._recent[2].placed(pose)[0].points
+    world = scene._points.recent[2].placed(pose)[0].points
     expected = banded(PosedFrame(made[2], None), 1)[0].points @ pose[:, :3].T + pose[:, 3]
     assert np.allclose(world, expected, atol=2e-3)  # float16 on the wire
-    assert np.allclose(scene._recent[2]._frame.position, [0.2, 0, 0])
+    assert np.allclose(scene._points.recent[2]._frame.position, [0.2, 0, 0])
 
 
 def test_newest_frame_hides_the_others_and_back(scene: Scene) -> None:
@@ -106,7 +107,7 @@ def test_no_flag_sends_a_point(scene: Scene) -> None:
 
 def test_confirmations_choose_bands(scene: Scene) -> None:
     grow(scene, 1)
-    (first,) = scene._recent[0]._handles.values()  # nobody has looked: none is doubted
+    (first,) = scene._points.recent[0]._handles.values()  # nobody has looked: none is doubted
     sky, blue = scene_of_sky(scene), np.array([100, 140, 230])
     assert set(sky) == {0, SKY} and (sky[SKY].colors == blue).mean() > 0.7
     for least in range(4):
@@ -122,7 +123,7 @@ def scene_of_sky(scene: Scene) -> dict:
     made.image[:18] = (100, 140, 230)
     made.depth[:18] = 4.0
     scene.add(made)
-    return scene._recent[1]._handles
+    return scene._points.recent[1]._handles
 
 
 @pytest.mark.slow
@@ -131,7 +132,7 @@ def test_nodes_are_few_and_points_within_the_budget_at_1000_frames(scene: Scene)
     grow(scene, 1000, refined=True, size=(28, 42))
     assert num_nodes(scene) <= 400  # as viser counts, with nodes that only hold others
     assert shown(scene) == list(range(1000))
-    points = sum(bands.num_points for bands in scene._all_bands())
+    points = sum(bands.num_points for bands in scene._points.layers)
     assert points <= POINT_BUDGET
 
 
@@ -139,10 +140,11 @@ def test_any_moment_can_be_shown_again(scene: Scene) -> None:
     grow(scene, 60)
     for moment in (59, 30, 3, 57, 12):
         scene.seek(moment)
-        seen = set(shown(scene)) | set(scene._part.numbers)
+        seen = set(shown(scene)) | set(scene._points.part.numbers)
         assert max(seen) == moment == scene.moment
         scene.look(ViewOptions(show="one frame"))
-        assert [*shown(scene), *scene._part.numbers * scene._part.bands.visible] == [moment]
+        part = scene._points.part
+        assert [*shown(scene), *part.numbers * part.bands.visible] == [moment]
         scene.look(ViewOptions())
     scene.seek(None)
     assert shown(scene) == list(range(60))
@@ -155,7 +157,7 @@ def test_a_moment_is_shown_exactly(scene: Scene) -> None:
     scene.seek(5)
     made, pose = prediction(5), prediction(5).world_from_cam
     views = [PosedFrame(prediction(number), None) for number in (2, 8, 11)]
-    drawn = scene._part.bands.placed(np.eye(3, 4))
+    drawn = scene._points.part.bands.placed(np.eye(3, 4))
     expectations = banded(PosedFrame(made, None), 1, views)
     assert len(expectations[0]) > 1000
     for there, expected in zip(drawn, expectations, strict=True):
@@ -175,17 +177,17 @@ def test_a_frame_is_shown_whatever_became_of_those_around_it(scene: Scene, tmp_p
         next(tmp_path.rglob(f"*{number:06}.npz")).write_bytes(content)
     next(tmp_path.rglob("*000011.npz")).unlink()
     scene.seek(5)
-    assert sum(map(len, scene._part.bands.placed(np.eye(3, 4)))) > 1000
+    assert sum(map(len, scene._points.part.bands.placed(np.eye(3, 4)))) > 1000
 
 
 def test_a_block_goes_where_its_frames_go(scene: Scene) -> None:
     """A piece that is joined after it was merged."""
     scene.look(REFINED)
     grow(scene, 24, refined=True)
-    block = scene._blocks[0]
+    block = scene._points.blocks[0]
     assert block.frames == range(8)
     moves = [correction(n, (5 + 0.2 * n, 6, 7), np.log(2.0)) for n in range(24)]
-    before = scene._blocks[0].bands["refined"].placed(np.eye(3, 4))[0].points
+    before = scene._points.blocks[0].bands["refined"].placed(np.eye(3, 4))[0].points
     scene.correct(moves)
     bands = block.bands["refined"]
     assert np.allclose(bands._frame.position, (5, 6, 7))
@@ -231,7 +233,7 @@ def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
     scene.look(REFINED)
     moved = correction(1, (5, 6, 7), np.log(2.0))
     assert sent_by(scene, lambda: scene.correct([moved])) < 500  # the trajectory
-    bands = scene._recent[1]
+    bands = scene._points.recent[1]
     assert np.allclose(bands._frame.position, (5, 6, 7))
     # Depth doubled; the refined focal length is 1.25 times shorter, so x and y grow once more.
     assert np.allclose(bands._handles[0].scale, (2.5, 2.5, 2.0))
@@ -241,7 +243,7 @@ def test_a_correction_moves_a_node_and_sends_no_point(scene: Scene) -> None:
 def test_depth_is_corrected_before_points_are_sent(scene: Scene) -> None:
     scene.look(REFINED)
     scene.add(prediction(0), correction(0, (0, 0, 0), np.log(2.0)))
-    bands = scene._recent[0]
+    bands = scene._points.recent[0]
     corrected = bands.placed(np.eye(3, 4))[0].points
     plain = banded(PosedFrame(prediction(0), None), 1)[0].points
     assert np.allclose(corrected[:, 2], 2 * plain[:, 2], rtol=1e-2)  # float16
@@ -267,7 +269,7 @@ def test_settled_depth_is_sent_once(scene: Scene) -> None:
 def test_cameras_flip_and_come_back(scene: Scene) -> None:
     grow(scene, 30, refined=True)
     scene.correct([correction(n, (9, 9, n)) for n in range(30)])
-    last = scene._recent[29]
+    last = scene._points.recent[29]
     assert np.allclose(last._frame.position, [2.9, 0, 0])  # the head's are shown
     scene.look(REFINED)
     assert np.allclose(last._frame.position, [9, 9, 29]) and shown(scene) == list(range(30))
@@ -371,24 +373,24 @@ def test_blocks_are_merged_anew_after_all_cameras_moved(scene: Scene, tmp_path: 
     grow(scene, 24, refined=True)
     bent = [correction(n, (0.02 * n * n, 0.1 * n, 0), 0.03 * n) for n in range(24)]
     scene.correct(bent)
-    block = scene._blocks[0]
+    block = scene._points.blocks[0]
     rigid = points_of(block)
     frames: list[int] = []
     scene.redraw(lambda: frames.append(1))
-    assert len(frames) == sum(len(block.frames) for block in scene._blocks)
+    assert len(frames) == sum(len(block.frames) for block in scene._points.blocks)
     anew = points_of(block)
     wanted = np.concatenate(
-        [cloud.points for n in block.frames for cloud in scene._points.read(n, "refined")]
+        [cloud.points for n in block.frames for cloud in scene._points._made.read(n, "refined")]
     )
     assert (
         farthest(wanted, anew) < block.version("refined")._sizes[0] < 0.2 * farthest(wanted, rigid)
     )
     # And the newest ones, which are no block yet.
-    bands, number = scene._recent[23], 23
+    bands, number = scene._points.recent[23], 23
     scale = np.array(bands._handles[0].scale)
     pose = scene._placings[number].pose("refined")
     drawn = np.concatenate([cloud.points for cloud in bands.placed(pose, scale)])
-    wanted = np.concatenate([cloud.points for cloud in scene._points.read(number, "refined")])
+    wanted = np.concatenate([cloud.points for cloud in scene._points._made.read(number, "refined")])
     assert farthest(wanted, drawn) < 0.05 * bands._sizes[0]
 
 
@@ -405,3 +407,16 @@ def farthest(points: np.ndarray, from_points: np.ndarray) -> float:
     """The 95th percentile of the distances of some points to their nearest ones."""
     apart, _ = cKDTree(from_points).query(points[::7])
     return float(np.percentile(apart, 95))
+
+
+def test_the_floor_is_level_by_the_cameras_shown(scene: Scene) -> None:
+    """Head cameras that lean, refined ones that do not: what is laid out last is not tilted."""
+    for number in range(12):
+        made = prediction(number, turn=20.0)
+        scene._frames.add(made)
+        scene.add(made, correction(number, (0.1 * number, 0, 0)))
+    scene.settle()
+    scene.look(REFINED)
+    whole = Overview.of(scene._placings, "refined", scene.levelling)
+    lies, _ = scene.around._lies
+    assert np.allclose(lies.middle, whole.middle) and np.allclose(lies.away, whole.away)

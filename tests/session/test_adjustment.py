@@ -73,6 +73,7 @@ def test_stop_leaves_the_adjustment_to_itself_and_twice_skips_it(sessions: Sessi
     session.stop()
     assert session.progress.state == "stopped" and session.progress.frames_done == done
     assert session.progress.can_resume and session.progress.adjusted is None
+    assert "not adjusted" in session.progress.message
 
 
 def test_a_server_that_ends_meanwhile_leaves_a_run_that_is_whole(sessions: Sessions) -> None:
