@@ -19,15 +19,18 @@
   poster.append(back, text);
   document.documentElement.append(poster);
 
-  const gl = draws ? WebGL2RenderingContext.prototype : undefined, { drawArrays, drawElements } = gl ?? {};
+  const gl = draws ? WebGL2RenderingContext.prototype : {};
+  const { drawArrays, drawElements, drawElementsInstanced, drawArraysInstanced } = gl;
+  const before = { drawArrays, drawElements, drawElementsInstanced, drawArraysInstanced };
   const lift = () => {
-    if (gl) Object.assign(gl, { drawArrays, drawElements });
+    Object.assign(gl, before);
     poster.style.opacity = 0;
     setTimeout(() => poster.remove(), 500);
   };
-  for (const call of gl ? [drawArrays, drawElements] : []) {
-    gl[call.name] = function (mode, ...rest) {
-      if (mode === this.POINTS) lift();
+  for (const [name, call] of draws ? Object.entries(before) : []) {
+    gl[name] = function (mode, ...rest) {
+      const instances = name.endsWith("Instanced") ? rest.at(-1) : 0;
+      if (mode === this.POINTS || instances > 500) lift();  // points, or surfels
       return call.call(this, mode, ...rest);
     };
   }
