@@ -37,6 +37,13 @@
     };
     window.cancelAnimationFrame = (number) => waiting.delete(number);
   }
+  if (drawn) {
+    // viser leaves out Gaussians that are narrower than a pixel: surfels, seen from far.
+    const { shaderSource } = WebGL2RenderingContext.prototype;
+    WebGL2RenderingContext.prototype.shaderSource = function (shader, text) {
+      shaderSource.call(this, shader, text.replace("weightedDeterminant < 0.25", "false"));
+    };
+  }
   drawn?.getExtension("WEBGL_lose_context")?.loseContext();
   history.replaceState(null, "", address);
 }

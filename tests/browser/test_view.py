@@ -105,7 +105,7 @@ def test_flags_flip_without_sending_points(finished, site: Site) -> None:
 
 
 def test_surfels_close_the_gaps_of_points_and_points_come_back(finished, site: Site) -> None:
-    visitor = finished()
+    visitor = finished(PHONE)  # where they are narrow
     scene = only_session(site).scene
     wait_for(lambda: is_overview(scene))
     visitor.wait_still()
@@ -114,6 +114,7 @@ def test_surfels_close_the_gaps_of_points_and_points_come_back(finished, site: S
     visitor.page.get_by_label("surfels").click()
     wait_for(lambda: scene.flags.draw_as == "surfels")
     visitor.wait_canvas(lambda pixels: _roughness(pixels) < 0.9 * _roughness(points))
+    visitor.wait_still()
     assert drawn(visitor.canvas()) > 0.8 * drawn(points)
     visitor.page.evaluate("document.querySelector('iframe.viewer').contentWindow.location.reload()")
     poster = visitor.page.frame_locator("iframe.viewer").locator("#poster")
@@ -122,6 +123,21 @@ def test_surfels_close_the_gaps_of_points_and_points_come_back(finished, site: S
     visitor.wait_canvas(lambda pixels: _roughness(pixels) < 0.9 * _roughness(points))
     visitor.page.get_by_label("points", exact=True).click()
     visitor.wait_canvas(lambda pixels: np.abs(pixels - points.astype(int)).mean() < 4)
+
+
+def test_surfels_are_seen_from_far(finished, site: Site) -> None:
+    """Narrower than a pixel each, which viser leaves out."""
+    visitor = finished()
+    (client,) = only_session(site).scene._server.get_clients().values()
+    towards = client.camera.look_at - client.camera.position
+    client.camera.position = client.camera.position - 4 * towards
+    visitor.wait_still()
+    points = drawn(visitor.canvas())
+    visitor.page.get_by_text("View", exact=True).click()
+    visitor.page.get_by_label("surfels").click()
+    wait_for(lambda: not any(each.visible for each in only_session(site).scene._points.layers))
+    visitor.wait_still()
+    assert drawn(visitor.canvas()) > 0.7 * points > 0
 
 
 def _roughness(pixels: np.ndarray) -> float:
