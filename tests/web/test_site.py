@@ -444,8 +444,14 @@ def test_one_scene_has_a_limit_of_sockets(site) -> None:
                     break
         return len(opened)
 
-    assert asyncio.run(crowd()) == MAX_SOCKETS
-    wait_for(lambda: asyncio.run(crowd()) == MAX_SOCKETS)  # places are given back
+    def is_full() -> bool:
+        """Less get in while this address has to wait: tests before this one asked much."""
+        size = asyncio.run(crowd())
+        assert size <= MAX_SOCKETS
+        return size == MAX_SOCKETS
+
+    wait_for(is_full)
+    wait_for(is_full)  # places are given back
 
 
 def test_refusals_carry_the_policy_too(site) -> None:
