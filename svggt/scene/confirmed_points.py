@@ -75,7 +75,8 @@ class ConfirmedPoints:
     ) -> Iterator[tuple[int, Surfels]]:
         """At most so many of frames as they stand now, of those shown, in the world.
 
-        Frames that are gone or damaged are left out, as is told when a scene is restored.
+        Without frames that have none, and those gone or damaged, as is told when a scene is
+        restored.
         """
         load = self._once()
         for number in numbers:
@@ -85,7 +86,8 @@ class ConfirmedPoints:
                 continue
             stride = stride_of(shot.prediction.depth.size, most // len(numbers))
             surfels = Surfels.of(shot, stride, views, look)
-            yield number, surfels.moved(*self._place(number, look.cameras))
+            if len(surfels):
+                yield number, surfels.moved(*self._place(number, look.cameras))
 
     def read_all(
         self, numbers: range, cameras: Cameras, on_frame: Callable[[], None]

@@ -38,15 +38,15 @@ class SurfelNodes:
             count: frames of the run.
             look: what is shown, and how.
         """
-        wanted = look.cameras, look.confirmed, look.far, look.sky
-        if look.draw_as == "points" or self._drawn not in (None, wanted):
+        if look.draw_as == "points":
             self.clear()
-        if not _are_wanted(look) or self._drawn is not None or not count:
+        wanted = look.cameras, look.confirmed, look.far, look.sky
+        if not _are_wanted(look) or self._drawn == wanted or not count:
             return
         numbers = np.unique(np.linspace(0, count - 1, min(count, _MOST_NODES)).round().astype(int))
-        for number, surfels in points.surfels(numbers.tolist(), MOST_SURFELS, look):
-            if len(surfels):
-                self._nodes[number] = self._add(number, surfels)
+        made = list(points.surfels(numbers.tolist(), MOST_SURFELS, look))
+        self.clear()  # not before: the view must not go blank meanwhile
+        self._nodes = {number: self._add(number, surfels) for number, surfels in made}
         self._drawn = wanted
 
     def show(self, moment: int, look: ViewOptions) -> bool:

@@ -168,3 +168,18 @@ def test_nothing_is_made_that_is_not_shown(scene: Scene) -> None:
     scene.look(replace(AS_SURFELS, show="one frame"))
     scene.settle()
     assert points_shown(scene) and not scene._points.surfels._nodes
+
+
+def test_the_view_is_not_blank_while_others_are_made(scene: Scene, monkeypatch) -> None:
+    grow(scene, 5)
+    scene.settle()
+    made, seen = scene._points._made.surfels, list[list[int]]()
+
+    def watched(*arguments) -> Iterator[tuple[int, Surfels]]:
+        for each in made(*arguments):
+            seen.append(surfels_shown(scene))
+            yield each
+
+    monkeypatch.setattr(scene._points._made, "surfels", watched)
+    scene.look(replace(AS_SURFELS, confirmed=0))
+    assert seen == [list(range(5))] * 5 and surfels_shown(scene) == list(range(5))
