@@ -12,7 +12,7 @@ import hmac
 import time
 from collections import OrderedDict
 from html import escape
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -40,6 +40,15 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>svg
 <input id="password" name="password" type="password" autocomplete="current-password"
   required autofocus>
 <button>Open</button>{sentence}</form></main></body></html>"""
+
+_EMBEDDED = "/embed/"
+_FRAMED = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>svggt</title>
+<style>
+  :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
+  body {{ display: grid; place-items: center; min-height: 90vh; margin: 0 1rem; }}
+</style></head><body><main><p>This scene is on a private server, which asks for a password.
+<a href="{address}" target="_blank" rel="noopener">Open it there</a>.</p></main></body></html>"""
+_FRAMED_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *"
 
 
 class PasswordGate:
@@ -115,11 +124,20 @@ class PasswordGate:
     @staticmethod
     def _asking(scope: Scope) -> Response:
         """The form for a browser that opens a page; a word for everything else."""
-        accepted = Request(scope).headers.get("accept", "")
-        if scope["method"] == "GET" and "text/html" in accepted:
-            return _form("", 401)
+        request = Request(scope)
+        if scope["method"] == "GET" and "text/html" in request.headers.get("accept", ""):
+            embedded = request.url.path.startswith(_EMBEDDED)
+            return _elsewhere(request.url.path) if embedded else _form("", 401)
         challenge = {"WWW-Authenticate": 'Basic realm="svggt"'}
         return PlainTextResponse("This server has a password.", 401, challenge)
+
+
+def _elsewhere(path: str) -> Response:
+    """What a page of another site frames, to which browsers send no cookie of ours."""
+    reader = path.removeprefix(_EMBEDDED).partition("/")[0]
+    page = _FRAMED.format(address=escape(f"/?s={quote(reader, safe='')}"))
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": _FRAMED_POLICY}
+    return HTMLResponse(page, 401, headers)
 
 
 def _form(sentence: str, code: int) -> Response:

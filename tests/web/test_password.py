@@ -56,6 +56,21 @@ def test_nothing_is_open_without_it(private) -> None:
             pass
 
 
+def test_a_page_that_frames_a_scene_says_where_it_can_be_seen(private) -> None:
+    """Browsers send no cookie to what another site frames: a form there would open nothing."""
+    address, sessions = private
+    reader, html = sessions.open("a").tokens.reader, {"Accept": "text/html"}
+    answer = httpx.get(f"{address}/embed/{reader}/", headers=html)
+    assert answer.status_code == 401 and f'href="/?s={reader}"' in answer.text
+    assert "frame-ancestors *" in answer.headers["content-security-policy"]
+    strange = httpx.get(f"{address}/embed/%22%3E%3Cb%3E/", headers=html)
+    assert "<b>" not in strange.text
+    for path in ("/", f"/shared/{reader}/"):  # pages of their own ask
+        asked = httpx.get(address + path, headers=html)
+        assert "Its password" in asked.text
+        assert "frame-ancestors *" not in asked.headers["content-security-policy"]
+
+
 def test_a_browser_is_asked_once(private) -> None:
     address, sessions = private
     asked = httpx.get(address, headers={"Accept": "text/html"})
