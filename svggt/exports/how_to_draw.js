@@ -37,6 +37,7 @@
     };
     window.cancelAnimationFrame = (number) => waiting.delete(number);
   }
+  window.draws3d = drawn !== null;
   if (drawn) {
     // viser leaves out Gaussians that are narrower than a pixel: surfels, seen from far.
     const { shaderSource } = WebGL2RenderingContext.prototype;

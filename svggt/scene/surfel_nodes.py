@@ -51,13 +51,11 @@ class SurfelNodes:
 
     def show(self, moment: int, look: ViewOptions) -> bool:
         """Shows frames up to a moment; whether any of them takes the points' place."""
-        shown = -1
+        last = moment if _are_wanted(look) else -1
         for number, node in self._nodes.items():
-            visible = _are_wanted(look) and number <= moment
-            shown = max(shown, number) if visible else shown
-            if node.visible != visible:
-                node.visible = visible
-        return shown >= 0
+            if node.visible != (number <= last):
+                node.visible = number <= last
+        return any(number <= last for number in self._nodes)
 
     def clear(self) -> None:
         """Takes them out of the scene."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from svggt.prediction import FramePrediction
 from svggt.refine.correction import Correction
-from svggt.scene.clouds import FAR, Cloud, banded
+from svggt.scene.clouds import Cloud, banded, is_shown
 from svggt.scene.confirmations import around
 from svggt.scene.posed_frame import PosedFrame
 from svggt.store.recording import Recording
-from svggt.view_options import CONFIRMED, MOST_CONFIRMED, Cameras
+from svggt.view_options import Cameras, ViewOptions
 
 _HELD = 16  # frames that are at hand at once; more than look at one
 
@@ -79,7 +79,8 @@ class PosedFrames:
         views = [self.shot(each) for each in around(number) if each < self.count]
         shot = self.shot(number)
         bands = banded(shot, stride, views)
-        shown = Cloud.joined([*bands[: MOST_CONFIRMED - CONFIRMED + 1], bands[FAR]])
+        first = ViewOptions()
+        shown = Cloud.joined([each for band, each in enumerate(bands) if is_shown(band, first)])
         return replace(shown, points=shot.in_world(shown.points))
 
     @property

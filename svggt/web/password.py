@@ -33,21 +33,17 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>svg
   body {{ display: grid; place-items: center; min-height: 90vh; margin: 0 1rem; }}
   form {{ display: grid; gap: .7rem; width: min(20rem, 100%); }}
   input, button {{ font: inherit; padding: .5rem .7rem; }}
-</style></head>
-<body><main><h1>svggt</h1>
+</style></head><body><main>{body}</main></body></html>"""
+_FORM = """<h1>svggt</h1>
 <form method="post" action="{action}">
 <label for="password">This server is private. Its password:</label>
 <input id="password" name="password" type="password" autocomplete="current-password"
   required autofocus>
-<button>Open</button>{sentence}</form></main></body></html>"""
+<button>Open</button>{sentence}</form>"""
 
 _EMBEDDED = "/embed/"
-_FRAMED = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>svggt</title>
-<style>
-  :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-  body {{ display: grid; place-items: center; min-height: 90vh; margin: 0 1rem; }}
-</style></head><body><main><p>This scene is on a private server, which asks for a password.
-<a href="{address}" target="_blank" rel="noopener">Open it there</a>.</p></main></body></html>"""
+_FRAMED = """<p>This scene is on a private server, which asks for a password.
+<a href="{address}" target="_blank" rel="noopener">Open it there</a>.</p>"""
 _FRAMED_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *"
 
 
@@ -135,13 +131,13 @@ class PasswordGate:
 def _elsewhere(path: str) -> Response:
     """What a page of another site frames, to which browsers send no cookie of ours."""
     reader = path.removeprefix(_EMBEDDED).partition("/")[0]
-    page = _FRAMED.format(address=escape(f"/?s={quote(reader, safe='')}"))
+    body = _FRAMED.format(address=escape(f"/?s={quote(reader, safe='')}"))
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": _FRAMED_POLICY}
-    return HTMLResponse(page, 401, headers)
+    return HTMLResponse(_PAGE.format(body=body), 401, headers)
 
 
 def _form(sentence: str, code: int) -> Response:
     said = f'<p role="alert">{escape(sentence)}</p>' if sentence else ""
-    page = _PAGE.format(action=SIGN_IN, sentence=said)
+    page = _PAGE.format(body=_FORM.format(action=SIGN_IN, sentence=said))
     # Without a referrer a browser says that the form comes from nowhere, which is another site.
     return HTMLResponse(page, code, {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})

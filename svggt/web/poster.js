@@ -4,7 +4,7 @@
 {
   const [, kind, name] = location.pathname.split("/");
   const picture = { replay: `/replay/${name}.jpg`, shared: `/thumbnail/${name}`, embed: `/thumbnail/${name}` }[kind];
-  const draws = document.createElement("canvas").getContext("webgl2") !== null;
+  const draws = window.draws3d;  // as how_to_draw.js found
   const line = !draws ? "This browser draws no 3D here: WebGL is off. Turn on hardware acceleration in its settings, or open this page in another browser. Pictures, figures and exports work." : picture ? "Loading the 3D scene …" : "The first points are on their way …";
   const poster = document.createElement("div"), back = document.createElement("div"), text = document.createElement("p");
   const over = "position: absolute; inset: 0;";
