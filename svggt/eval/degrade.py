@@ -94,26 +94,8 @@ def portrait(clip: PosedClip) -> PosedClip:
     """Its middle, 3 wide and 4 high."""
     height, width = clip.pictures[0].shape[:2]
     wide = min(width, round(_PORTRAIT * height))
-    share, truth = wide / width, clip.truth
-
-    def cut(image: Array) -> Array:
-        columns = round(share * image.shape[1])
-        left = (image.shape[1] - columns) // 2
-        return image[:, left : left + columns]
-
-    if truth is not None:
-        intrinsics, whole = truth.intrinsics, truth.depth
-        if intrinsics is not None:
-            intrinsics = intrinsics.copy()
-            intrinsics[0, 0] /= share
-            intrinsics[0, 2] = (intrinsics[0, 2] - (1 - share) / 2) / share
-
-        def depth(number: int) -> Array | None:
-            known = whole(number)
-            return None if known is None else cut(known)
-
-        truth = replace(truth, intrinsics=intrinsics, depth=depth)
-    return replace(clip, pictures=[cut(p) for p in clip.pictures], truth=truth)
+    left = (width - wide) // 2
+    return clip.cut(left / width, 0.0, (left + wide) / width, 1.0)
 
 
 def occluder(clip: PosedClip) -> PosedClip:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from svggt.data.sequence import Sequence
 from svggt.data.truth import Truth
+from svggt.media.bars import shown_between
 from svggt.media.frames import Fitter, Frame
 
 Array = NDArray[Any]
@@ -61,6 +62,38 @@ class PosedClip:
             return replace(self, pictures=pictures, truth=truth)
         a, b = (int(np.abs(np.array(numbers) - n).argmin()) for n in self.same)
         return replace(self, pictures=pictures, truth=truth, same=(a, b))
+
+    def cut(self, left: float, top: float, right: float, bottom: float) -> PosedClip:
+        """A part of each picture, and of its truth; shares of the width and the height."""
+
+        def part(image: Array) -> Array:
+            height, width = image.shape[:2]
+            rows = slice(round(top * height), round(bottom * height))
+            return image[rows, round(left * width) : round(right * width)]
+
+        truth = self.truth
+        if truth is not None:
+            intrinsics, whole = truth.intrinsics, truth.depth
+            if intrinsics is not None:
+                intrinsics = intrinsics.copy()
+                intrinsics[:2, 2] -= left, top
+                intrinsics[:2] /= np.array([[right - left], [bottom - top]])
+
+            def depth(number: int) -> Array | None:
+                known = whole(number)
+                return None if known is None else part(known)
+
+            truth = replace(truth, intrinsics=intrinsics, depth=depth)
+        return replace(self, pictures=[part(p) for p in self.pictures], truth=truth)
+
+    def without_bars(self) -> PosedClip:
+        """As the page takes it: black bars are cut off, of the truth too."""
+        shown = shown_between(Image.fromarray(self.pictures[0]))
+        height, width = self.pictures[0].shape[:2]
+        if shown is None:
+            return self
+        left, top, right, bottom = shown
+        return self.cut(left / width, top / height, right / width, bottom / height)
 
     def frames(self, width: int) -> list[Frame]:
         """As a model of that width takes them."""

@@ -147,7 +147,7 @@ def _every(step: int, load: Callable[[], PosedClip | None]) -> PosedClip | None:
 
 def _degraded(change: Degradation, load: Callable[[], PosedClip | None]) -> PosedClip | None:
     clip = load()
-    return clip and change(clip)
+    return clip and change(clip).without_bars()
 
 
 def _office() -> PosedClip | None:

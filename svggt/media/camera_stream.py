@@ -12,6 +12,7 @@ from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media import sandbox
+from svggt.media.bars import Bars
 from svggt.media.frame_selection import LOOK_WIDTH, ByMotion
 from svggt.media.frames import Fitter, Frame, InputLimits
 from svggt.media.sandbox import PicturesJob
@@ -123,6 +124,7 @@ class LiveClip:
             BadInput: the camera sends what is no picture.
         """
         fitter, selection, began, first = Fitter(self.width, self.whole), ByMotion(), None, 0
+        bars = Bars(note)
         if self.after is not None:
             fitter, first = Fitter.like(self.after), self.after.number + 1
         number, earlier = first, self.after.time_s if self.after is not None else 0.0
@@ -132,7 +134,7 @@ class LiveClip:
                 began = taken[0] if began is None else began
                 time_s = earlier + max(0.0, taken[0] - began)
                 if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
-                    yield fitter.frame(number, time_s, picture)
+                    yield fitter.frame(number, time_s, bars.cut(picture))
                     number += 1
         if number == first and not cancelled():
             raise BadInput("No picture came from the camera. Allow it in the browser, then Start.")

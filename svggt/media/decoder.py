@@ -28,6 +28,7 @@ from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media import confinement, lens, sandbox, video
+from svggt.media.bars import Bars
 from svggt.media.frame_selection import AtRate, ByMotion
 from svggt.media.frames import Fitter, InputLimits, is_video
 from svggt.media.pictures import DamagedPicture, listed, open_picture, pictures_in
@@ -101,11 +102,13 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
         make = _original if job.original else _fitted
-        fitter = Fitter(job.width, job.whole)
-        yield from _frames(job, paths, partial(make, fitter), notes.append)
+        bars, fitter = Bars(notes.append), Fitter(job.width, job.whole)
+        for message in _frames(job, paths, partial(make, bars, fitter), notes.append):
+            yield message
+            yield from _noted(notes)
         if fitter.took_deep_greys:
             notes.append(_DEEP_GREYS)
-        yield from map(sandbox.Note, notes)
+        yield from _noted(notes)
     else:
         while True:
             decoded = open_picture(
@@ -113,6 +116,12 @@ def _messages(job: Job, connection: Connection) -> Iterator[Message]:
             ).convert("RGB")
             yield _as_picture(decoded)
     yield sandbox.Done()
+
+
+def _noted(notes: list[str]) -> Iterator[sandbox.Note]:
+    """What was noted since the last time: a run may be stopped before the clip ends."""
+    while notes:
+        yield sandbox.Note(notes.pop(0))
 
 
 def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> sandbox.PicturesInfo:
@@ -170,9 +179,9 @@ def _frames(
 
 
 def _original(
-    fitter: Fitter, number: int, time_s: float, picture: Image.Image
+    bars: Bars, fitter: Fitter, number: int, time_s: float, picture: Image.Image
 ) -> sandbox.DecodedPicture:
-    whole = fitter.in_colour(picture)
+    whole = fitter.in_colour(bars.cut(picture))
     whole.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     return _as_picture(whole)
 
@@ -182,9 +191,9 @@ def _as_picture(picture: Image.Image) -> sandbox.DecodedPicture:
 
 
 def _fitted(
-    fitter: Fitter, number: int, time_s: float, picture: Image.Image
+    bars: Bars, fitter: Fitter, number: int, time_s: float, picture: Image.Image
 ) -> sandbox.DecodedFrame:
-    frame = fitter.frame(number, time_s, picture)
+    frame = fitter.frame(number, time_s, bars.cut(picture))
     return sandbox.DecodedFrame(
         frame.number,
         frame.time_s,

@@ -4,6 +4,9 @@ A browser says where it looks, also where it was told to, and a slow one seconds
 that it was told lately are remembered: whoever looks from elsewhere was moved by hand. Only the
 position says so: viser sets one part of a camera after the other, and what a browser says may come
 in between, so that a position and a target may be of two views.
+
+A browser that has just come looks from viser's own places first, for seconds on a slow machine, and
+then goes where new ones begin, whatever it was told meanwhile.
 """
 
 from __future__ import annotations
@@ -32,11 +35,15 @@ class _Guided:
         told: views with the times when, the newest last.
         target: of the flight under way.
         chosen: its visitor chose where it looks from: it is not taken along.
+        has_begun: it has said that it is where new ones begin, or elsewhere it was told to be.
+        early: where it was put before that.
     """
 
     told: deque[tuple[float, CameraView]]
     target: CameraView | None = None
     chosen: bool = False
+    has_begun: bool = False
+    early: CameraView | None = None
 
     @classmethod
     def by(cls, begun: Iterable[CameraView]) -> _Guided:
@@ -79,12 +86,26 @@ class GuidedViews:
             guided = self._browsers.pop(client.client_id, None)
             if guided is not None:
                 guided.target = None
+                if not guided.chosen:  # it may come back, and is there still
+                    self._begun.extend(view for _, view in list(guided.told)[-1:])
+
+    def hear(self, client: viser.ClientHandle) -> None:
+        """A browser says where it is; one that begins is put where it was told to be meanwhile."""
+        with self._lock:
+            guided = self._browsers.get(client.client_id)
+            if guided is None or guided.has_begun or not guided.was_told(client.camera):
+                return
+            guided.has_begun = True
+            if guided.early is not None:
+                _send(client, guided.early)
 
     def is_unmoved(self, client: viser.ClientHandle) -> bool:
         """Whether it looks from where it was told to, not where its visitor chose."""
         with self._lock:
             guided = self._browsers.get(client.client_id)
-            return guided is not None and not guided.chosen and guided.was_told(client.camera)
+            if guided is None or guided.chosen or not guided.has_begun:
+                return False
+            return guided.was_told(client.camera)
 
     def put(self, client: viser.ClientHandle, view: CameraView, chosen: bool = False) -> None:
         """Puts a browser there at once.
@@ -98,18 +119,24 @@ class GuidedViews:
             guided = self._browsers.get(client.client_id)
             if guided is not None:  # else it is about to come, or has gone
                 guided.target, guided.chosen = None, chosen
+                if not guided.has_begun:
+                    guided.early = view
                 guided.tell(view)
             _send(client, view)
 
     def fly(self, client: viser.ClientHandle, target: CameraView) -> None:
-        """Takes a browser there step by step; whoever moves it ends that."""
+        """Takes a browser there step by step, one that begins at once; who moves it ends that."""
         start = CameraView.of(client.camera)
         with self._lock:
             guided = self._browsers.get(client.client_id)
             if guided is None:
                 return
-            guided.target, guided.chosen = target, False
-            guided.tell(start)
+            if guided.has_begun:
+                guided.target, guided.chosen = target, False
+                guided.tell(start)
+        if not guided.has_begun:
+            self.put(client, target)
+            return
         steps = (client, guided, start, target)
         threading.Thread(target=self._step, args=steps, daemon=True).start()
 

@@ -53,9 +53,13 @@ class ViewerCameras:
         self._whole: Callable[[float], CameraView] | None = None  # where the last flight went
 
         @server.on_client_connect
-        def _(client: viser.ClientHandle) -> None:
+        async def _(client: viser.ClientHandle) -> None:  # at once: what it says first is heard
             self._guided.arrive(client)
             fitted = 0.0  # the aspect of its window when it was
+
+            @client.camera.on_update
+            async def _(_: viser.CameraHandle) -> None:  # before anybody writes where it is to be
+                self._guided.hear(client)
 
             @client.camera.on_update
             def _(_: viser.CameraHandle) -> None:
@@ -106,8 +110,13 @@ class ViewerCameras:
 
     def _fit(self, client: viser.ClientHandle) -> None:
         """The whole scene in sight of a window that is new, or has another shape now."""
-        if self._whole is not None and not self.in_step:
-            self._guided.put(client, self._whole(_aspect(client)))
+        whole = None
+        while (
+            self._whole is not whole and not self.in_step
+        ):  # others may be taken elsewhere meanwhile
+            whole = self._whole
+            if whole is not None:
+                self._guided.put(client, whole(_aspect(client)))
 
     def begin_at(self, view: CameraView) -> None:
         """New browsers begin there."""

@@ -39,6 +39,9 @@ UPLOADS_TOGETHER = 20
 UPLOADS_AN_HOUR = 5
 """Largest uploads that one address may send within an hour."""
 
+_WORDS = {"common.upload": "Upload"}
+"""Of the page's controls, which Gradio's own list leaves out."""
+
 
 def build_site(
     sessions: Sessions,
@@ -94,6 +97,7 @@ def build_site(
         run_history=False,
         enable_monitoring=False,
         app_kwargs={"openapi_url": None},
+        i18n=gr.I18n(en=_WORDS),
     )
     mount = site.routes[-1]
     assert isinstance(mount, Mount)

@@ -330,6 +330,11 @@ def test_pictures_and_a_zip_of_them_can_be_uploaded(arrive, site: Site, tmp_path
 def test_a_video_can_be_uploaded_and_cancelled(arrive, site: Site) -> None:
     visitor = arrive()
     visitor.upload(ASSETS / "clips/office.mp4")
+    names = visitor.page.evaluate(
+        "[...document.querySelectorAll('[title], [aria-label]')].map(e => e.title || e.ariaLabel)"
+    )
+    keys = [name for name in names if re.fullmatch(r"[a-z_]+\.[a-z_]+", name)]
+    assert keys == [] and "Upload" in names  # in words, not as a translator's key
     visitor.start()
     visitor.wait_frames(2)
     assert only_session(site).progress.total is None  # frames are chosen by motion

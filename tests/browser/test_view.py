@@ -41,6 +41,19 @@ def is_overview(scene: Scene) -> bool:
     return CameraView.of(client.camera).like(whole.seen_by(client.camera.aspect))
 
 
+def wait_overview(scene: Scene) -> None:
+    """Waits until it is; else says where the browser is, and what it was told."""
+
+    def said() -> str:
+        cameras = scene.eye
+        (client,) = scene._server.get_clients().values()
+        guided = cameras._guided._browsers.get(client.client_id)
+        target = cameras._whole and cameras._whole(client.camera.aspect)
+        return f"at {CameraView.of(client.camera)}, not at {target}; {guided}"
+
+    wait_for(lambda: is_overview(scene), said)
+
+
 def test_any_moment_can_be_looked_at(finished, site: Site) -> None:
     visitor = finished()
     scene = only_session(site).scene
@@ -107,7 +120,7 @@ def test_flags_flip_without_sending_points(finished, site: Site) -> None:
 def test_surfels_close_the_gaps_of_points_and_points_come_back(finished, site: Site) -> None:
     visitor = finished(PHONE)  # where they are narrow
     scene = only_session(site).scene
-    wait_for(lambda: is_overview(scene))
+    wait_overview(scene)
     visitor.wait_still()
     points = visitor.canvas()
     visitor.page.get_by_text("View", exact=True).click()
@@ -149,7 +162,7 @@ def _roughness(pixels: np.ndarray) -> float:
 def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     visitor = finished()
     scene = only_session(site).scene
-    wait_for(lambda: is_overview(scene))
+    wait_overview(scene)
     first = visitor.canvas().astype(int)
     go_to(visitor, 24)
     visitor.page.click("#through")
@@ -162,14 +175,14 @@ def test_one_looks_through_a_camera_and_back(finished, site: Site) -> None:
     inside = visitor.canvas().astype(int)
     visitor.page.click("#reset")
     visitor.wait_canvas(lambda pixels: np.abs(pixels - inside).mean() > 5)
-    wait_for(lambda: is_overview(scene))
+    wait_overview(scene)
     visitor.wait_canvas(lambda pixels: np.abs(pixels - first).mean() < 4)
 
 
 def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Site) -> None:
     visitor = finished()
     scene = only_session(site).scene
-    wait_for(lambda: is_overview(scene))
+    wait_overview(scene)
     box = visitor.page.locator("#views iframe").first.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     visitor.page.mouse.move(*middle)
@@ -181,7 +194,7 @@ def test_a_scene_ends_in_its_overview_and_a_moved_view_stays(finished, site: Sit
     visitor.page.wait_for_timeout(1500)
     assert not is_overview(scene)
     visitor.page.click("#reset")
-    wait_for(lambda: is_overview(scene))
+    wait_overview(scene)
     assert visitor.errors == []
 
 

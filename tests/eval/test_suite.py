@@ -118,10 +118,25 @@ def test_a_portrait_is_the_middle_with_its_own_focal_length() -> None:
     changed = degrade.portrait(clip)
     assert changed.truth is not None and changed.truth.intrinsics is not None
     height, width = changed.pictures[0].shape[:2]
-    assert (height, width) == (60, 45) and changed.truth.intrinsics[0, 2] == pytest.approx(0.5)
+    assert (height, width) == (60, 45)
+    assert changed.truth.intrinsics[0, 2] * width == pytest.approx(0.5 * 80 - 17)
     assert changed.truth.intrinsics[0, 0] * width == pytest.approx(0.9 * 80)
     depth = changed.truth.depth(0)
     assert depth is not None and depth[0, 0] == 1 + (40 - depth.shape[1]) // 2
+
+
+def test_a_letterboxed_clip_is_tried_without_its_bars_as_the_page_takes_it() -> None:
+    clip = clip_of()
+    boxed = degrade.letterbox(clip)
+    changed, whole = boxed.without_bars(), clip.truth
+    assert changed.pictures[0].shape == (44, 80, 3) and changed.truth is not None
+    assert clip.without_bars() is clip and whole is not None and whole.intrinsics is not None
+    assert changed.truth.intrinsics is not None
+    height = changed.pictures[0].shape[0]
+    same = (clip.pictures[0].shape[0] * whole.intrinsics[1]) - [0, 0, 8]
+    assert np.allclose(height * changed.truth.intrinsics[1], same)
+    depth = changed.truth.depth(0)
+    assert depth is not None and (depth > 0).all()
 
 
 @pytest.mark.parametrize("build", [apartment, corridor, street])
