@@ -67,9 +67,8 @@ def run(
     loaded = load_model(_name(settings.model, precision), choose_device(precision))
     limits = InputLimits(max_frames=frames, max_bytes=sys.maxsize, max_files=sys.maxsize)
     opened = open_clip(_files(clip), loaded.input_width, rate, limits, whole)
-    said = 0.0 if settings.field_of_view else _said_of_lens(clip, intrinsics)
-    said = said or opened.field_of_view
-    view = lens.known(settings.field_of_view, said)
+    given = settings.field_of_view or _said_of_lens(clip, intrinsics)
+    view = lens.known(given, opened.field_of_view, opened.across)
     settings = replace(settings, model=loaded.name, field_of_view=view)
     chosen = chosen_cameras(cameras, loaded.cameras_hold)
     look = ViewOptions(cameras=chosen)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from svggt.data.sequence import Sequence
 from svggt.data.truth import Truth
-from svggt.media.bars import shown_between
+from svggt.media.bars import shown_by
 from svggt.media.frames import Fitter, Frame
 
 Array = NDArray[Any]
@@ -88,11 +88,11 @@ class PosedClip:
 
     def without_bars(self) -> PosedClip:
         """As the page takes it: black bars are cut off, of the truth too."""
-        shown = shown_between(Image.fromarray(self.pictures[0]))
+        shown = shown_by(map(Image.fromarray, self.pictures[:: -(-len(self.pictures) // 8)]))
         height, width = self.pictures[0].shape[:2]
         if shown is None:
             return self
-        left, top, right, bottom = shown
+        left, top, right, bottom = shown.box((width, height))
         return self.cut(left / width, top / height, right / width, bottom / height)
 
     def frames(self, width: int) -> list[Frame]:

@@ -12,10 +12,9 @@ from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media import sandbox
-from svggt.media.bars import Bars
 from svggt.media.frame_selection import LOOK_WIDTH, ByMotion
 from svggt.media.frames import Fitter, Frame, InputLimits
-from svggt.media.sandbox import PicturesJob
+from svggt.media.messages import PicturesJob
 
 MAX_BYTES = 2_000_000
 """Of one picture."""
@@ -108,7 +107,7 @@ class LiveClip:
     whole: bool = False
     total = None
     paths: tuple[Path, ...] = ()
-    field_of_view = 0.0
+    field_of_view, across = 0.0, 1.0
     length_s = None
 
     def frames(
@@ -124,7 +123,6 @@ class LiveClip:
             BadInput: the camera sends what is no picture.
         """
         fitter, selection, began, first = Fitter(self.width, self.whole), ByMotion(), None, 0
-        bars = Bars(note)
         if self.after is not None:
             fitter, first = Fitter.like(self.after), self.after.number + 1
         number, earlier = first, self.after.time_s if self.after is not None else 0.0
@@ -134,7 +132,7 @@ class LiveClip:
                 began = taken[0] if began is None else began
                 time_s = earlier + max(0.0, taken[0] - began)
                 if selection.takes(time_s, lambda shown=picture: _small_grey(shown)):
-                    yield fitter.frame(number, time_s, bars.cut(picture))
+                    yield fitter.frame(number, time_s, picture)
                     number += 1
         if number == first and not cancelled():
             raise BadInput("No picture came from the camera. Allow it in the browser, then Start.")

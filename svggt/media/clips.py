@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from svggt.data.truth import TruthFile
 from svggt.errors import BadInput, Busy
-from svggt.media import sandbox
+from svggt.media import lens, sandbox
+from svggt.media.bars import Shown
 from svggt.media.frames import Frame, InputLimits, check_size, is_video
+from svggt.media.messages import CheckJob, DecodeJob, PicturesInfo, VideoInfo
 from svggt.media.pictures import KINDS, PICTURE_SUFFIXES, ZIP_SUFFIX, in_order, listed
-from svggt.media.sandbox import CheckJob, DecodeJob, PicturesInfo, VideoInfo
 
 _CHECKS = threading.BoundedSemaphore(2)  # at once, of all visitors
 _PATIENCE_SECONDS = 60.0
+_TALL = "What is left is higher than wide, and cut to a square unless it is kept whole."
 _BUSY = "The machine is busy, and the files could not be looked at yet. Try again in a minute."
 
 
@@ -44,6 +46,7 @@ class Clip:
         field_of_view: degrees across its pictures, as their EXIF says; 0 where it does not.
         length_s: of a video, seconds, if it says.
         whole: tall pictures are not cut to a square.
+        shown: of its pictures, between black bars, which are cut off; None: they have none.
     """
 
     paths: tuple[Path, ...]
@@ -59,6 +62,7 @@ class Clip:
     field_of_view: float = 0.0
     length_s: float | None = None
     whole: bool = False
+    shown: Shown | None = None
 
     def frames(
         self,
@@ -77,7 +81,7 @@ class Clip:
     def originals(
         self, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[NDArray[np.uint8]]:
-        """The same frames, (H, W, 3), upright, at most 2 000 pixels long; see `frames`."""
+        """The same frames, (H, W, 3), upright, at most 2 000 pixels long, without black bars."""
         return sandbox.originals(self._job(original=True), cancelled)
 
     def _job(self, original: bool) -> DecodeJob:
@@ -90,7 +94,13 @@ class Clip:
             length_s=self.length_s,
             original=original,
             whole=self.whole,
+            shown=self.shown,
         )
+
+    @property
+    def across(self) -> float:
+        """The share of the pictures' width that is shown."""
+        return 1.0 if self.shown is None else self.shown.right - self.shown.left
 
     def is_cut(self, taken: int) -> bool:
         """Whether the limit on frames left some out, after so many were taken."""
@@ -122,14 +132,17 @@ def open_clip(
     _check_files(usable or paths, limits)
     field_of_view, seconds = 0.0, None
     if is_video(usable[0]):
-        chosen, seconds, there = usable, _seconds_of(usable[0], limits), None
+        chosen, info, there = usable, _video(usable[0], limits), None
+        seconds, shown = info.seconds, info.shown
         if seconds is not None and frames_per_second is not None:
             there = max(1, math.ceil(seconds * frames_per_second - 0.1))
     else:
         chosen, pictures, damaged = _whole(in_order(usable), limits)
         notes, there = notes + damaged, sum(pictures.counts)
-        field_of_view = pictures.field_of_view
-    return Clip(
+        field_of_view, shown = pictures.field_of_view, pictures.shown
+    if shown is not None:
+        notes += [shown.sentence, *[_TALL] * (shown.is_tall and not whole)]
+    clip = Clip(
         paths=tuple(chosen),
         names=tuple(path.name for path in chosen),
         width=width,
@@ -141,7 +154,9 @@ def open_clip(
         field_of_view=field_of_view,
         length_s=seconds,
         whole=whole,
+        shown=shown,
     )
+    return replace(clip, field_of_view=lens.of_part(field_of_view, clip.across))
 
 
 def pictures_of_folder(folder: Path) -> list[Path]:
@@ -219,8 +234,8 @@ def _check_files(paths: Sequence[Path], limits: InputLimits) -> None:
         raise BadInput(f"Send one video, or several pictures, not both: {names} were sent.")
 
 
-def _seconds_of(path: Path, limits: InputLimits) -> float | None:
-    """A video's length, if its header says; it was checked then."""
+def _video(path: Path, limits: InputLimits) -> VideoInfo:
+    """What a video says of itself, which is checked."""
     facts = path.stat()
     info = _header(path.resolve(), facts.st_size, facts.st_mtime_ns)
     check_size(info.width, info.height, path.name, limits.max_video_pixels)
@@ -229,7 +244,7 @@ def _seconds_of(path: Path, limits: InputLimits) -> float | None:
             f"The video lasts {info.seconds / 60:.0f} minutes; the limit is "
             f"{limits.max_seconds / 60:.0f}. Cut it and try again."
         )
-    return info.seconds
+    return info
 
 
 @lru_cache(maxsize=256)

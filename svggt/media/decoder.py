@@ -17,7 +17,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -27,12 +26,12 @@ import numpy as np
 from PIL import Image
 
 from svggt.errors import BadInput
-from svggt.media import confinement, lens, sandbox, video
+from svggt.media import confinement, lens, messages, video
 from svggt.media.bars import Bars
 from svggt.media.frame_selection import AtRate, ByMotion
 from svggt.media.frames import Fitter, InputLimits, is_video
+from svggt.media.messages import CheckJob, DecodeJob, Job, Message, PicturesJob
 from svggt.media.pictures import DamagedPicture, listed, open_picture, pictures_in
-from svggt.media.sandbox import CheckJob, DecodeJob, Job, Message, PicturesJob
 
 MEMORY_BYTES = 1_500_000_000
 """That a child may take besides what the helper has."""
@@ -89,54 +88,53 @@ def serve(connection: Connection) -> None:
         sentence = _NO_MEMORY if is_full else _DAMAGED
         if isinstance(error, BadInput):
             sentence = str(error)
-        connection.send_bytes(msgspec.msgpack.encode(sandbox.Failed(sentence)))
+        connection.send_bytes(msgspec.msgpack.encode(messages.Failed(sentence)))
 
 
 def _messages(job: Job, connection: Connection) -> Iterator[Message]:
     limits = job.limits
     paths = [Path(path) for path in job.paths]
     if isinstance(job, CheckJob) and is_video(paths[0]):
-        yield video.read_header(paths[0])
+        yield video.read_header(paths[0], limits)
     elif isinstance(job, CheckJob):
         yield _looked_at(paths, job.names, limits)
     elif isinstance(job, DecodeJob):
         notes: list[str] = []
         make = _original if job.original else _fitted
-        bars, fitter = Bars(notes.append), Fitter(job.width, job.whole)
-        for message in _frames(job, paths, partial(make, bars, fitter), notes.append):
-            yield message
-            yield from _noted(notes)
+        fitter = Fitter(job.width, job.whole)
+
+        def made(number: int, time_s: float, picture: Image.Image) -> Message:
+            shown = picture if job.shown is None else job.shown.cut(picture)
+            return make(fitter, number, time_s, shown)
+
+        yield from _frames(job, paths, made, notes.append)
         if fitter.took_deep_greys:
             notes.append(_DEEP_GREYS)
-        yield from _noted(notes)
+        yield from map(messages.Note, notes)
     else:
         while True:
             decoded = open_picture(
                 io.BytesIO(connection.recv_bytes()), "the camera's picture", limits
             ).convert("RGB")
             yield _as_picture(decoded)
-    yield sandbox.Done()
+    yield messages.Done()
 
 
-def _noted(notes: list[str]) -> Iterator[sandbox.Note]:
-    """What was noted since the last time: a run may be stopped before the clip ends."""
-    while notes:
-        yield sandbox.Note(notes.pop(0))
-
-
-def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> sandbox.PicturesInfo:
+def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> messages.PicturesInfo:
     """Whole pictures of each file, up to one more than a run takes.
 
     Raises:
         DamagedPicture: the only file has none.
     """
-    counts, views = list[int](), list[float]()
+    counts, views, bars = list[int](), list[float](), Bars()
     for path, name in zip(paths, names, strict=True):
         count, damaged = 0, DamagedPicture(name, "holds no picture.")
         for picture in pictures_in(path, name, limits, small=True):
             if isinstance(picture, DamagedPicture):
                 damaged = picture
                 continue
+            if not len(views) & (len(views) - 1):  # 0, 1, 2, 4, 8 and so on
+                bars.look(picture)
             views.append(lens.from_exif(picture))
             count += 1
             if sum(counts) + count > limits.max_frames:
@@ -147,7 +145,7 @@ def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> sand
         if sum(counts) > limits.max_frames:
             break
     is_one = bool(views) and min(views) > _ONE_LENS * max(views)
-    return sandbox.PicturesInfo(counts, median(views) if is_one else 0.0)
+    return messages.PicturesInfo(counts, median(views) if is_one else 0.0, bars.shown)
 
 
 def _frames(
@@ -179,22 +177,22 @@ def _frames(
 
 
 def _original(
-    bars: Bars, fitter: Fitter, number: int, time_s: float, picture: Image.Image
-) -> sandbox.DecodedPicture:
-    whole = fitter.in_colour(bars.cut(picture))
+    fitter: Fitter, number: int, time_s: float, picture: Image.Image
+) -> messages.DecodedPicture:
+    whole = fitter.in_colour(picture)
     whole.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     return _as_picture(whole)
 
 
-def _as_picture(picture: Image.Image) -> sandbox.DecodedPicture:
-    return sandbox.DecodedPicture((picture.height, picture.width), picture.tobytes())
+def _as_picture(picture: Image.Image) -> messages.DecodedPicture:
+    return messages.DecodedPicture((picture.height, picture.width), picture.tobytes())
 
 
 def _fitted(
-    bars: Bars, fitter: Fitter, number: int, time_s: float, picture: Image.Image
-) -> sandbox.DecodedFrame:
-    frame = fitter.frame(number, time_s, bars.cut(picture))
-    return sandbox.DecodedFrame(
+    fitter: Fitter, number: int, time_s: float, picture: Image.Image
+) -> messages.DecodedFrame:
+    frame = fitter.frame(number, time_s, picture)
+    return messages.DecodedFrame(
         frame.number,
         frame.time_s,
         frame.image.shape[:2],

@@ -14,8 +14,13 @@ _NARROWEST, _WIDEST = 2.0, 130.0  # degrees: what sees more is a fisheye, and no
 _FILM_DIAGONAL = math.hypot(36.0, 24.0)  # mm: what "35 mm equivalent" compares with (CIPA DCG-001)
 
 
-def known(given: float, said: float) -> float:
+def known(given: float, said: float, share: float = 1.0) -> float:
     """Degrees across: what a person gave, or else what the files say; 0 where neither does.
+
+    Args:
+        given: across a whole picture.
+        said: across what is shown of it.
+        share: of its width that is shown.
 
     Raises:
         BadInput: a field of view was given that no pinhole camera has.
@@ -26,7 +31,12 @@ def known(given: float, said: float) -> float:
             f"No pinhole camera sees {degrees:.0f} degrees: give {_NARROWEST:.0f} to "
             f"{_WIDEST:.0f}, or 0 where it is not known. Undistort a fisheye's pictures first."
         )
-    return degrees
+    return of_part(given, share) if given else degrees
+
+
+def of_part(degrees: float, share: float) -> float:
+    """Degrees across the middle part of a picture, of so many across all of it; 0 stays 0."""
+    return 2 * math.degrees(math.atan(share * math.tan(math.radians(degrees) / 2)))
 
 
 def from_matrix(path: Path) -> float:

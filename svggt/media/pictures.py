@@ -39,6 +39,7 @@ _FORMATS = (
 )
 _MANY = ("PNG", "WEBP", "AVIF", "TIFF", "GIF")  # a JPEG's second picture is its first, otherwise
 _WHOLE = 40_000_000  # pixels: a larger JPEG is decoded at half of its size
+_SMALL = 256  # pixels of a side, at least
 _KIND_OF_PAGE, _REDUCED = 254, 1  # a TIFF's page may be a small version of another
 _TURNS = {  # of EXIF orientations
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -79,7 +80,7 @@ def pictures_in(
         path: a picture, or a zip of pictures.
         name: what people call it.
         limits: what is accepted.
-        small: a JPEG as small as it can be, to see whether it can be decoded.
+        small: a large JPEG smaller, to see whether it can be decoded and what it shows.
 
     Yields:
         A picture of any mode and size; in the place of a damaged one what is to be said of it.
@@ -168,7 +169,7 @@ def _page(picture: Image.Image, limits: InputLimits, name: str, small: bool) -> 
         return None
     check_size(*picture.size, name, limits.max_pixels)
     if small:
-        picture.draft(picture.mode, (1, 1))
+        picture.draft(picture.mode, (_SMALL, _SMALL))
     elif picture.width * picture.height > _WHOLE:
         picture.draft(picture.mode, (picture.width // 2, picture.height // 2))
     picture.load()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.errors import BadInput
+from svggt.media.bars import shown_by
 from svggt.media.frame_selection import LOOK_WIDTH, ByMotion, Selection
 from svggt.media.frames import InputLimits, check_size
-from svggt.media.sandbox import VideoInfo
+from svggt.media.messages import VideoInfo
 
 Made = TypeVar("Made")
 
@@ -27,6 +30,8 @@ _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not reach the network,
     "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts",  # nor a script other files
 }
+_LOOKS = 8  # all over a video, for black bars
+_LOOKED_THROUGH = 130_000_000  # pixels of its beginning: 64 frames of 1920 x 1080
 _THREADS = 4  # each holds frames: on many cores, all of them would fill the memory
 _STREAMS = 64  # of one file; more are no clip
 _NO_VIDEO = (
@@ -41,8 +46,12 @@ _SINGULAR, _ODD_DEGREES = 1e-3, 1.0
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
 
 
-def read_header(path: Path) -> VideoInfo:
-    """What a video says of itself.
+def read_header(path: Path, limits: InputLimits) -> VideoInfo:
+    """What a video says of itself, and whether its pictures have black bars.
+
+    Args:
+        path: a file.
+        limits: what is accepted; of a larger video no picture is looked at.
 
     Raises:
         BadInput: it is none.
@@ -53,9 +62,12 @@ def read_header(path: Path) -> VideoInfo:
                 raise BadInput(_NO_VIDEO)
             codec = _best(container).codec_context
             seconds = container.duration / av.time_base if container.duration else None
-            return VideoInfo(codec.width, codec.height, seconds)
+            width, height = codec.width, codec.height
     except (av.FFmpegError, OSError, LookupError, ValueError):
         raise BadInput(_NO_VIDEO) from None
+    small = 0 < width * height <= limits.max_video_pixels
+    shown = shown_by(_some_of(path, limits)) if small else None
+    return VideoInfo(width, height, seconds, shown)
 
 
 def frames_of(
@@ -104,6 +116,24 @@ def frames_of(
     for sentence in (chosen, damage.sentence, clock.sentence):
         if sentence:
             note(sentence)
+
+
+def _some_of(path: Path, limits: InputLimits) -> Iterator[Image.Image]:
+    """Pictures of a video's beginning and from all over it, upright; fewer where it is damaged."""
+    reformatter = VideoReformatter()
+    with suppress(Exception), av.open(str(path), options=_OPTIONS) as file:
+        stream = _best(file)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _THREADS
+        stream.codec_context.options = {"max_pixels": str(limits.max_video_pixels)}
+        pixels = stream.codec_context.width * stream.codec_context.height
+        picture_of = partial(_upright, aspect=_pixel_aspect(stream), reformatter=reformatter)
+        for number, frame in enumerate(islice(file.decode(stream), _LOOKED_THROUGH // pixels)):
+            if not number & (number - 1):  # 0, 1, 2, 4, 8 and so on
+                yield picture_of(frame)
+        for share in range(1, _LOOKS):
+            file.seek((file.start_time or 0) + share * (file.duration or 0) // _LOOKS)
+            yield from map(picture_of, islice(file.decode(stream), 1))
 
 
 @dataclass

@@ -53,13 +53,14 @@ class ViewerCameras:
         self._whole: Callable[[float], CameraView] | None = None  # where the last flight went
 
         @server.on_client_connect
-        async def _(client: viser.ClientHandle) -> None:  # at once: what it says first is heard
+        async def _(client: viser.ClientHandle) -> None:  # before anybody tells it anything
             self._guided.arrive(client)
+            self._guided.hear(client, client.camera.position)
             fitted = 0.0  # the aspect of its window when it was
 
             @client.camera.on_update
-            async def _(_: viser.CameraHandle) -> None:  # before anybody writes where it is to be
-                self._guided.hear(client)
+            async def _(camera: viser.CameraHandle) -> None:
+                self._guided.hear(client, camera.position)
 
             @client.camera.on_update
             def _(_: viser.CameraHandle) -> None:
@@ -111,12 +112,11 @@ class ViewerCameras:
     def _fit(self, client: viser.ClientHandle) -> None:
         """The whole scene in sight of a window that is new, or has another shape now."""
         whole = None
-        while (
-            self._whole is not whole and not self.in_step
-        ):  # others may be taken elsewhere meanwhile
+        # Others may be taken along elsewhere meanwhile, which must not be undone here.
+        while self._whole is not whole and not self.in_step:
             whole = self._whole
             if whole is not None:
-                self._guided.put(client, whole(_aspect(client)))
+                self._guided.put(client, whole(_aspect(client)), unmoved=True)
 
     def begin_at(self, view: CameraView) -> None:
         """New browsers begin there."""

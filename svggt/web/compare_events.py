@@ -62,7 +62,8 @@ def compare_as(
     if model not in {about.settings.model, *offered}:
         raise BadInput(f"There is no model {model}. Choose one of {', '.join(offered)}.")
     refine = way.settings.refine or way.cameras == "refined"
-    view = lens.known(way.settings.field_of_view, about.settings.field_of_view)
+    across = 1.0 if about.clip is None else about.clip.across
+    view = lens.known(way.settings.field_of_view, about.settings.field_of_view, across)
     settings = replace(way.settings.within_limits(), model=model, refine=refine, field_of_view=view)
     way = replace(way, settings=settings)
     return session.compare(

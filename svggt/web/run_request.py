@@ -74,7 +74,7 @@ class RunStarter:
         """
         self._uploads.tidy()
         clip = self._clip(wanted)
-        view = lens.known(wanted.settings.field_of_view, clip.field_of_view)
+        view = lens.known(wanted.settings.field_of_view, clip.field_of_view, clip.across)
         settings = replace(wanted.settings.within_limits(), field_of_view=view)
         last = self._sessions.get(token)
         if last is not None and last.running:

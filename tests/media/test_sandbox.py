@@ -9,18 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
 from svggt.errors import BadInput, Busy
-from svggt.media import sandbox
+from svggt.media import messages, sandbox
 from svggt.media.camera_stream import CameraFeed, LiveClip
 from svggt.media.clips import open_clip
 from svggt.media.frames import Fitter, InputLimits
+from svggt.media.messages import DecodeJob, PicturesJob
 from svggt.media.pictures import open_picture
-from svggt.media.sandbox import DecodeJob, PicturesJob
 from tests.conftest import wait_for
 from tests.media.files import write_pictures, write_video
 
@@ -177,11 +178,13 @@ def test_a_slow_helper_ends_no_job(monkeypatch, tmp_path: Path) -> None:
     "message",
     [
         b"\xff\x00",
-        sandbox.msgspec.msgpack.encode(sandbox.Done()),
-        sandbox.msgspec.msgpack.encode(sandbox.DecodedPicture((9, 9), b"short")),
-        sandbox.msgspec.msgpack.encode(sandbox.DecodedPicture((-1, -3), b"abc" * 3)),
-        sandbox.msgspec.msgpack.encode(
-            sandbox.DecodedFrame(0, 0.0, (14, 42), bytes(14 * 42 * 3), (160, 480), bytes(160 * 480))
+        msgspec.msgpack.encode(messages.Done()),
+        msgspec.msgpack.encode(messages.DecodedPicture((9, 9), b"short")),
+        msgspec.msgpack.encode(messages.DecodedPicture((-1, -3), b"abc" * 3)),
+        msgspec.msgpack.encode(
+            messages.DecodedFrame(
+                0, 0.0, (14, 42), bytes(14 * 42 * 3), (160, 480), bytes(160 * 480)
+            )
         ),
     ],
     ids=["noise", "too early", "short", "negative", "of another width"],

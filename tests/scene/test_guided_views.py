@@ -59,7 +59,7 @@ def guided(monkeypatch: pytest.MonkeyPatch) -> tuple[GuidedViews, Any]:
     views, browser = GuidedViews(), Browser()
     views.begin_at(view(NEAR))
     views.arrive(browser)  # type: ignore[arg-type]
-    views.hear(browser)  # type: ignore[arg-type]
+    views.hear(browser, browser.camera.position)  # type: ignore[arg-type]
     return views, browser
 
 
