@@ -118,6 +118,11 @@ class Bars:
         return Shown(aspect, left, top, 1 - right, 1 - bottom)
 
 
+def is_looked_at(number: int) -> bool:
+    """Whether bars are looked for in a clip's picture of that number: 0, 1, 2, 4, 8 and so on."""
+    return not number & (number - 1)
+
+
 def shown_by(pictures: Iterable[Image.Image]) -> Shown | None:
     """What some of a clip's pictures show between bars; None if they have none."""
     bars = Bars()

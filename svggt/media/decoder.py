@@ -27,7 +27,7 @@ from PIL import Image
 
 from svggt.errors import BadInput
 from svggt.media import confinement, lens, messages, video
-from svggt.media.bars import Bars
+from svggt.media.bars import Bars, is_looked_at
 from svggt.media.frame_selection import AtRate, ByMotion
 from svggt.media.frames import Fitter, InputLimits, is_video
 from svggt.media.messages import CheckJob, DecodeJob, Job, Message, PicturesJob
@@ -133,7 +133,7 @@ def _looked_at(paths: list[Path], names: list[str], limits: InputLimits) -> mess
             if isinstance(picture, DamagedPicture):
                 damaged = picture
                 continue
-            if not len(views) & (len(views) - 1):  # 0, 1, 2, 4, 8 and so on
+            if is_looked_at(len(views)):
                 bars.look(picture)
             views.append(lens.from_exif(picture))
             count += 1

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svggt.errors import BadInput
-from svggt.media.bars import shown_by
+from svggt.media.bars import is_looked_at, shown_by
 from svggt.media.frame_selection import LOOK_WIDTH, ByMotion, Selection
 from svggt.media.frames import InputLimits, check_size
 from svggt.media.messages import VideoInfo
@@ -94,10 +94,7 @@ def frames_of(
     reformatter = VideoReformatter()  # keeps its tone-mapping tables from frame to frame,
     small = VideoReformatter()  # and both their threads
     with av.open(str(path), options=_OPTIONS) as container:
-        stream = _best(container)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = _THREADS
-        stream.codec_context.options = {"max_pixels": str(limits.max_video_pixels)}
+        stream = _bounded(container, limits)
         picture_of = partial(_upright, aspect=_pixel_aspect(stream), reformatter=reformatter)
         for frame in _decoded(container, stream, damage):
             check_size(frame.width, frame.height, path.name, limits.max_video_pixels)
@@ -122,14 +119,11 @@ def _some_of(path: Path, limits: InputLimits) -> Iterator[Image.Image]:
     """Pictures of a video's beginning and from all over it, upright; fewer where it is damaged."""
     reformatter = VideoReformatter()
     with suppress(Exception), av.open(str(path), options=_OPTIONS) as file:
-        stream = _best(file)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = _THREADS
-        stream.codec_context.options = {"max_pixels": str(limits.max_video_pixels)}
+        stream = _bounded(file, limits)
         pixels = stream.codec_context.width * stream.codec_context.height
         picture_of = partial(_upright, aspect=_pixel_aspect(stream), reformatter=reformatter)
         for number, frame in enumerate(islice(file.decode(stream), _LOOKED_THROUGH // pixels)):
-            if not number & (number - 1):  # 0, 1, 2, 4, 8 and so on
+            if is_looked_at(number):
                 yield picture_of(frame)
         for share in range(1, _LOOKS):
             file.seek((file.start_time or 0) + share * (file.duration or 0) // _LOOKS)
@@ -200,6 +194,15 @@ def _best(container) -> Any:
     stream = container.streams.best("video")
     if stream is None:
         raise LookupError("no video stream")
+    return stream
+
+
+def _bounded(container, limits: InputLimits) -> Any:
+    """The film, to be decoded by some threads, of pictures up to the limit."""
+    stream = _best(container)
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = _THREADS
+    stream.codec_context.options = {"max_pixels": str(limits.max_video_pixels)}
     return stream
 
 

@@ -192,7 +192,7 @@ def test_an_upright_clip_in_a_wide_one_is_told_to_be_tall(tmp_path: Path, whole:
     path = film(tmp_path / "phone.mp4", [framed(scene(102, 180, n)) for n in range(6)])
     cut, *more = decoded(open_clip([path], 224, 10.0, LIMITS, whole))
     assert cut == "Black bars left and right are cut off."
-    assert [("square" in sentence) for sentence in more] == [] if whole else [True]
+    assert ["square" in sentence for sentence in more] == ([] if whole else [True])
 
 
 def test_a_known_lens_sees_less_between_bars(tmp_path: Path) -> None:
