@@ -15,7 +15,7 @@ from svggt.data.layouts import find_sequences
 from svggt.files import EMBEDDED_WEIGHTS
 from svggt.train.arguments import add_command, add_fields, given_of
 from svggt.train.batch import Source
-from svggt.train.distributed import Distributed
+from svggt.train.distributed import Distributed, end_process
 from svggt.train.options import BESIDE_TRUTH, WAYS, TrainOptions
 from svggt.train.preview import write_clip, write_sheet
 from svggt.train.recorded import mixed, recorded
@@ -273,3 +273,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
+    end_process()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -65,6 +66,18 @@ class Distributed:
         word = torch.tensor(int(says), device=self.device)
         torch.distributed.broadcast(word, src=0)
         return bool(word)
+
+
+def end_process() -> None:
+    """Ends one of several processes at once, now that all of them have done their work.
+
+    What DistributedDataParallel leaves of its group has threads that nobody can end, and one of
+    them may abort the process while Python ends (pytorch/pytorch#190489).
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _accelerator():

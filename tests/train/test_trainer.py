@@ -143,30 +143,36 @@ def test_weights_travel_in_pieces_and_the_optimiser_begins_anew(tiny, tmp_path: 
     assert 0 < moved.abs().max() <= 1.01e-4  # a tenth of the rate
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    """To its end; what it said is told where that is a bad one."""
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    """To its end; what it said, which is told where that is a bad one."""
     done = subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, f"{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
 
 
 @pytest.mark.slow
 def test_two_processes_share_a_step(tiny, tmp_path: Path) -> None:
     """Each takes a part: weights move as with one process that takes both, and one writes.
 
-    They stop together, and go on.
+    They stop together, and go on. Each ends before Python does: that aborted some of them.
     """
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import atexit, runpy\n"
+        "atexit.register(print, 'Python ends')\n"
+        "runpy.run_module('svggt.train', run_name='__main__')\n"
+    )
     weights = tmp_path / "tiny.safetensors"
     save_quantised(tiny.network, weights)
-    asked = ["-m", "svggt.train", "teacher", "--weights", str(weights), "--minutes", "0"]
-    asked += ["--lr", "0.1"]
+    asked = [str(script), "teacher", "--weights", str(weights), "--minutes", "0", "--lr", "0.1"]
     two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     two += [*asked, str(tmp_path / "two")]
     one = [sys.executable, *asked, "--accumulate", "2", str(tmp_path / "one")]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
-    for command in (two, one):
-        _run(command, environment)
+    assert "Python ends" not in _run(two, environment)
+    assert "Python ends" in _run(one, environment)
     before = read_network(weights, CPU).state_dict()
     goes_on = [word if word != "0" else "0.3" for word in two]
     moved_by_one = read_network(tmp_path / "two" / "weights.safetensors", CPU)
