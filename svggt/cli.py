@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -133,8 +134,9 @@ def _stream(
     if resumed:
         recording.resume()
     began, done, seconds, state = time.perf_counter(), 0, 0.0, "finished"
+    ended = threading.Event()
     try:
-        frames = stream.frames_of(clip, lambda: False, tqdm.write)
+        frames = stream.frames_of(clip, ended.is_set, tqdm.write)
         for step in tqdm(stream.steps(frames), total=clip.total, unit="frame"):
             done = step.prediction.number + 1
         stream.finalize()
@@ -146,6 +148,7 @@ def _stream(
         state: RunState = "stopped"
         seconds = time.perf_counter() - began
     finally:
+        ended.set()  # frames may still be read
         stream.close()
         worker.shutdown()
     recording.end(state, f"{state.capitalize()}: {done} frames.", seconds)

@@ -98,8 +98,10 @@ class RayWorker:
         self._place(stream_id, row, content, self.workers.by_load())
         return stream_id
 
-    def step(self, stream_id: str, frame: Frame) -> Step:
-        """Takes one frame in; see `LocalWorker.step`.
+    def step(
+        self, stream_id: str, frame: Frame, then: Callable[[], Frame | None] = lambda: None
+    ) -> Step:
+        """Takes one frame in; see `LocalWorker.step`. None is begun with ahead.
 
         Raises:
             StreamLost: its worker is gone, or does not know it.

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from svggt.engine.devices import Device, in_passing
+from svggt.engine.devices import Device, enough_threads, in_passing
 from svggt.engine.quantise import read_tensors
 from svggt.errors import CheckpointError
 from svggt.files import EMBEDDED_WEIGHTS
@@ -73,6 +73,11 @@ class LoadedModel:
     device: Device
     note: str
     cameras_hold: bool
+
+    @property
+    def num_threads(self) -> int:
+        """Of a CPU, that a step is computed with."""
+        return enough_threads(self.device, self.network.config.embed_dim)
 
     @property
     def tracks_points(self) -> bool:
@@ -191,7 +196,9 @@ class _Silent:
 
 
 def _load(name: str, path: Path, preset: Preset | None, device: Device, note: str) -> LoadedModel:
-    return in_passing(partial(_read, name, path, preset, device, note))
+    loaded = in_passing(partial(_read, name, path, preset, device, note))
+    _ = loaded.num_threads  # measured now, not in a first step
+    return loaded
 
 
 def _read(name: str, path: Path, preset: Preset | None, device: Device, note: str) -> LoadedModel:

@@ -17,6 +17,12 @@ class DeviceLock:
         self._changed = threading.Condition()
         self._busy = self._in_foreground = False
         self._waiting = 0  # in the foreground
+        self._in_background = 0  # turns, whether they compute or wait, and who waits for a gap
+
+    @property
+    def gap_is_wanted(self) -> bool:
+        """Whether somebody in the background computes, or waits until no stream does."""
+        return self._in_background > 0
 
     @contextmanager
     def foreground(self) -> Iterator[None]:
@@ -42,31 +48,42 @@ class DeviceLock:
         Args:
             check: called while the turn is waited for; may raise to end that.
         """
-        self._enter_background(check)
-        held = True
-
-        def yield_device() -> bool:
-            nonlocal held
-            if not self._waiting:
-                return False
-            self._leave()
-            held = False
+        with self._wanting_gap():
             self._enter_background(check)
             held = True
-            return True
 
-        try:
-            yield yield_device
-        finally:
-            if held:
+            def yield_device() -> bool:
+                nonlocal held
+                if not self._waiting:
+                    return False
                 self._leave()
+                held = False
+                self._enter_background(check)
+                held = True
+                return True
+
+            try:
+                yield yield_device
+            finally:
+                if held:
+                    self._leave()
 
     def wait_for_gap(self, check: Callable[[], None] = lambda: None) -> None:
         """Waits until no stream computes or waits, and takes no turn."""
-        with self._changed:
+        with self._wanting_gap(), self._changed:
             while self._in_foreground or self._waiting:
                 self._changed.wait(POLL_SECONDS)
                 check()
+
+    @contextmanager
+    def _wanting_gap(self) -> Iterator[None]:
+        with self._changed:
+            self._in_background += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_background -= 1
 
     def _enter_background(self, check: Callable[[], None]) -> None:
         with self._changed:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from svggt.engine.checkpoints import LoadedModel
 from svggt.engine.device_lock import DeviceLock
+from svggt.engine.devices import all_threads, use_threads
 from svggt.engine.peak_memory import PeakMemory
 from svggt.engine.weight_cache import WeightCache
 
@@ -39,12 +40,18 @@ class DeviceQueue:
         self._lock, self._memory = DeviceLock(), PeakMemory()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
 
+    @property
+    def gap_is_wanted(self) -> bool:
+        """Whether something is computed in the gaps that streams leave, or waits for one."""
+        return self._lock.gap_is_wanted
+
     def submit(self, model: LoadedModel, compute: Callable[[], Result]) -> Future[Measured[Result]]:
         """Computes on the device's thread when its turn comes, before any pass in the gaps."""
 
         def in_turn() -> Measured[Result]:
             with self._lock.foreground(), self._memory.peak(model.device.torch) as peak:
                 self.weights.use(model)
+                use_threads(model.num_threads)
                 started = time.perf_counter()
                 result = compute()
                 seconds = time.perf_counter() - started
@@ -80,6 +87,7 @@ class DeviceQueue:
                     away += time.perf_counter() - left
 
             self.weights.use(model)
+            use_threads(all_threads())
             started = time.perf_counter()
             result = compute(between_pieces)
             seconds = time.perf_counter() - started - away

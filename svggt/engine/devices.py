@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 
 from svggt.settings import Precision
 
@@ -24,6 +25,8 @@ PRODUCT_FLOPS = 2 * _TOKENS * 4 * _WIDTH * _WIDTH
 
 _TRIES = 20
 _FASTER = 1.5  # times: less is not worth the rounding
+_LAYERS, _LEAST_TRIES, _LAYERS_SECONDS = 4, 3, 0.04  # of a trial of threads
+_NEARLY = 1.2  # times as long as with more threads: a core for all else is worth that
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,33 @@ def choose_device(precision: Precision = "auto") -> Device:
     return Device(torch.device("cpu"), _dtype(precision, auto), f"{cores} CPU cores", None)
 
 
+def enough_threads(device: Device, width: int) -> int:
+    """The fewest threads of a CPU that compute nearly as fast as all that there are.
+
+    What is left over is the tracker's and the browser's. In float32 all are taken: the last bits
+    of a sum depend on their number, and such results are the same in every process.
+
+    Args:
+        device: where a network computes.
+        width: of its tokens.
+    """
+    if device.is_cpu and device.dtype == torch.bfloat16:
+        return _measured_threads(width)
+    return all_threads()
+
+
+@cache
+def all_threads() -> int:
+    """That this process may compute with: a core each, or what OpenMP was told."""
+    return torch.get_num_threads()
+
+
+def use_threads(count: int) -> None:
+    """Lets the thread that calls compute with so many; others that compute already keep theirs."""
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
 def in_passing(compute: Callable[[], Result]) -> Result:
     """Computes in a thread that ends.
 
@@ -98,6 +128,39 @@ def _has_fast_bfloat16() -> bool:
     return reduced < usual / _FASTER
 
 
+@cache
+def _measured_threads(width: int) -> int:
+    most = all_threads()
+    counts = sorted({*(2**power for power in range(most.bit_length())), most})
+    return fewest({n: in_passing(partial(_layers_seconds, width, n)) for n in counts})
+
+
+def fewest(seconds: Mapping[int, float]) -> int:
+    """The fewest threads that are nearly as fast as any other number of them.
+
+    Args:
+        seconds: of the same work, by the number of threads.
+    """
+    return min(n for n, took in seconds.items() if took <= _NEARLY * min(seconds.values()))
+
+
+@torch.inference_mode()
+def _layers_seconds(width: int, threads: int) -> float:
+    """Seconds of a few layers like a frame's, of products and of what lies between; the best."""
+    use_threads(threads)
+    dtype = torch.bfloat16
+    up = torch.ones(4 * width, width, dtype=dtype) / width
+    down, norm = up.T.contiguous(), torch.ones(width, dtype=dtype)
+    took, ends = list[float](), time.perf_counter() + _LAYERS_SECONDS
+    while len(took) < _LEAST_TRIES or time.perf_counter() < ends:
+        x, started = torch.ones(_TOKENS, width, dtype=dtype), time.perf_counter()
+        for _ in range(_LAYERS):
+            wide = F.gelu(F.linear(F.layer_norm(x, (width,), norm), up))
+            x = x + F.linear(wide, down)
+        took.append(time.perf_counter() - started)
+    return min(took)
+
+
 def product_seconds(dtype: torch.dtype) -> float:
     """Seconds of one product on the CPU, as large as a frame's are; the best of a few."""
     x = torch.ones(_TOKENS, _WIDTH, dtype=dtype)
@@ -105,7 +168,7 @@ def product_seconds(dtype: torch.dtype) -> float:
     best = math.inf
     for _ in range(_TRIES):
         started = time.perf_counter()
-        torch.nn.functional.linear(x, weight)
+        F.linear(x, weight)
         best = min(best, time.perf_counter() - started)
     return best
 

@@ -1,32 +1,32 @@
 """Where streams live: here, in this process.
 
-A session asks for its next frame only after the last one, and frames queue for the device in the
-order they are asked for, each with waiting ones of other sessions that the network can take along.
+A session has at most one frame in the queue for the device: its next one, once the last one is
+predicted. They are taken in that order, each with waiting ones of others that can go along.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
+from svggt.engine.adjuster import Adjuster
 from svggt.engine.device_queue import DeviceQueue, Measured
 from svggt.engine.model_registry import ModelRegistry
 from svggt.engine.offline import predict_clip, track_point
-from svggt.engine.open_streams import OpenStream, Parking, cached_bytes, new_stream
+from svggt.engine.open_streams import Ahead, OpenStream, Parking, cached_bytes, new_stream
 from svggt.engine.snapshot import read as read_snapshot
 from svggt.engine.snapshot import write as write_snapshot
 from svggt.engine.step_queue import StepQueue
 from svggt.engine.worker import Load, Pass, RefinedClip, Step
-from svggt.errors import BadInput, Cancelled, MemoryFull
+from svggt.errors import BadInput, MemoryFull, SnapshotRefused
 from svggt.media.frames import Frame
 from svggt.model.chunks import Chunks
 from svggt.model.policies import policy_of
@@ -37,11 +37,6 @@ from svggt.refine.solver import ProcessSolver, SolverProcess, WaitingSolver
 from svggt.refine.tracking import Sightings
 from svggt.settings import BudgetError, StreamSettings
 
-log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-_LOOK_SECONDS = 0.2  # between two looks whether anybody waits for it
 _FRAMES_A_PIECE = 1  # of a pass over a whole clip: a stream waits for one at most
 
 
@@ -71,7 +66,7 @@ class LocalWorker:
         self._streams: dict[str, OpenStream] = {}
         self._windows, self._device = SolverProcess(), DeviceQueue()
         self._steps = StepQueue(self._device)
-        self._adjusting = threading.Lock()
+        self._adjuster = Adjuster()
         self.num_frames, self.model_seconds = 0, 0.0
         self._parking = Parking(cache_bytes)
 
@@ -131,16 +126,25 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         with running.stepping:
+            assert running.ahead is None, "no snapshot was to come before the next frame"
             self._parking.bring_back(running)
-            _ask_refiner(running, lambda refiner: refiner.settle_window())
+            running.ask_refiner(lambda refiner: refiner.settle_window())
             refined = None if running.refiner is None else running.refiner.state
             write_snapshot(path, running.stream, refined, running.settings)
 
-    def step(self, stream_id: str, frame: Frame) -> Step:
+    def step(
+        self, stream_id: str, frame: Frame, then: Callable[[], Frame | None] = lambda: None
+    ) -> Step:
         """Waits for the device's turn, then takes in one frame; see `Stream.step`.
 
         Cameras are refined on the caller's thread: landmarks are followed while the device
-        predicts, the rest is done while it serves others.
+        predicts, the rest is done while it serves others, or predicts the next frame.
+
+        Args:
+            stream_id: the stream's.
+            frame: the one that comes now.
+            then: says the one that will come next, without a snapshot before it; None: it is not
+                known yet.
 
         Raises:
             KeyError: the stream was closed. A worker never starts an empty one in its place.
@@ -150,32 +154,59 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         with running.stepping:
-            self._parking.make_room(running, self._streams.values())
-            self._parking.bring_back(running)
-            running.used_s = time.monotonic()
             try:
-                return self._step(running, frame)
+                return self._step(running, frame, then)
             except BudgetError as error:
                 raise BadInput(f"{error}.") from None
 
-    def _step(self, running: OpenStream, frame: Frame) -> Step:
-        stream, followed = running.stream, None
+    def _step(self, running: OpenStream, frame: Frame, then: Callable[[], Frame | None]) -> Step:
+        followed = None
         if running.beside:
-            step = partial(stream.step, frame)
-            done = self._device.in_gaps(stream.model, lambda turn: step(Chunks(None, turn)))
+            self._make_ready(running)
+            step = partial(running.stream.step, frame)
+            done = self._device.in_gaps(running.stream.model, lambda turn: step(Chunks(None, turn)))
         else:
-            predicting = self._steps.submit(stream, frame)
-            followed = _ask_refiner(running, lambda refiner: refiner.follow(frame.grey))
+            predicting = self._predicting(running, frame)
+            followed = running.ask_refiner(lambda refiner: refiner.follow(frame.grey))
             done = predicting.result()
-        prediction = _with_cost(done)
+            self._look_ahead(running, then)
+        prediction = replace(done.result, seconds=done.seconds, peak_bytes=done.peak_bytes)
         self.num_frames += 1
         self.model_seconds += done.seconds
-        corrections = _ask_refiner(
-            running, lambda refiner: refiner.add(frame.grey, prediction, followed)
+        corrections = running.ask_refiner(
+            lambda refiner: refiner.add(frame.grey, prediction, followed)
         )
-        stream.correct(corrections or [])
-        seen = _ask_refiner(running, lambda refiner: refiner.state.sightings)
+        running.stream.correct(corrections or [])
+        seen = running.ask_refiner(lambda refiner: refiner.state.sightings)
         return Step(prediction, corrections or [], seen)
+
+    def _make_ready(self, running: OpenStream) -> None:
+        """Makes sure that a stream is in memory, and has room to grow."""
+        self._parking.make_room(running, self._streams.values())
+        self._parking.bring_back(running)
+        running.used_s = time.monotonic()
+
+    def _predicting(self, running: OpenStream, frame: Frame) -> Future[Measured[FramePrediction]]:
+        """What will be said of a frame, which may have been asked for ahead."""
+        ahead, running.ahead = running.ahead, None
+        if ahead is not None:
+            assert ahead.frame is frame, "another frame was to come next"
+            if running.stream.heeds_cameras:  # its memory was changed since, and is told of them
+                self._parking.bring_back(running)
+            return ahead.predicting
+        self._make_ready(running)
+        return self._steps.submit(running.stream, frame)
+
+    def _look_ahead(self, running: OpenStream, then: Callable[[], Frame | None]) -> None:
+        """Asks for the next frame while the newest one's camera is refined.
+
+        Not where what it says depends on that camera, nor where others wait for a gap.
+        """
+        if running.stream.heeds_cameras or self._device.gap_is_wanted or (frame := then()) is None:
+            return
+        running.look()
+        with suppress(MemoryFull, OSError, SnapshotRefused):  # its own step says so
+            running.ahead = Ahead(frame, self._predicting(running, frame))
 
     def change_memory(
         self, stream_id: str, settings: StreamSettings, record: Callable[[int], None]
@@ -195,6 +226,7 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         with running.stepping:
+            running.wait()
             self._parking.bring_back(running)
             changed, stream = running.settings.with_memory_of(settings), running.stream
             if changed != running.settings:  # blocks would begin anew
@@ -214,7 +246,7 @@ class LocalWorker:
         """
         running = self._streams[stream_id]
         with running.stepping:
-            return running.stream.memory_map()
+            return running.stream.memory_map() if running.ahead is None else running.map
 
     def finalize(self, stream_id: str) -> list[Correction]:
         """Corrections that are still on their way after the last frame; waits for them."""
@@ -231,22 +263,7 @@ class LocalWorker:
             on_share: told how much is done, 0 to 1; what it raises ends it, and nothing moves.
         """
         refiner = self._streams[stream_id].refiner
-        return [] if refiner is None else self._adjust(refiner, on_share)
-
-    def _adjust(self, refiner: Refiner, on_share: Callable[[float], None]) -> list[Correction]:
-        """In a process of its own, which ends with it; one stream's at a time."""
-        while not self._adjusting.acquire(timeout=_LOOK_SECONDS):
-            on_share(0.0)
-        try:
-            with SolverProcess() as process:
-                return refiner.adjust(ProcessSolver(process), on_share)
-        except Cancelled:
-            raise
-        except Exception:  # a library's own: cameras stay as they were
-            log.exception("the adjustment of all cameras failed")
-            return []
-        finally:
-            self._adjusting.release()
+        return [] if refiner is None else self._adjuster.adjust(refiner, on_share)
 
     def close(self, stream_id: str) -> None:
         """Ends a stream and frees its memory; closing twice is harmless."""
@@ -314,7 +331,7 @@ class LocalWorker:
             made += refiner.add(frame.grey, prediction)
             seen.append(refiner.state.sightings)
         made += refiner.settle()
-        return RefinedClip(made + self._adjust(refiner, lambda share: on_turn()), seen)
+        return RefinedClip(made + self._adjuster.adjust(refiner, lambda share: on_turn()), seen)
 
     def wait_for_gap(self, check: Callable[[], None]) -> None:
         """Waits until no stream computes: on a CPU all work beside them takes of what they need.
@@ -330,21 +347,3 @@ class LocalWorker:
         self._windows.close()
         self._device.shutdown()
         self._parking.close()
-
-
-def _with_cost(done: Measured[FramePrediction]) -> FramePrediction:
-    return replace(done.result, seconds=done.seconds, peak_bytes=done.peak_bytes)
-
-
-def _ask_refiner(
-    running: OpenStream, question: Callable[[Refiner], Result | None]
-) -> Result | None:
-    """What a stream's refiner answers; None where it has none, or none any more."""
-    if running.refiner is None:
-        return None
-    try:
-        return question(running.refiner)
-    except Exception:  # OpenCV raises its own; the stream must not end by it
-        log.exception("refinement ended; the stream goes on with the camera head")
-        running.refiner = None
-        return None

@@ -7,19 +7,41 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from svggt.engine.checkpoints import LoadedModel
+from svggt.engine.device_queue import Measured
 from svggt.engine.snapshot import read, write
 from svggt.engine.stream import Stream
 from svggt.errors import MemoryFull
+from svggt.media.frames import Frame
 from svggt.model.policies import policy_of
+from svggt.prediction import FramePrediction, MemoryMap
 from svggt.refine.refiner import Refiner
 from svggt.settings import StreamSettings
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_MAP_SECONDS = 0.4  # between two looks at what is kept
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """What a stream was asked for ahead.
+
+    Attributes:
+        frame: the one that comes next,
+        predicting: and what will be said of it.
+    """
+
+    frame: Frame
+    predicting: Future[Measured[FramePrediction]]
 
 
 @dataclass(eq=False)
@@ -32,6 +54,9 @@ class OpenStream:
         refiner: None where nothing is refined.
         beside: it is a comparison's, and has half of the memory of all at most.
         stepping: held while the stream is used.
+        ahead: the next frame, where that is predicted already, or just now.
+        map: what was kept of each frame before one was asked for ahead.
+        mapped_s: when that was looked at, monotonic.
         parked: the file that it waits in; None: it is in memory.
         used_s: when it was used last, monotonic.
     """
@@ -41,8 +66,32 @@ class OpenStream:
     refiner: Refiner | None
     beside: bool
     stepping: threading.Lock = field(default_factory=threading.Lock)
+    ahead: Ahead | None = None
+    map: MemoryMap | None = None
+    mapped_s: float = 0.0
     parked: Path | None = None
     used_s: float = field(default_factory=time.monotonic)
+
+    def look(self) -> None:
+        """Looks what is kept of each frame, at times, before more is asked for."""
+        if time.monotonic() - self.mapped_s > _MAP_SECONDS:
+            self.map, self.mapped_s = self.stream.memory_map(), time.monotonic()
+
+    def wait(self) -> None:
+        """Until what was asked for ahead is computed, so that the stream can be looked at."""
+        if self.ahead is not None:
+            self.ahead.predicting.exception()
+
+    def ask_refiner(self, question: Callable[[Refiner], Result | None]) -> Result | None:
+        """What its refiner answers; None where it has none, or none any more."""
+        if self.refiner is None:
+            return None
+        try:
+            return question(self.refiner)
+        except Exception:  # OpenCV raises its own; the stream must not end by it
+            log.exception("refinement ended; the stream goes on with the camera head")
+            self.refiner = None
+            return None
 
 
 def cached_bytes(streams: Collection[OpenStream]) -> int:
@@ -105,6 +154,7 @@ class Parking:
         if not running.stepping.acquire(blocking=False):
             return False
         try:
+            running.wait()
             path = Path(self._folder.name) / secrets.token_hex(8)
             write(path, running.stream, None, running.settings)
             running.stream = new_stream(running.stream.model, running.settings)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
+from svggt.engine.frame_source import frames_of, nothing, with_next
 from svggt.engine.worker import Step, Worker
 from svggt.errors import BadInput, Busy, Cancelled, MemoryFull, SnapshotRefused, StreamLost, writing
 from svggt.media.camera_stream import LiveClip
@@ -20,7 +19,7 @@ from svggt.prediction import MemoryMap
 from svggt.refine.correction import Correction
 from svggt.refine.recognition import MOST_KEYFRAMES
 from svggt.settings import BudgetError, StreamSettings
-from svggt.store.recording import Recording
+from svggt.store.recording import Recording, looks_for_room
 
 log = logging.getLogger(__name__)
 
@@ -87,27 +86,22 @@ class RecordedStream:
         cancelled: Callable[[], bool],
         note: Callable[[str], None] = lambda sentence: None,
     ) -> Iterator[Frame]:
-        """The frames kept, then those of the clip that come after them.
-
-        Args:
-            clip: where frames come from; a camera's are numbered after those that were kept.
-            cancelled: asked while a frame is waited for.
-            note: told what was left out or repaired, a sentence each.
-        """
-        kept, skipped = self._recording.frames, self.num_kept
-        if isinstance(clip, LiveClip) and skipped:
-            clip, skipped = replace(clip, after=kept.frame(skipped - 1)), 0
-        yield from map(kept.frame, range(self._num_done, self.num_kept))
-        yield from itertools.islice(clip.frames(cancelled, note), skipped, None)
+        """Those kept that rebuild the stream, then the clip's; see `frame_source.frames_of`."""
+        rebuild = range(self._num_done, self.num_kept)
+        return frames_of(self._recording.frames, rebuild, clip, cancelled, note)
 
     def steps(
-        self, frames: Iterator[Frame], cancelled: Callable[[], bool] = lambda: False
+        self,
+        frames: Iterator[Frame],
+        cancelled: Callable[[], bool] = lambda: False,
+        live: bool = False,
     ) -> Iterator[Step]:
         """Takes in frames and records what comes of them.
 
         Args:
             frames: number 0 at first; those that the recording holds, before new ones.
-            cancelled: asked while a lost stream is rebuilt; then no further step comes.
+            cancelled: then no further step comes, but for one that was begun with.
+            live: they come as a camera sends them; else they are read one ahead.
 
         Yields:
             A step a frame; of kept ones without corrections, which come with the last of them.
@@ -115,8 +109,8 @@ class RecordedStream:
         """
         self._cancelled = cancelled
         try:
-            for frame in frames:
-                yield from self._through(frame)
+            for frame, then in with_next(frames, cancelled, live):
+                yield from self._through(frame, then)
         except Cancelled:  # while it was rebuilt
             return
 
@@ -203,7 +197,7 @@ class RecordedStream:
         return True
 
     def make_room(self) -> bool:
-        """Thins older frames where the disk or the quota runs short; see `FrameArchive.thin`.
+        """Thins older frames where the disk or the quota runs short, after some of the frames.
 
         What the stream remembers is kept first, which a killed run goes on from.
 
@@ -214,7 +208,8 @@ class RecordedStream:
             BadInput: the disk or the quota is full, and nothing could be thinned.
         """
         needed = 2 * self._snapshot_bytes + _ROOM_BYTES
-        if self._num_done < self.num_kept or self._recording.makes_room(needed):
+        looks = looks_for_room(self._num_done - 1) and self._num_done >= self.num_kept
+        if not looks or self._recording.makes_room(needed):
             return False
         # What lies before the snapshot that is there costs nothing; a camera's last frame says
         # where the next one goes on.
@@ -234,12 +229,13 @@ class RecordedStream:
         """Ends the stream and frees its memory; closing twice is harmless."""
         self._worker.close(self._stream_id)
 
-    def _through(self, frame: Frame) -> Iterator[Step]:
+    def _through(self, frame: Frame, then: Callable[[], Frame | None] = nothing) -> Iterator[Step]:
         """One frame; before it those that rebuild its stream, where that was lost."""
         while True:
             try:
                 self._change_as_before(frame.number)
-                step = self._worker.step(self._stream_id, frame)
+                ahead = self._may_look_ahead(frame.number)
+                step = self._worker.step(self._stream_id, frame, then if ahead else nothing)
             except StreamLost as gone:
                 yield from self._rebuild(frame.number, gone)
             else:
@@ -254,6 +250,11 @@ class RecordedStream:
         if self._worker.loses_streams and self._num_done % _FRAMES_A_SNAPSHOT == 0:
             self._keep_at_times()
         yield step
+
+    def _may_look_ahead(self, number: int) -> bool:
+        """Whether nothing keeps or changes the stream between a frame and the next one."""
+        kept = looks_for_room(number) or self._worker.loses_streams
+        return not (kept or self._changes or number < self.num_kept)
 
     def _keep_at_times(self) -> None:
         """Keeps the stream in case its worker is lost, for a tenth of the time at most."""
@@ -317,8 +318,7 @@ class RecordedStream:
         if number is not None:
             path = self._recording.snapshot(number)
             # Where a memory was changed after as many frames, either may be the one that was kept.
-            before = [i for i, (first, _) in enumerate(memories) if first <= number]
-            for i in reversed(before):
+            for i in reversed([i for i, (first, _) in enumerate(memories) if first <= number]):
                 try:
                     self._begin(memories[i][1], path)
                 except SnapshotRefused as error:

@@ -57,6 +57,11 @@ class Stream:
         """Bytes allocated for the cached token memory."""
         return sum(block.memory.nbytes for block in self._blocks)
 
+    @property
+    def heeds_cameras(self) -> bool:
+        """Whether what it is told by `correct` changes what it says of later frames."""
+        return self._blocks[0].memory.wants_geometry
+
     def save(self) -> dict[str, Tensor]:
         """All that the stream remembers, by name; tensors that later steps change."""
         saved = {"size": torch.tensor(self._size or ())}
@@ -161,7 +166,7 @@ class Stream:
     def correct(self, corrections: Sequence[Correction]) -> None:
         """Tells the memory of refined cameras, for policies that choose by what was seen."""
         block = self._blocks[0]
-        if block.memory.wants_geometry and self._size is not None:
+        if self.heeds_cameras and self._size is not None:
             cameras = [_refined(each, self._size) for each in corrections]
             numbered = [replace(each, number=each.number - block.first) for each in cameras]
             block.memory.correct([each for each in numbered if each.number >= 0])

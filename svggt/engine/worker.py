@@ -106,8 +106,10 @@ class Worker(Protocol):
         """Begins a stream, or goes on from a snapshot, in the place of a lost one; its id."""
         ...
 
-    def step(self, stream_id: str, frame: Frame) -> Step:
-        """Takes one frame into a stream."""
+    def step(
+        self, stream_id: str, frame: Frame, then: Callable[[], Frame | None] = lambda: None
+    ) -> Step:
+        """Takes one frame into a stream, and may begin with the one that is said to come then."""
         ...
 
     def snapshot(self, stream_id: str, path: Path) -> None:

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 _THINNED = "The disk became short: older frames are kept as JPEG, with a quarter of their depth."
 _NOT_ADJUSTED = "Its cameras were not adjusted: lengths may be off by 10 % and more."
 _MAP_SECONDS = 0.5  # between two looks at what is remembered
-_FRAMES_A_LOOK = 16  # between two looks whether the disk has room
 _STEP = 0.01  # of the adjustment: what is worth telling
 _CAMERAS = 0.8  # of the adjustment's time; the rest draws points
 
@@ -141,6 +140,7 @@ class Run:
             log.exception("run failed")
             state, message = "failed", user_message(error)
         finally:
+            self._stop.set()  # where it failed, frames are still read
             stream.close()
             give_back_memory()
             if self.camera is not None:
@@ -161,10 +161,9 @@ class Run:
         self, stream: RecordedStream, frames: Iterator[Frame], started: float
     ) -> tuple[RunState, str]:
         """Model, disk and scene, frame by frame; returns how the run ended."""
-        going = itertools.takewhile(lambda _: not self._stop.is_set(), frames)
         with ThreadPoolExecutor(1, thread_name_prefix="drawing") as drawing:
             drawn = drawing.submit(lambda: None)
-            for step in stream.steps(going, self._stop.is_set):
+            for step in stream.steps(frames, self._stop.is_set, live=self.camera is not None):
                 # A frame is drawn while the next one is predicted, and no later.
                 drawn.result()
                 number, kept = step.prediction.number, stream.num_kept
@@ -176,8 +175,7 @@ class Run:
                 drawn = drawing.submit(self._show, step, started)
                 if time.monotonic() - self._mapped > _MAP_SECONDS:
                     self._look_at_memory(stream)
-                if number % _FRAMES_A_LOOK == 0:
-                    self._make_room(stream)
+                self._make_room(stream)
             drawn.result()
         if self.camera is not None:
             self.camera.end()

@@ -94,6 +94,7 @@ class About:
 
 
 _LONGEST = 1e9  # metres, of a scene's unit
+_FRAMES_A_LOOK = 16  # between two looks whether the disk has room
 _ABOUT, _METRES = TypeAdapter(About), TypeAdapter(dict[Cameras, float])
 
 
@@ -337,3 +338,8 @@ class Recording:
 def _is_length(metres: float) -> bool:
     """Whether a scene's unit may be as long."""
     return 1 / _LONGEST < metres < _LONGEST
+
+
+def looks_for_room(number: int) -> bool:
+    """Whether it is looked after a frame if the disk still has room for a run."""
+    return number % _FRAMES_A_LOOK == 0

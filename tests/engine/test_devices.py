@@ -13,7 +13,8 @@ import torch.nn.functional as F
 
 from svggt.engine import snapshot
 from svggt.engine.checkpoints import LoadedModel, load_model
-from svggt.engine.devices import choose_device, in_passing
+from svggt.engine.device_queue import DeviceQueue
+from svggt.engine.devices import all_threads, choose_device, enough_threads, fewest, in_passing
 from svggt.engine.stream import Stream
 from svggt.errors import SnapshotRefused
 from svggt.model.layers import attend_all
@@ -57,3 +58,44 @@ def test_what_is_computed_in_passing_leaves_no_thread() -> None:
     assert threading.active_count() == before
     with pytest.raises(ZeroDivisionError):
         in_passing(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({1: 1.0, 2: 0.9}, 1),  # a core is worth a tenth
+        ({1: 1.0, 2: 1.2}, 1),  # threads that wait for each other
+        ({1: 1.7, 2: 1.0}, 2),
+        ({1: 4.0, 2: 2.0, 4: 1.1, 8: 1.0}, 4),
+    ],
+)
+def test_no_more_threads_than_help(seconds: dict[int, float], expected: int) -> None:
+    assert fewest(seconds) == expected
+
+
+def test_a_model_s_steps_take_no_more_threads_than_it_needs(tiny: LoadedModel) -> None:
+    """Whatever was computed on the device's thread before; passes in the gaps take all."""
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Needy(LoadedModel):
+        needs: int = 1
+
+        @property
+        def num_threads(self) -> int:
+            return self.needs
+
+    queue, fields = DeviceQueue(), {f.name: getattr(tiny, f.name) for f in dataclasses.fields(tiny)}
+    for needs in (1, 3, 2, 1):
+        model = Needy(**fields, needs=needs)
+        assert queue.submit(model, torch.get_num_threads).result().result == needs
+        there = in_passing(lambda m=model: queue.in_gaps(m, lambda turn: torch.get_num_threads()))
+        assert there.result == all_threads()
+    queue.shutdown()
+    torch.set_num_threads(all_threads())
+
+
+def test_float32_takes_all_threads_and_bfloat16_no_more(tiny: LoadedModel) -> None:
+    """The last bits of float32 depend on their number; it must not be left to measuring."""
+    reduced = dataclasses.replace(tiny.device, dtype=torch.bfloat16)
+    assert enough_threads(tiny.device, 64) == tiny.num_threads == all_threads()
+    assert 1 <= enough_threads(reduced, 64) <= all_threads()

@@ -48,11 +48,13 @@ class LosingWorker(LocalWorker):
         self.num_opened += 1
         return super().open(*args, **kwargs)
 
-    def step(self, stream_id: str, frame: Frame) -> Step:
+    def step(
+        self, stream_id: str, frame: Frame, then: Callable[[], Frame | None] = lambda: None
+    ) -> Step:
         if frame.number in self.lost_at:
             self.lost_at.remove(frame.number)
             self._lose(stream_id)
-        return super().step(stream_id, frame)
+        return super().step(stream_id, frame, then)
 
     def finalize(self, stream_id: str) -> list[Correction]:
         if FRAMES in self.lost_at:
@@ -240,10 +242,10 @@ def test_a_memory_that_was_changed_before_is_changed_again(opened) -> None:
         session, worker = opened(*lost_at)
         step = worker.step
 
-        def changing(stream_id, frame, session=session, step=step):
+        def changing(stream_id, frame, then, session=session, step=step):
             if frame.number == 35 and session.recording.about.memory_changes == ():
                 session.change_memory(replace(SETTINGS, window=1))
-            return step(stream_id, frame)
+            return step(stream_id, frame, then)
 
         worker.step = changing
         finished(session)
