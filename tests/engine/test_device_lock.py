@@ -14,6 +14,7 @@ from svggt.engine.local_worker import LocalWorker
 from svggt.engine.offline import predict_clip
 from svggt.settings import StreamSettings
 from tests.conftest import make_frames
+from tests.engine.passes import passing
 
 SETTINGS = StreamSettings(model="tiny", window=2)
 
@@ -56,25 +57,10 @@ def test_an_error_gives_the_turn_back() -> None:
 
 def test_a_stream_goes_on_beside_a_pass_that_is_cancelled(worker: LocalWorker) -> None:
     frames, stream_id = make_frames(8), worker.open(SETTINGS)
-    cancelled, pieces = threading.Event(), []
-
-    def on_turn() -> None:
-        pieces.append(1)
-        if cancelled.is_set():
-            raise InterruptedError
-
-    def passes() -> None:
-        with pytest.raises(InterruptedError):
-            while True:
-                worker.predict_clip(SETTINGS, frames, causal=False, on_turn=on_turn)
-
-    thread = threading.Thread(target=passes)
-    thread.start()
-    beside = [worker.step(stream_id, frame).prediction for frame in frames[:5]]
-    while len(pieces) < 20:  # in the gaps
-        time.sleep(0.001)
-    cancelled.set()
-    thread.join()
+    with passing(worker, SETTINGS, frames) as pieces:
+        beside = [worker.step(stream_id, frame).prediction for frame in frames[:5]]
+        while len(pieces) < 20:  # in the gaps
+            time.sleep(0.001)
     beside += [worker.step(stream_id, frame).prediction for frame in frames[5:]]
     alone_id = worker.open(SETTINGS)
     for frame, prediction in zip(frames, beside, strict=True):

@@ -24,8 +24,10 @@ from svggt.settings import MemoryPolicy, StreamSettings
 from svggt.store.recording import About, Recording
 from svggt.view_options import ViewOptions
 from tests.conftest import PATIENCE, make_frames
+from tests.engine.passes import passing
 
 SETTINGS = StreamSettings("tiny", window=2)
+BEGUN = About(SETTINGS, None, 50, ViewOptions(), 0.0)
 
 
 def stepped(worker: LocalWorker, stream_id: str, frames: list[Frame], ahead: bool) -> list[Step]:
@@ -103,27 +105,13 @@ def test_a_frame_that_fails_ahead_says_so_in_its_own_step(worker: LocalWorker) -
 def test_who_waits_for_a_gap_gets_one(worker: LocalWorker) -> None:
     """Nothing is asked for ahead while a pass beside the stream computes or waits."""
     frames, stream_id = make_frames(5), worker.open(SETTINGS)
-    turns, begun, ends = [], threading.Event(), threading.Event()
-
-    def on_turn() -> None:
-        turns.append(1)
-        begun.set()
-        if ends.is_set():
-            raise InterruptedError
-
-    def beside() -> None:
-        with pytest.raises(InterruptedError):
-            while True:
-                worker.predict_clip(SETTINGS, frames, causal=False, on_turn=on_turn)
-
-    thread = threading.Thread(target=beside)
-    thread.start()
-    begun.wait(PATIENCE)
-    for frame, then in pairwise(frames[:4]):
-        worker.step(stream_id, frame, lambda then=then: then)
-        assert worker._streams[stream_id].ahead is None
-    ends.set()
-    thread.join()
+    with passing(worker, SETTINGS, frames) as pieces:
+        until = time.monotonic() + PATIENCE
+        while not pieces and time.monotonic() < until:
+            time.sleep(0.001)
+        for frame, then in pairwise(frames[:4]):
+            worker.step(stream_id, frame, lambda then=then: then)
+            assert worker._streams[stream_id].ahead is None
     worker.step(stream_id, frames[3], lambda: frames[4])
     assert worker._streams[stream_id].ahead is not None
 
@@ -141,7 +129,7 @@ def test_stop_takes_what_was_begun_with_and_no_more(worker: LocalWorker, tmp_pat
     """The next frame has been read by then."""
     for name, stops_at, taken in (("in", 5, 6), ("after", 6, 8)):
         recording, stop = Recording(tmp_path / name), threading.Event()
-        recording.begin(About(SETTINGS, None, 50, ViewOptions(), 0.0))
+        recording.begin(BEGUN)
         stream, step = RecordedStream(worker, SETTINGS, recording), worker.step
 
         def stopping(stream_id, frame, then, stop=stop, at=stops_at, name=name, step=step):
@@ -185,7 +173,7 @@ def test_what_came_before_a_break_is_recorded(worker: LocalWorker, tmp_path: Pat
         raise BadInput("It is damaged.")
 
     recording = Recording(tmp_path / "run")
-    recording.begin(About(SETTINGS, None, 50, ViewOptions(), 0.0))
+    recording.begin(BEGUN)
     stream = RecordedStream(worker, SETTINGS, recording)
     with pytest.raises(BadInput, match="damaged"):
         list(stream.steps(broken()))
@@ -229,8 +217,8 @@ def test_a_memory_is_changed_while_the_next_frame_is_predicted(
 ) -> None:
     """It counts from the frame that it says, also where the run was killed and is resumed."""
     frames, other = make_frames(24), StreamSettings("tiny", window=1)
-    begun, killed = About(SETTINGS, None, 50, ViewOptions(), 0.0), Recording(tmp_path / "killed")
-    killed.begin(begun)
+    killed = Recording(tmp_path / "killed")
+    killed.begin(BEGUN)
     stream = RecordedStream(worker, SETTINGS, killed)
     for step in stream.steps(iter(frames[:end])):
         if step.prediction.number == 9:
